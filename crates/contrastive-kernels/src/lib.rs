@@ -1,0 +1,10 @@
+//! CPU kernels of contrastive learning on plain slices: no tensors, no framework, `f32` and `f64`.
+//!
+//! Matrices are row-major slices with their width given beside them. Work is cut by *output*, never reduced across
+//! threads, so results do not depend on the number of threads.
+
+pub mod real;
+pub mod sparse;
+pub mod top_k;
+
+pub use real::Real;
