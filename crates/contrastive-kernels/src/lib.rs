@@ -3,8 +3,11 @@
 //! Matrices are row-major slices with their width given beside them. Work is cut by *output*, never reduced across
 //! threads, so results do not depend on the number of threads.
 
+pub mod adam;
 pub mod real;
 pub mod sparse;
+pub mod softmax;
 pub mod top_k;
+pub mod vector;
 
 pub use real::Real;

@@ -1,0 +1,464 @@
+//! Both directions of a comparison at once: rows against columns and columns against rows.
+//!
+//! Two passes over tiles: the first folds each tile into row and column log-sum-exps, the second makes the tile again
+//! and contracts it. 8 N M D flops for a rectangle (two single directions: 12), 4 N^2 D for a table against itself,
+//! where only the upper triangle of tiles is made. One exponential an element a pass serves both directions; where the
+//! logits of a tile are too far apart for that, the tile falls back to one for each. A thread owns a stripe of columns.
+
+use super::{Denominator, PositiveWeights, RowSets, SoftmaxProblem};
+use crate::real::gemm;
+use crate::vector::{self, Element, masked};
+use rayon::prelude::*;
+
+/// Rows and columns of a tile.
+const TILE: usize = 512;
+/// Logits whose maxima differ by more than this do not share an exponential: e^-40 of a row's largest term is lost.
+const SHARED_RANGE: f64 = 40.0;
+
+/// A comparison in both directions, or of a table with itself.
+#[derive(Clone, Copy, Debug)]
+pub struct TwoSidedProblem<'a, T> {
+    /// n x d.
+    pub anchors: &'a [T],
+    /// m x d; `None` compares the anchors with each other, every row being an anchor, without itself.
+    pub candidates: Option<&'a [T]>,
+    /// d.
+    pub width: usize,
+    /// Inverse temperature.
+    pub scale: T,
+    /// The columns that are positives of each row. For a table against itself the relation is symmetric.
+    pub positives: RowSets<'a>,
+    /// The rows that are positives of each column: the transpose; not for a table against itself.
+    pub column_positives: Option<RowSets<'a>>,
+    /// The mean or the sum over positives.
+    pub mean: bool,
+    /// What the denominators hold; not [`Denominator::OwnPositive`].
+    pub denominator: Denominator,
+    /// n: weight of each row in the value.
+    pub row_weights: &'a [T],
+    /// m: weight of each column in the value; not for a table against itself.
+    pub column_weights: &'a [T],
+    /// Compute the gradients?
+    pub gradients: bool,
+}
+
+/// Value and gradients of a [`TwoSidedProblem`].
+#[derive(Clone, Debug, Default)]
+pub struct TwoSidedOutput<T> {
+    /// The weighted sum of the row and column values.
+    pub value: f64,
+    /// n: the value of each row.
+    pub rows: Vec<T>,
+    /// m: the value of each column; empty for a table against itself.
+    pub columns: Vec<T>,
+    /// n x d.
+    pub anchors: Vec<T>,
+    /// m x d; empty for a table against itself.
+    pub candidates: Vec<T>,
+    /// d value / d scale.
+    pub scale: T,
+}
+
+/// A running sum of exponentials relative to `reference`.
+#[derive(Clone, Copy)]
+struct LogSum<T> {
+    reference: T,
+    sum: T,
+}
+
+impl<T: Element> LogSum<T> {
+    fn empty() -> Self {
+        Self { reference: T::neg_infinity(), sum: T::zero() }
+    }
+
+    fn add(&mut self, other: Self) {
+        if other.sum == T::zero() {
+            return;
+        }
+        if other.reference > self.reference {
+            self.sum = self.sum * (self.reference - other.reference).exponential() + other.sum;
+            self.reference = other.reference;
+        } else {
+            self.sum += other.sum * (other.reference - self.reference).exponential();
+        }
+    }
+
+    fn log(&self) -> T {
+        self.reference + self.sum.ln()
+    }
+}
+
+/// A row or column in the second pass.
+#[derive(Clone, Copy)]
+struct Side<T> {
+    log: T,
+    /// scale * weight * sum of target weights; 0 for an inactive row.
+    coefficient: T,
+    /// scale * weight * target weight of one positive.
+    pull: T,
+}
+
+/// One direction's data.
+struct Direction<'a, T> {
+    positives: RowSets<'a>,
+    weights: &'a [T],
+    /// Target weight of one positive of each row.
+    target: Vec<T>,
+    /// Number of positives.
+    counts: Vec<usize>,
+}
+
+impl<'a, T: Element> Direction<'a, T> {
+    fn new(problem: &SoftmaxProblem<'a, T>, positives: RowSets<'a>, weights: &'a [T], mean: bool) -> Self {
+        let problem = SoftmaxProblem { positives: Some(positives), weights: PositiveWeights::Mean, ..*problem };
+        let counts: Vec<usize> = (0..weights.len()).map(|i| problem.positive_count(i)).collect();
+        let target = counts.iter().map(|&c| if mean && c > 0 { T::one() / T::of(c as f64) } else { T::one() }).collect();
+        Self { positives, weights, target, counts }
+    }
+
+    /// Row values, and what the second pass needs.
+    fn finish(&self, logs: &[LogSum<T>], dots: &[T], scale: T) -> (f64, Vec<T>, Vec<Side<T>>) {
+        let mut value = 0f64;
+        let mut rows = Vec::with_capacity(logs.len());
+        let mut sides = Vec::with_capacity(logs.len());
+        for (i, log) in logs.iter().enumerate() {
+            let active = self.counts[i] > 0 && log.sum > T::zero();
+            if !active {
+                rows.push(T::zero());
+                sides.push(Side { log: T::neg_infinity(), coefficient: T::zero(), pull: T::zero() });
+                continue;
+            }
+            let total = self.target[i] * T::of(self.counts[i] as f64);
+            let l = total * log.log() - scale * self.target[i] * dots[i];
+            value += self.weights[i].f64() * l.f64();
+            rows.push(l);
+            let weight = scale * self.weights[i];
+            sides.push(Side { log: log.log(), coefficient: weight * total, pull: weight * self.target[i] });
+        }
+        (value, rows, sides)
+    }
+}
+
+struct Stripe<T> {
+    column_logs: Vec<LogSum<T>>,
+    column_dots: Vec<T>,
+    row_logs: Vec<LogSum<T>>,
+    row_dots: Vec<T>,
+    anchors: Vec<T>,
+    moment: f64,
+}
+
+struct Scratch<T> {
+    tile: Vec<T>,
+    columns: Vec<T>,
+    shifts: Vec<T>,
+    row_max: Vec<T>,
+}
+
+impl<T: Element> Scratch<T> {
+    fn new() -> Self {
+        let zeros = |len| vec![T::zero(); len];
+        Self { tile: zeros(TILE * TILE), columns: zeros(TILE), shifts: zeros(TILE), row_max: zeros(TILE) }
+    }
+}
+
+struct Engine<'a, T> {
+    problem: SoftmaxProblem<'a, T>,
+    scale: T,
+    symmetric: bool,
+    rows: Direction<'a, T>,
+    columns: Option<Direction<'a, T>>,
+}
+
+impl<T: Element> Engine<'_, T> {
+    fn columns(&self) -> &Direction<'_, T> {
+        self.columns.as_ref().unwrap_or(&self.rows)
+    }
+
+    /// Makes a tile, hands each positive to `positive(side is column, row in tile, column in tile, dot)`, and masks what is
+    /// never compared. In the diagonal tile of a symmetric problem both directions are met as rows.
+    fn tile(&self, [i0, r]: [usize; 2], [j0, c]: [usize; 2], tile: &mut [T], mut positive: impl FnMut(bool, usize, usize, T)) {
+        let d = self.problem.width;
+        let (a, b) = (&self.problem.anchors[i0 * d..], &self.problem.candidates[j0 * d..]);
+        gemm([r, c, d], tile, [c, 1], a, [d, 1], b, [1, d], T::zero(), T::one());
+        let diagonal = self.symmetric && i0 == j0;
+        for k in 0..r {
+            for &j in self.rows.positives.within(i0 + k, j0, j0 + c).1 {
+                if !self.symmetric || j as usize != i0 + k {
+                    positive(false, k, j as usize - j0, tile[k * c + j as usize - j0]);
+                }
+            }
+        }
+        if !diagonal {
+            for q in 0..c {
+                for &i in self.columns().positives.within(j0 + q, i0, i0 + r).1 {
+                    positive(true, i as usize - i0, q, tile[(i as usize - i0) * c + q]);
+                }
+            }
+        }
+        if self.problem.denominator == Denominator::NegativesOnly {
+            for k in 0..r {
+                for &j in self.rows.positives.within(i0 + k, j0, j0 + c).1 {
+                    tile[k * c + j as usize - j0] = masked();
+                }
+            }
+        }
+        if diagonal {
+            for k in 0..r {
+                tile[k * c + k] = masked();
+            }
+        }
+    }
+
+    fn statistics(&self, rows: [usize; 2], columns: [usize; 2], stripe: &mut Stripe<T>, scratch: &mut Scratch<T>) {
+        let ([i0, r], [j0, c]) = (rows, columns);
+        let scale = self.scale;
+        let diagonal = self.symmetric && i0 == j0;
+        let tile = &mut scratch.tile[..r * c];
+        stripe.row_dots[..r].fill(T::zero());
+        let (row_dots, column_dots) = (&mut stripe.row_dots, &mut stripe.column_dots);
+        self.tile(rows, columns, tile, |column, k, q, dot| {
+            if column { column_dots[q] += dot } else { row_dots[k] += dot }
+        });
+        let column_max = &mut scratch.columns[..c];
+        column_max.fill(T::neg_infinity());
+        let nothing = masked::<T>() * T::of(0.5);
+        let (mut high, mut low) = (T::neg_infinity(), T::infinity());
+        for (k, row) in tile.chunks_exact(c).enumerate() {
+            let m = vector::max(row);
+            scratch.row_max[k] = m;
+            if m > nothing {
+                (high, low) = (high.max(m), low.min(m));
+            }
+            if !diagonal {
+                vector::max_into(column_max, row);
+            }
+        }
+        if high == T::neg_infinity() {
+            stripe.row_logs[..r].fill(LogSum::empty());
+            return;
+        }
+        if !diagonal {
+            low = column_max.iter().filter(|&&m| m > nothing).fold(low, |l, &m| l.min(m));
+        }
+        if (scale * (high - low)).f64() <= SHARED_RANGE {
+            let reference = scale * high;
+            let sums = &mut scratch.columns[..c];
+            sums.fill(T::zero());
+            for (k, row) in tile.chunks_exact(c).enumerate() {
+                let sum = if diagonal {
+                    vector::sum_exp(row, scale, -reference)
+                } else {
+                    vector::sum_exp_both(row, scale, -reference, sums)
+                };
+                stripe.row_logs[k] = LogSum { reference, sum };
+            }
+            if !diagonal {
+                for (log, &sum) in stripe.column_logs.iter_mut().zip(sums.iter()) {
+                    log.add(LogSum { reference, sum });
+                }
+            }
+            return;
+        }
+        let shifts = &mut scratch.shifts[..c];
+        if !diagonal {
+            for ((log, &max), shift) in stripe.column_logs.iter_mut().zip(column_max.iter()).zip(shifts.iter_mut()) {
+                // an empty column keeps the shift -inf: all its terms vanish
+                *shift = if max > nothing { -(scale * max) } else { T::neg_infinity() };
+                if max > nothing {
+                    log.add(LogSum { reference: scale * max, sum: T::min_positive_value() });
+                    *shift = -log.reference;
+                }
+            }
+        }
+        column_max.fill(T::zero());
+        for (k, row) in tile.chunks_exact(c).enumerate() {
+            let m = scratch.row_max[k];
+            stripe.row_logs[k] = if m > nothing {
+                LogSum { reference: scale * m, sum: vector::sum_exp(row, scale, -(scale * m)) }
+            } else {
+                LogSum::empty()
+            };
+            if !diagonal {
+                vector::add_exp_shifted(column_max, row, scale, shifts);
+            }
+        }
+        if !diagonal {
+            for (log, &sum) in stripe.column_logs.iter_mut().zip(column_max.iter()) {
+                log.sum += sum;
+            }
+        }
+    }
+
+    fn contract(
+        &self,
+        rows: [usize; 2],
+        columns: [usize; 2],
+        [row_sides, column_sides]: [&[Side<T>]; 2],
+        stripe: &mut Stripe<T>,
+        scratch: &mut Scratch<T>,
+        gradient: &mut [T],
+        corrections: &mut Vec<(usize, T)>,
+    ) {
+        let ([i0, r], [j0, c]) = (rows, columns);
+        let (d, scale) = (self.problem.width, self.scale);
+        let diagonal = self.symmetric && i0 == j0;
+        let (row_sides, column_sides) = (&row_sides[i0..i0 + r], &column_sides[j0..j0 + c]);
+        let tile = &mut scratch.tile[..r * c];
+        corrections.clear();
+        let mut moment = 0f64;
+        self.tile(rows, columns, tile, |column, k, q, dot| {
+            let pull = if column { column_sides[q].pull } else { row_sides[k].pull };
+            moment -= pull.f64() * dot.f64();
+            corrections.push((k * c + q, pull));
+            if diagonal {
+                corrections.push((q * c + k, pull));
+                moment -= pull.f64() * dot.f64();
+            }
+        });
+        let active = |sides: &[Side<T>]| {
+            let logs = sides.iter().filter(|s| s.coefficient != T::zero()).map(|s| s.log);
+            logs.fold((T::neg_infinity(), T::infinity()), |(h, l), x| (h.max(x), l.min(x)))
+        };
+        let ((h1, l1), (h2, l2)) = (active(row_sides), active(column_sides));
+        let (high, low) = (h1.max(h2), l1.min(l2));
+        if high == T::neg_infinity() {
+            tile.fill(T::zero());
+        } else if (high - low).f64() <= SHARED_RANGE {
+            let share = |s: &Side<T>| if s.coefficient == T::zero() { T::zero() } else { s.coefficient * (high - s.log).exponential() };
+            for (column, side) in scratch.columns.iter_mut().zip(column_sides) {
+                *column = share(side);
+            }
+            for (row, side) in tile.chunks_exact_mut(c).zip(row_sides) {
+                moment += vector::two_sided_in_place(row, scale, -high, share(side), &scratch.columns[..c]).f64();
+            }
+        } else {
+            for ((column, shift), side) in scratch.columns.iter_mut().zip(&mut scratch.shifts).zip(column_sides) {
+                (*column, *shift) = (side.coefficient, if side.coefficient == T::zero() { T::neg_infinity() } else { -side.log });
+            }
+            for (row, side) in tile.chunks_exact_mut(c).zip(row_sides) {
+                let shift = if side.coefficient == T::zero() { T::neg_infinity() } else { -side.log };
+                let (columns, shifts) = (&scratch.columns[..c], &scratch.shifts[..c]);
+                moment += vector::two_sided_apart_in_place(row, scale, [side.coefficient, shift], columns, shifts).f64();
+            }
+        }
+        for &(at, pull) in corrections.iter() {
+            tile[at] -= pull;
+        }
+        // the diagonal tile of a symmetric problem meets every pair twice, as (i, j) and (j, i)
+        stripe.moment += if diagonal { 0.5 * moment } else { moment };
+        let (a, b) = (&self.problem.anchors[i0 * d..], &self.problem.candidates[j0 * d..]);
+        if !diagonal {
+            gemm([c, d, r], gradient, [d, 1], tile, [1, c], a, [d, 1], T::one(), T::one());
+        }
+        gemm([r, d, c], &mut stripe.anchors[..r * d], [d, 1], tile, [c, 1], b, [d, 1], T::zero(), T::one());
+    }
+}
+
+/// Value and gradients of both directions.
+///
+/// # Panics
+/// When the slices of the problem do not fit each other; the message names the slice and both sizes.
+pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
+    assert_ne!(problem.denominator, Denominator::OwnPositive, "two-sided: a denominator for each positive");
+    let symmetric = problem.candidates.is_none();
+    let candidates = problem.candidates.unwrap_or(problem.anchors);
+    let single = SoftmaxProblem {
+        positives: Some(problem.positives),
+        denominator: problem.denominator,
+        self_offset: symmetric.then_some(0),
+        row_weights: Some(problem.row_weights),
+        ..SoftmaxProblem::new(problem.anchors, candidates, problem.width, problem.scale)
+    };
+    let [n, m] = single.check();
+    let d = problem.width;
+    let columns = problem.column_positives.filter(|_| !symmetric).map(|positives| {
+        assert_eq!(problem.column_weights.len(), m, "two-sided: {} column weights for {m} candidates", problem.column_weights.len());
+        SoftmaxProblem { row_weights: None, ..SoftmaxProblem::new(candidates, problem.anchors, d, problem.scale) }.check();
+        Direction::new(&SoftmaxProblem { self_offset: None, ..single }, positives, problem.column_weights, problem.mean)
+    });
+    assert!(symmetric || columns.is_some(), "two-sided: the positives of the columns are missing");
+    let engine = Engine {
+        rows: Direction::new(&single, problem.positives, problem.row_weights, problem.mean),
+        columns,
+        problem: single,
+        scale: problem.scale,
+        symmetric,
+    };
+    let stripes = m.div_ceil(TILE);
+    let mut state: Vec<Stripe<T>> = (0..stripes)
+        .map(|t| {
+            let c = TILE.min(m - t * TILE);
+            Stripe {
+                column_logs: vec![LogSum::empty(); c],
+                column_dots: vec![T::zero(); c],
+                row_logs: vec![LogSum::empty(); TILE],
+                row_dots: vec![T::zero(); TILE],
+                anchors: Vec::new(),
+                moment: 0.0,
+            }
+        })
+        .collect();
+    let mut logs = vec![LogSum::empty(); n];
+    let mut dots = vec![T::zero(); n];
+    let columns_of = |t: usize| [t * TILE, TILE.min(m - t * TILE)];
+    for i0 in (0..n).step_by(TILE) {
+        let r = TILE.min(n - i0);
+        let first = if symmetric { i0 / TILE } else { 0 };
+        state[first..].par_iter_mut().enumerate().for_each_init(Scratch::new, |scratch, (t, stripe)| {
+            engine.statistics([i0, r], columns_of(first + t), stripe, scratch);
+        });
+        for stripe in &state[first..] {
+            for k in 0..r {
+                logs[i0 + k].add(stripe.row_logs[k]);
+                dots[i0 + k] += stripe.row_dots[k];
+            }
+        }
+    }
+    let mut column_logs: Vec<LogSum<T>> = state.iter().flat_map(|s| s.column_logs.iter().copied()).collect();
+    let mut column_dots: Vec<T> = state.iter().flat_map(|s| s.column_dots.iter().copied()).collect();
+    if symmetric {
+        for i in 0..n {
+            logs[i].add(column_logs[i]);
+            dots[i] += column_dots[i];
+        }
+        (column_logs, column_dots) = (Vec::new(), Vec::new());
+    }
+    let (mut value, rows, row_sides) = engine.rows.finish(&logs, &dots, problem.scale);
+    let (mut column_values, mut column_sides) = (Vec::new(), Vec::new());
+    if let Some(columns) = &engine.columns {
+        let (v, values, sides) = columns.finish(&column_logs, &column_dots, problem.scale);
+        value += v;
+        (column_values, column_sides) = (values, sides);
+    }
+    let mut out = TwoSidedOutput { value, rows, columns: column_values, ..TwoSidedOutput::default() };
+    if !problem.gradients {
+        return out;
+    }
+    let sides = [&row_sides[..], if symmetric { &row_sides[..] } else { &column_sides[..] }];
+    let mut anchors = vec![T::zero(); n * d];
+    let mut table = vec![T::zero(); if symmetric { 0 } else { m * d }];
+    state.iter_mut().for_each(|s| s.anchors = vec![T::zero(); TILE * d]);
+    for i0 in (0..n).step_by(TILE) {
+        let r = TILE.min(n - i0);
+        let first = if symmetric { i0 / TILE } else { 0 };
+        let gradient = if symmetric { &mut anchors } else { &mut table };
+        state[first..].par_iter_mut().zip(gradient[first * TILE * d..].par_chunks_mut(TILE * d)).enumerate().for_each_init(
+            || (Scratch::new(), Vec::new()),
+            |(scratch, corrections), (t, (stripe, gradient))| {
+                engine.contract([i0, r], columns_of(first + t), sides, stripe, scratch, gradient, corrections);
+            },
+        );
+        let part = r.div_ceil(rayon::current_num_threads());
+        anchors[i0 * d..][..r * d].par_chunks_mut(part * d).enumerate().for_each(|(p, rows)| {
+            for stripe in &state[first..] {
+                vector::axpy(rows, T::one(), &stripe.anchors[p * part * d..][..rows.len()]);
+            }
+        });
+    }
+    let moment: f64 = state.iter().map(|s| s.moment).sum();
+    out.scale = T::of(moment / problem.scale.f64());
+    out.anchors = anchors;
+    out.candidates = table;
+    out
+}

@@ -1,0 +1,397 @@
+//! Vector primitives on slices. Each is written once as a plain loop and compiled for every instruction set by `pulp`,
+//! which picks AVX-512, AVX2, NEON or scalar code at run time.
+//!
+//! The exponential of `f32` is a Cody-Waite reduction and a degree-6 polynomial: 0.7 ulp, 0.26 ns an element on a
+//! 2.6 GHz Zen 4 core (the C library: 3.7 ns). `f64` calls the C library: it is there to check `f32`.
+
+use crate::real::Real;
+use pulp::{Arch, Simd, WithSimd};
+
+/// Accumulators of a reduction: enough independent chains to hide the latency of a fused multiply-add.
+const LANES: usize = 32;
+
+/// The value that stands for an excluded pair in a tile of similarities. Finite, so that `0 * MASKED` is 0.
+#[inline(always)]
+pub fn masked<T: Real>() -> T {
+    T::of(-1e30)
+}
+
+/// An element type with the exponential that the vector loops use.
+pub trait Element: Real {
+    /// `exp(self)`; 0 where the result would be below the smallest normal number.
+    fn exponential(self) -> Self;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn exponential(self) -> f32 {
+        const MAGIC: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to the nearest integer
+        let x = self.clamp(-87.3, 88.3);
+        let t = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
+        let n = t - MAGIC;
+        let r = n.mul_add(-0.693_359_375, x);
+        let r = n.mul_add(2.121_944_4e-4, r);
+        // minimax polynomial of exp(r) on [-ln 2 / 2, ln 2 / 2]
+        let p = 1.987_569_1e-4_f32;
+        let p = p.mul_add(r, 1.398_199_9e-3);
+        let p = p.mul_add(r, 8.333_452e-3);
+        let p = p.mul_add(r, 4.166_579_6e-2);
+        let p = p.mul_add(r, 1.666_666_6e-1);
+        let p = p.mul_add(r, 5.000_000_1e-1);
+        let e = (p * r).mul_add(r, r) + 1.0;
+        let power = t.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127) << 23;
+        let y = e * f32::from_bits(power);
+        if self < -87.3 { 0.0 } else { y }
+    }
+}
+
+impl Element for f64 {
+    #[inline(always)]
+    fn exponential(self) -> f64 {
+        self.exp()
+    }
+}
+
+#[inline(always)]
+fn total<T: Real>(lanes: [T; LANES]) -> T {
+    let mut width = LANES / 2;
+    let mut lanes = lanes;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] += lanes[l + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+#[inline(always)]
+fn larger<T: Real>(a: T, b: T) -> T {
+    if a > b { a } else { b }
+}
+
+/// The largest entry; `-inf` for an empty slice.
+pub fn max<T: Element>(x: &[T]) -> T {
+    struct Kernel<'a, T>(&'a [T]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = T;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> T {
+            let mut lanes = [T::neg_infinity(); LANES];
+            let (chunks, rest) = self.0.as_chunks::<LANES>();
+            for v in chunks {
+                for l in 0..LANES {
+                    lanes[l] = larger(v[l], lanes[l]);
+                }
+            }
+            let m = lanes.into_iter().fold(T::neg_infinity(), larger);
+            rest.iter().fold(m, |m, &v| larger(v, m))
+        }
+    }
+    Arch::new().dispatch(Kernel(x))
+}
+
+/// The largest `scale * x_j + bias_j`.
+pub fn max_biased<T: Element>(x: &[T], scale: T, bias: &[T]) -> T {
+    struct Kernel<'a, T>(&'a [T], T, &'a [T]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = T;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> T {
+            self.0
+                .iter()
+                .zip(self.2)
+                .fold(T::neg_infinity(), |m, (&v, &b)| larger(v.mul_add(self.1, b), m))
+        }
+    }
+    Arch::new().dispatch(Kernel(x, scale, bias))
+}
+
+/// `x_j <- exp(scale * x_j + shift)`; returns the sum of the results and the sum of result times old `x_j`.
+pub fn exp_in_place<T: Element>(x: &mut [T], scale: T, shift: T) -> (T, T) {
+    struct Kernel<'a, T>(&'a mut [T], T, T);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = (T, T);
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> (T, T) {
+            let Self(x, scale, shift) = self;
+            let mut sums = [T::zero(); LANES];
+            let mut dots = [T::zero(); LANES];
+            let (chunks, rest) = x.as_chunks_mut::<LANES>();
+            for v in chunks {
+                for l in 0..LANES {
+                    let old = v[l];
+                    let e = old.mul_add(scale, shift).exponential();
+                    v[l] = e;
+                    sums[l] += e;
+                    dots[l] = e.mul_add(old, dots[l]);
+                }
+            }
+            let (mut sum, mut dot) = (total(sums), total(dots));
+            for v in rest {
+                let old = *v;
+                let e = old.mul_add(scale, shift).exponential();
+                *v = e;
+                sum += e;
+                dot += e * old;
+            }
+            (sum, dot)
+        }
+    }
+    Arch::new().dispatch(Kernel(x, scale, shift))
+}
+
+/// `x_j <- exp(scale * x_j + bias_j + shift)`; returns as [`exp_in_place`].
+pub fn exp_biased_in_place<T: Element>(x: &mut [T], scale: T, bias: &[T], shift: T) -> (T, T) {
+    struct Kernel<'a, T>(&'a mut [T], T, &'a [T], T);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = (T, T);
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> (T, T) {
+            let Self(x, scale, bias, shift) = self;
+            let mut sums = [T::zero(); LANES];
+            let mut dots = [T::zero(); LANES];
+            let (chunks, rest) = x.as_chunks_mut::<LANES>();
+            let (biases, bias_rest) = bias.as_chunks::<LANES>();
+            for (v, b) in chunks.iter_mut().zip(biases) {
+                for l in 0..LANES {
+                    let old = v[l];
+                    let e = (old.mul_add(scale, b[l]) + shift).exponential();
+                    v[l] = e;
+                    sums[l] += e;
+                    dots[l] = e.mul_add(old, dots[l]);
+                }
+            }
+            let (mut sum, mut dot) = (total(sums), total(dots));
+            for (v, b) in rest.iter_mut().zip(bias_rest) {
+                let old = *v;
+                let e = (old.mul_add(scale, *b) + shift).exponential();
+                *v = e;
+                sum += e;
+                dot += e * old;
+            }
+            (sum, dot)
+        }
+    }
+    Arch::new().dispatch(Kernel(x, scale, bias, shift))
+}
+
+/// `x <- factor * x`.
+pub fn scale<T: Element>(x: &mut [T], factor: T) {
+    struct Kernel<'a, T>(&'a mut [T], T);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            for v in self.0 {
+                *v *= self.1;
+            }
+        }
+    }
+    Arch::new().dispatch(Kernel(x, factor));
+}
+
+/// `y <- y + factor * x`.
+pub fn axpy<T: Element>(y: &mut [T], factor: T, x: &[T]) {
+    struct Kernel<'a, T>(&'a mut [T], T, &'a [T]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            for (y, &x) in self.0.iter_mut().zip(self.2) {
+                *y = x.mul_add(self.1, *y);
+            }
+        }
+    }
+    Arch::new().dispatch(Kernel(y, factor, x));
+}
+
+/// The inner product of two slices of one length.
+pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
+    struct Kernel<'a, T>(&'a [T], &'a [T]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = T;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> T {
+            let mut sums = [T::zero(); LANES];
+            let (a, a_rest) = self.0.as_chunks::<LANES>();
+            let (b, b_rest) = self.1.as_chunks::<LANES>();
+            for (a, b) in a.iter().zip(b) {
+                for l in 0..LANES {
+                    sums[l] = a[l].mul_add(b[l], sums[l]);
+                }
+            }
+            a_rest.iter().zip(b_rest).fold(total(sums), |s, (&a, &b)| a.mul_add(b, s))
+        }
+    }
+    Arch::new().dispatch(Kernel(a, b))
+}
+
+/// `acc_j <- max(acc_j, x_j)`.
+pub fn max_into<T: Element>(acc: &mut [T], x: &[T]) {
+    struct Kernel<'a, T>(&'a mut [T], &'a [T]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            for (m, &v) in self.0.iter_mut().zip(self.1) {
+                *m = larger(v, *m);
+            }
+        }
+    }
+    Arch::new().dispatch(Kernel(acc, x));
+}
+
+/// Adds `exp(scale * x_j + shift)` to `columns_j` and returns the sum over j: one exponential serves a row and its columns.
+pub fn sum_exp_both<T: Element>(x: &[T], scale: T, shift: T, columns: &mut [T]) -> T {
+    struct Kernel<'a, T>(&'a [T], T, T, &'a mut [T]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = T;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> T {
+            let Self(x, scale, shift, columns) = self;
+            let mut sums = [T::zero(); LANES];
+            let (x, x_rest) = x.as_chunks::<LANES>();
+            let (c, c_rest) = columns.as_chunks_mut::<LANES>();
+            for (x, c) in x.iter().zip(c) {
+                for l in 0..LANES {
+                    let e = x[l].mul_add(scale, shift).exponential();
+                    sums[l] += e;
+                    c[l] += e;
+                }
+            }
+            let mut sum = total(sums);
+            for (&x, c) in x_rest.iter().zip(c_rest) {
+                let e = x.mul_add(scale, shift).exponential();
+                sum += e;
+                *c += e;
+            }
+            sum
+        }
+    }
+    Arch::new().dispatch(Kernel(x, scale, shift, columns))
+}
+
+/// The sum of `exp(scale * x_j + shift)`.
+pub fn sum_exp<T: Element>(x: &[T], scale: T, shift: T) -> T {
+    struct Kernel<'a, T>(&'a [T], T, T);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = T;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> T {
+            let Self(x, scale, shift) = self;
+            let mut sums = [T::zero(); LANES];
+            let (x, rest) = x.as_chunks::<LANES>();
+            for x in x {
+                for l in 0..LANES {
+                    sums[l] += x[l].mul_add(scale, shift).exponential();
+                }
+            }
+            rest.iter().fold(total(sums), |s, &x| s + x.mul_add(scale, shift).exponential())
+        }
+    }
+    Arch::new().dispatch(Kernel(x, scale, shift))
+}
+
+/// `columns_j += exp(scale * x_j + shifts_j)`.
+pub fn add_exp_shifted<T: Element>(columns: &mut [T], x: &[T], scale: T, shifts: &[T]) {
+    struct Kernel<'a, T>(&'a mut [T], &'a [T], T, &'a [T]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            let Self(columns, x, scale, shifts) = self;
+            for ((c, &x), &s) in columns.iter_mut().zip(x).zip(shifts) {
+                *c += x.mul_add(scale, s).exponential();
+            }
+        }
+    }
+    Arch::new().dispatch(Kernel(columns, x, scale, shifts));
+}
+
+/// `x_j <- exp(scale * x_j + shift) * (row + columns_j)`; returns the sum of result times old `x_j`.
+pub fn two_sided_in_place<T: Element>(x: &mut [T], scale: T, shift: T, row: T, columns: &[T]) -> T {
+    struct Kernel<'a, T>(&'a mut [T], T, T, T, &'a [T]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = T;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> T {
+            let Self(x, scale, shift, row, columns) = self;
+            let mut dots = [T::zero(); LANES];
+            let (x, x_rest) = x.as_chunks_mut::<LANES>();
+            let (c, c_rest) = columns.as_chunks::<LANES>();
+            for (x, c) in x.iter_mut().zip(c) {
+                for l in 0..LANES {
+                    let old = x[l];
+                    let g = old.mul_add(scale, shift).exponential() * (row + c[l]);
+                    x[l] = g;
+                    dots[l] = g.mul_add(old, dots[l]);
+                }
+            }
+            let mut dot = total(dots);
+            for (x, &c) in x_rest.iter_mut().zip(c_rest) {
+                let old = *x;
+                *x = old.mul_add(scale, shift).exponential() * (row + c);
+                dot += *x * old;
+            }
+            dot
+        }
+    }
+    Arch::new().dispatch(Kernel(x, scale, shift, row, columns))
+}
+
+/// `x_j <- row * exp(scale * x_j + shift) + columns_j * exp(scale * x_j + shifts_j)`; returns the sum of result times old `x_j`.
+pub fn two_sided_apart_in_place<T: Element>(x: &mut [T], scale: T, [row, shift]: [T; 2], columns: &[T], shifts: &[T]) -> T {
+    struct Kernel<'a, T>(&'a mut [T], T, T, T, &'a [T], &'a [T]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = T;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> T {
+            let Self(x, scale, row, shift, columns, shifts) = self;
+            let mut dot = T::zero();
+            for ((x, &c), &s) in x.iter_mut().zip(columns).zip(shifts) {
+                let old = *x;
+                let g = row * old.mul_add(scale, shift).exponential() + c * old.mul_add(scale, s).exponential();
+                *x = g;
+                dot += g * old;
+            }
+            dot
+        }
+    }
+    Arch::new().dispatch(Kernel(x, scale, row, shift, columns, shifts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponential_is_within_one_ulp_of_f64() {
+        let mut worst = 0f64;
+        for k in -87_000..88_000 {
+            let x = k as f32 * 1e-3 + 1.7e-4;
+            let exact = f64::from(x).exp();
+            let ulp = exact * 2f64.powi(-23);
+            worst = worst.max((f64::from(x.exponential()) - exact).abs() / ulp);
+        }
+        assert!(worst < 1.0, "worst error {worst} ulp");
+        assert_eq!(f32::NEG_INFINITY.exponential(), 0.0);
+        assert_eq!(masked::<f32>().exponential(), 0.0);
+    }
+
+    #[test]
+    fn reductions_equal_plain_loops() {
+        for n in [0usize, 1, 31, 32, 33, 100] {
+            let x: Vec<f64> = (0..n).map(|k| ((k * 37 % 23) as f64 - 11.0) / 7.0).collect();
+            let b: Vec<f64> = (0..n).map(|k| ((k * 17 % 13) as f64 - 6.0) / 5.0).collect();
+            assert_eq!(max(&x), x.iter().fold(f64::NEG_INFINITY, |m, v| m.max(*v)));
+            let want: f64 = x.iter().zip(&b).map(|(x, b)| x * b).sum();
+            assert!((dot(&x, &b) - want).abs() < 1e-12);
+            let mut y = x.clone();
+            let (sum, moment) = exp_biased_in_place(&mut y, 2.0, &b, -0.5);
+            let e: Vec<f64> = x.iter().zip(&b).map(|(x, b)| (2.0 * x + b - 0.5).exp()).collect();
+            assert!((sum - e.iter().sum::<f64>()).abs() < 1e-9);
+            assert!((moment - e.iter().zip(&x).map(|(e, x)| e * x).sum::<f64>()).abs() < 1e-9);
+        }
+    }
+}
