@@ -1,0 +1,82 @@
+//! The door into autodiff: a value whose gradients are already known.
+
+use burn::backend::autodiff::{
+    Autodiff,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
+use burn::tensor::{Shape, Tensor};
+
+/// The node that carries a ready gradient.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda")),
+    Autodiff,
+)]
+pub trait AttachOps: Backend {
+    /// `value [1]`, with `gradient` as its derivative with respect to `input`.
+    #[allow(unused_variables)]
+    fn attach_gradient(value: FloatTensor<Self>, input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        value
+    }
+}
+
+#[cfg(feature = "flex")]
+impl AttachOps for burn::backend::Flex {}
+
+#[cfg(feature = "ndarray")]
+#[allow(deprecated)]
+impl AttachOps for burn::backend::NdArray {}
+
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
+impl AttachOps for burn::backend::Cube {}
+
+impl<B: AttachOps, C: CheckpointStrategy> AttachOps for Autodiff<B, C> {
+    fn attach_gradient(value: FloatTensor<Self>, input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Attach;
+        impl<B: AttachOps> Backward<B, 2> for Attach {
+            type State = FloatTensor<B>;
+            fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let upstream = grads.consume::<B>(&ops.node);
+                let [value, input] = ops.parents;
+                if let Some(node) = input {
+                    let ones = Shape::from(vec![1; ops.state.shape().num_dims()]);
+                    let factor = B::float_reshape(upstream.clone(), ones);
+                    grads.register::<B>(node.id, B::float_mul(ops.state, factor));
+                }
+                if let Some(node) = value {
+                    grads.register::<B>(node.id, upstream);
+                }
+            }
+        }
+        let (value, value_guard) = value.into_parts();
+        let (_, input_guard) = input.into_parts();
+        let (gradient, _) = gradient.into_parts();
+        match Attach.prepare::<C>([value_guard, input_guard]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(gradient, value),
+            OpsKind::UnTracked(prepared) => prepared.finish(value),
+        }
+    }
+}
+
+/// `value [1]` with `gradient` as its derivative with respect to `input`; several inputs are attached one after the other.
+///
+/// `value` and `gradient` are plain tensors or constants; where `input` carries no gradient, `value` comes back unchanged.
+/// Exact for any upstream factor.
+///
+/// # Panics
+/// When input and gradient differ in shape, or the value is not a single number.
+pub fn attach<const D: usize>(value: Tensor<1>, input: &Tensor<D>, gradient: Tensor<D>) -> Tensor<1> {
+    assert_eq!(input.dims(), gradient.dims(), "attach: the shapes of an input and of its gradient");
+    assert_eq!(value.dims(), [1], "attach: the shape of the value");
+    if !input.is_tracked() {
+        return value;
+    }
+    let into = |t: Tensor<1>| if t.is_autodiff() { t } else { Tensor::from_inner(t) };
+    let gradient = Tensor::<D>::from_inner(gradient.inner());
+    Tensor::from_dispatch(Dispatch::attach_gradient(into(value).into_dispatch(), input.clone().into_dispatch(), gradient.into_dispatch()))
+}

@@ -1,0 +1,43 @@
+//! What can be wrong with the choices of an objective.
+
+use thiserror::Error;
+
+/// A choice that no objective can be built from.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum ObjectiveError {
+    /// A temperature that is zero, negative, infinite or not a number.
+    #[error("temperature {0}: it must be a finite number above 0 (published values lie between 0.005 and 1)")]
+    Temperature(f64),
+    /// A number that must be finite and not negative.
+    #[error("{name} {value}: it must be a finite number of at least 0")]
+    Negative {
+        /// What the number is.
+        name: &'static str,
+        /// The number.
+        value: f64,
+    },
+    /// A number that must be finite and above zero.
+    #[error("{name} {value}: it must be a finite number above 0")]
+    NotPositive {
+        /// What the number is.
+        name: &'static str,
+        /// The number.
+        value: f64,
+    },
+    /// Lists of pairs whose parts do not fit.
+    #[error("pair lists: {0}")]
+    Pairs(String),
+    /// Choices that contradict each other.
+    #[error("{0}")]
+    Contradiction(&'static str),
+}
+
+/// `value` if it is finite and at least zero.
+pub(crate) fn not_negative(name: &'static str, value: f64) -> Result<f64, ObjectiveError> {
+    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(ObjectiveError::Negative { name, value }) }
+}
+
+/// `value` if it is finite and above zero.
+pub(crate) fn positive(name: &'static str, value: f64) -> Result<f64, ObjectiveError> {
+    if value.is_finite() && value > 0.0 { Ok(value) } else { Err(ObjectiveError::NotPositive { name, value }) }
+}

@@ -1,0 +1,223 @@
+//! The engine as a Burn backend extension: native on the CPU backend, a portable body of backend operations elsewhere.
+
+use super::portable;
+use super::spec::{BothSpec, Spec};
+use burn::backend::{Backend, backend_extension, tensor::FloatTensor};
+use std::sync::Arc;
+
+/// Value and gradients of pair objectives, by row blocks, in memory linear in anchors and candidates.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda")),
+)]
+pub trait PairOps: Backend {
+    /// One direction. Anchors `[n, d]`, candidates `[m, d]`, paired positives `[n, d]` (`[1, 1]` if absent), scale `[1]` or
+    /// `[n]`, bias `[m]` (`[1]` if absent). Returns the value `[1]`, row values `[n]`, and the gradients of anchors, candidates,
+    /// paired, scale (its own shape) and bias; those not wanted are zeros of size one.
+    #[allow(clippy::type_complexity)]
+    fn pair_softmax(
+        anchors: FloatTensor<Self>,
+        candidates: FloatTensor<Self>,
+        paired: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        spec: Arc<Spec>,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    ) {
+        portable::rows::<Self>(anchors, candidates, paired, scale, bias, &spec)
+    }
+
+    /// Both directions, or a table against itself (`candidates` is then ignored). Scale `[1]`. Returns the value `[1]`, row
+    /// values `[n]`, column values `[m]` (`[1]` for a table against itself), and the gradients of anchors, candidates and scale.
+    #[allow(clippy::type_complexity)]
+    fn pair_softmax_both(
+        anchors: FloatTensor<Self>,
+        candidates: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        spec: Arc<BothSpec>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        portable::both::<Self>(anchors, candidates, scale, &spec)
+    }
+}
+
+#[cfg(feature = "ndarray")]
+#[allow(deprecated)]
+impl PairOps for burn::backend::NdArray {}
+
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
+impl PairOps for burn::backend::Cube {}
+
+#[cfg(feature = "flex")]
+mod native {
+    use super::*;
+    use crate::objective::spec::Targets;
+    use crate::pairs::PairLists;
+    use burn::backend::TensorMetadata;
+    use burn::backend::flex::FlexTensor;
+    use burn::tensor::{DType, Element as BurnElement, TensorData};
+    use contrastive_kernels::Real;
+    use contrastive_kernels::softmax::{self as kernel, PositiveWeights, RowSets, Scale, SoftmaxProblem, TwoSidedProblem};
+    use contrastive_kernels::vector::Element;
+
+    trait Native: Element + Real + BurnElement {}
+    impl Native for f32 {}
+    impl Native for f64 {}
+
+    fn sets(lists: &PairLists) -> RowSets<'_> {
+        RowSets::new(lists.groups.as_deref(), &lists.offsets, &lists.columns)
+    }
+
+    fn cast<T: Real>(values: &[f64]) -> Vec<T> {
+        values.iter().map(|&v| T::of(v)).collect()
+    }
+
+    fn slice<T: Native>(tensor: &FlexTensor) -> &[T] {
+        tensor.as_slice::<T>().expect("a contiguous tensor of the element type")
+    }
+
+    fn tensor<T: Native>(values: Vec<T>, shape: &[usize]) -> FlexTensor {
+        let empty = values.is_empty() && shape.iter().product::<usize>() > 0;
+        match empty {
+            true => FlexTensor::from_data(TensorData::new(vec![T::zero()], vec![1; shape.len()])),
+            false => FlexTensor::from_data(TensorData::new(values, shape.to_vec())),
+        }
+    }
+
+    impl PairOps for burn::backend::Flex {
+        fn pair_softmax(
+            anchors: FloatTensor<Self>,
+            candidates: FloatTensor<Self>,
+            paired: FloatTensor<Self>,
+            scale: FloatTensor<Self>,
+            bias: FloatTensor<Self>,
+            spec: Arc<Spec>,
+        ) -> (
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+        ) {
+            match anchors.dtype() {
+                DType::F32 if !spec.portable => rows::<f32>(anchors, candidates, paired, scale, bias, &spec),
+                DType::F64 if !spec.portable => rows::<f64>(anchors, candidates, paired, scale, bias, &spec),
+                _ => portable::rows::<Self>(anchors, candidates, paired, scale, bias, &spec),
+            }
+        }
+
+        fn pair_softmax_both(
+            anchors: FloatTensor<Self>,
+            candidates: FloatTensor<Self>,
+            scale: FloatTensor<Self>,
+            spec: Arc<BothSpec>,
+        ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+            match anchors.dtype() {
+                DType::F32 => both::<f32>(anchors, candidates, scale, &spec),
+                DType::F64 => both::<f64>(anchors, candidates, scale, &spec),
+                _ => portable::both::<Self>(anchors, candidates, scale, &spec),
+            }
+        }
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn rows<T: Native>(
+        anchors: FlexTensor,
+        candidates: FlexTensor,
+        paired: FlexTensor,
+        scale: FlexTensor,
+        bias: FlexTensor,
+        spec: &Spec,
+    ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
+        let (anchors, candidates, paired) = (anchors.to_contiguous(), candidates.to_contiguous(), paired.to_contiguous());
+        let (scale, bias) = (scale.to_contiguous(), bias.to_contiguous());
+        let (n, d) = (anchors.shape()[0], anchors.shape()[1]);
+        let m = candidates.shape()[0];
+        let scales = slice::<T>(&scale);
+        let row_weights = cast::<T>(&spec.row_weights);
+        let denominator_weights = spec.denominator_weights.as_deref().map(cast::<T>);
+        let targets = match &spec.targets {
+            Targets::PerRow(t) | Targets::Each(t) => cast::<T>(t),
+            Targets::Mean | Targets::One => Vec::new(),
+        };
+        let problem = SoftmaxProblem {
+            paired: spec.paired.then(|| slice::<T>(&paired)),
+            scale: if scales.len() == 1 { Scale::Uniform(scales[0]) } else { Scale::PerRow(scales) },
+            bias: spec.biased.then(|| slice::<T>(&bias)),
+            self_offset: spec.self_offset,
+            excluded: spec.excluded.as_ref().map(sets),
+            positives: spec.positives.as_ref().map(sets),
+            weights: match spec.targets {
+                Targets::Mean => PositiveWeights::Mean,
+                Targets::One => PositiveWeights::One,
+                Targets::PerRow(_) => PositiveWeights::PerRow(&targets),
+                Targets::Each(_) => PositiveWeights::Each(&targets),
+            },
+            denominator: spec.denominator,
+            placement: spec.placement,
+            row_weights: Some(&row_weights),
+            denominator_weights: denominator_weights.as_deref(),
+            offset: T::of(spec.offset),
+            positive_clamp: spec.clamp.map(T::of),
+            wanted: spec.wanted,
+            ..SoftmaxProblem::new(slice::<T>(&anchors), slice::<T>(&candidates), d, T::one())
+        };
+        let out = kernel::rows(&problem);
+        let d_scale = if scales.len() == 1 { vec![out.scale.iter().copied().sum::<T>()] } else { out.scale };
+        let d_scale_shape = [scales.len()];
+        (
+            tensor(vec![T::of(out.value)], &[1]),
+            tensor(out.rows, &[n]),
+            tensor(out.anchors, &[n, d]),
+            tensor(out.candidates, &[m, d]),
+            tensor(out.paired, &[n, d]),
+            tensor(d_scale, &d_scale_shape),
+            tensor(out.bias, &[m]),
+        )
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn both<T: Native>(
+        anchors: FlexTensor,
+        candidates: FlexTensor,
+        scale: FlexTensor,
+        spec: &BothSpec,
+    ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
+        let (anchors, candidates) = (anchors.to_contiguous(), candidates.to_contiguous());
+        let (n, d) = (anchors.shape()[0], anchors.shape()[1]);
+        let itself = spec.column_positives.is_none();
+        let m = candidates.shape()[0];
+        let scale = slice::<T>(&scale)[0];
+        let (row_weights, column_weights) = (cast::<T>(&spec.row_weights), cast::<T>(&spec.column_weights));
+        let out = kernel::two_sided(&TwoSidedProblem {
+            anchors: slice(&anchors),
+            candidates: (!itself).then(|| slice(&candidates)),
+            width: d,
+            scale,
+            positives: sets(&spec.positives),
+            column_positives: spec.column_positives.as_ref().map(sets),
+            mean: spec.mean,
+            denominator: spec.denominator,
+            row_weights: &row_weights,
+            column_weights: &column_weights,
+            gradients: spec.gradients,
+        });
+        (
+            tensor(vec![T::of(out.value)], &[1]),
+            tensor(out.rows, &[n]),
+            tensor(out.columns, &[m]),
+            tensor(out.anchors, &[n, d]),
+            tensor(out.candidates, &[m, d]),
+            tensor(vec![out.scale], &[1]),
+        )
+    }
+}
