@@ -19,7 +19,11 @@ use burn::tensor::{Shape, Tensor};
 pub trait AttachOps: Backend {
     /// `value [1]`, with `gradient` as its derivative with respect to `input`.
     #[allow(unused_variables)]
-    fn attach_gradient(value: FloatTensor<Self>, input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn attach_gradient(
+        value: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
         value
     }
 }
@@ -35,7 +39,11 @@ impl AttachOps for burn::backend::NdArray {}
 impl AttachOps for burn::backend::Cube {}
 
 impl<B: AttachOps, C: CheckpointStrategy> AttachOps for Autodiff<B, C> {
-    fn attach_gradient(value: FloatTensor<Self>, input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn attach_gradient(
+        value: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct Attach;
         impl<B: AttachOps> Backward<B, 2> for Attach {
@@ -78,5 +86,9 @@ pub fn attach<const D: usize>(value: Tensor<1>, input: &Tensor<D>, gradient: Ten
     }
     let into = |t: Tensor<1>| if t.is_autodiff() { t } else { Tensor::from_inner(t) };
     let gradient = Tensor::<D>::from_inner(gradient.inner());
-    Tensor::from_dispatch(Dispatch::attach_gradient(into(value).into_dispatch(), input.clone().into_dispatch(), gradient.into_dispatch()))
+    Tensor::from_dispatch(Dispatch::attach_gradient(
+        into(value).into_dispatch(),
+        input.clone().into_dispatch(),
+        gradient.into_dispatch(),
+    ))
 }

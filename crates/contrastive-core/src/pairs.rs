@@ -129,9 +129,17 @@ impl PairLists {
     }
 
     fn check(&self, what: &str, n: usize, m: usize) {
-        assert_eq!(self.anchors(), n, "{what} for {} anchors, but there are {n} anchors ({m} candidates)", self.anchors());
+        assert_eq!(
+            self.anchors(),
+            n,
+            "{what} for {} anchors, but there are {n} anchors ({m} candidates)",
+            self.anchors()
+        );
         let largest = self.columns.iter().max();
-        assert!(largest.is_none_or(|&j| (j as usize) < m), "{what} name candidate {largest:?}, but there are {m} ({n} anchors)");
+        assert!(
+            largest.is_none_or(|&j| (j as usize) < m),
+            "{what} name candidate {largest:?}, but there are {m} ({n} anchors)"
+        );
     }
 }
 
@@ -194,12 +202,19 @@ impl Pairs {
                 Some(PairLists::one_each((0..n as u32).collect()))
             }
             Self::TwoViews => {
-                assert!(n == m && n.is_multiple_of(2), "two views of {n} anchors and {m} candidates: one table of 2N rows is needed");
+                assert!(
+                    n == m && n.is_multiple_of(2),
+                    "two views of {n} anchors and {m} candidates: one table of 2N rows is needed"
+                );
                 let half = n as u32 / 2;
                 Some(PairLists::one_each((0..n as u32).map(|i| if i < half { i + half } else { i - half }).collect()))
             }
             Self::Labels { anchors, candidates } => {
-                assert_eq!([anchors.len(), candidates.len()], [n, m], "labels of [anchors, candidates] and their numbers");
+                assert_eq!(
+                    [anchors.len(), candidates.len()],
+                    [n, m],
+                    "labels of [anchors, candidates] and their numbers"
+                );
                 Some(PairLists::classes(anchors, candidates))
             }
             Self::Lists(lists) => {

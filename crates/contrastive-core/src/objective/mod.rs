@@ -297,7 +297,8 @@ impl PairObjective {
 
     /// The reverse direction of `spec`.
     fn reversed(&self, spec: &Spec, n: usize, m: usize) -> Spec {
-        let transposed = |lists: &PairLists| if self.pairs.symmetric() && n == m { lists.clone() } else { lists.transpose(m) };
+        let transposed =
+            |lists: &PairLists| if self.pairs.symmetric() && n == m { lists.clone() } else { lists.transpose(m) };
         let positives = spec.positives.as_ref().map(transposed);
         let targets = match (&spec.targets, positives.as_ref().and_then(|p| p.weights.clone())) {
             (Targets::Each(_), Some(weights)) => Targets::Each(weights),
@@ -387,8 +388,12 @@ impl PairObjective {
         let scales = scale.dims()[0];
 
         if let Some(spec) = self.both_spec(&spec, n, m, itself, scales) {
-            let (value, rows, columns, da, dc, ds) =
-                Dispatch::pair_softmax_both(a.into_dispatch(), c.into_dispatch(), scale.into_dispatch(), Arc::new(spec));
+            let (value, rows, columns, da, dc, ds) = Dispatch::pair_softmax_both(
+                a.into_dispatch(),
+                c.into_dispatch(),
+                scale.into_dispatch(),
+                Arc::new(spec),
+            );
             let mut gradients = Gradients::default();
             if wanted != Wanted::VALUE {
                 gradients.anchors = Some(back(&anchors, Tensor::from_dispatch(da)));
@@ -396,10 +401,17 @@ impl PairObjective {
                 gradients.scale = Some(Tensor::from_dispatch(ds));
             }
             let columns = (!itself).then(|| Tensor::from_dispatch(columns));
-            return Evaluation { value: Tensor::from_dispatch(value), rows: Tensor::from_dispatch(rows), columns, gradients };
+            return Evaluation {
+                value: Tensor::from_dispatch(value),
+                rows: Tensor::from_dispatch(rows),
+                columns,
+                gradients,
+            };
         }
 
-        let one = |dims: usize| Tensor::<1>::from_data([0.0], (&device, dtype)).reshape(burn::tensor::Shape::from(vec![1; dims]));
+        let one = |dims: usize| {
+            Tensor::<1>::from_data([0.0], (&device, dtype)).reshape(burn::tensor::Shape::from(vec![1; dims]))
+        };
         let run = |a: &Tensor<2>, c: &Tensor<2>, spec: Spec| {
             let p = paired.as_ref().map_or_else(|| one(2), rows);
             let bias = plain.bias.clone().unwrap_or_else(|| Tensor::from_data([0.0], (&device, dtype)));
@@ -461,7 +473,11 @@ impl PairObjective {
         let result = self.evaluate(inputs, wanted);
         let mut value = if inputs.anchors.is_autodiff() { Tensor::from_inner(result.value) } else { result.value };
         let g = result.gradients;
-        let pairs = [(Some(&inputs.anchors), g.anchors), (inputs.candidates.as_ref(), g.candidates), (inputs.paired.as_ref(), g.paired)];
+        let pairs = [
+            (Some(&inputs.anchors), g.anchors),
+            (inputs.candidates.as_ref(), g.candidates),
+            (inputs.paired.as_ref(), g.paired),
+        ];
         for (input, gradient) in pairs {
             if let (Some(input), Some(gradient)) = (input, gradient) {
                 value = attach(value, input, gradient);

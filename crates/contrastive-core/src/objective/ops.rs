@@ -43,7 +43,14 @@ pub trait PairOps: Backend {
         candidates: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         spec: Arc<BothSpec>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    ) {
         portable::both::<Self>(anchors, candidates, scale, &spec)
     }
 }
@@ -64,7 +71,9 @@ mod native {
     use burn::backend::flex::FlexTensor;
     use burn::tensor::{DType, Element as BurnElement, TensorData};
     use contrastive_kernels::Real;
-    use contrastive_kernels::softmax::{self as kernel, PositiveWeights, RowSets, Scale, SoftmaxProblem, TwoSidedProblem};
+    use contrastive_kernels::softmax::{
+        self as kernel, PositiveWeights, RowSets, Scale, SoftmaxProblem, TwoSidedProblem,
+    };
     use contrastive_kernels::vector::Element;
 
     trait Native: Element + Real + BurnElement {}
@@ -120,7 +129,14 @@ mod native {
             candidates: FloatTensor<Self>,
             scale: FloatTensor<Self>,
             spec: Arc<BothSpec>,
-        ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        ) -> (
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+        ) {
             match anchors.dtype() {
                 DType::F32 => both::<f32>(anchors, candidates, scale, &spec),
                 DType::F64 => both::<f64>(anchors, candidates, scale, &spec),
@@ -138,7 +154,8 @@ mod native {
         bias: FlexTensor,
         spec: &Spec,
     ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
-        let (anchors, candidates, paired) = (anchors.to_contiguous(), candidates.to_contiguous(), paired.to_contiguous());
+        let (anchors, candidates, paired) =
+            (anchors.to_contiguous(), candidates.to_contiguous(), paired.to_contiguous());
         let (scale, bias) = (scale.to_contiguous(), bias.to_contiguous());
         let (n, d) = (anchors.shape()[0], anchors.shape()[1]);
         let m = candidates.shape()[0];

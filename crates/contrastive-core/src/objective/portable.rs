@@ -135,7 +135,8 @@ pub fn rows<B: Backend>(
 
         // what is listed: positions in the flattened block
         let (mut at, mut of_row, mut weight, mut masked) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut has, mut total) = (vec![if spec.paired { 1.0 } else { 0.0 }; r], vec![if spec.paired { 1.0 } else { 0.0 }; r]);
+        let (mut has, mut total) =
+            (vec![if spec.paired { 1.0 } else { 0.0 }; r], vec![if spec.paired { 1.0 } else { 0.0 }; r]);
         for k in 0..r {
             let i = i0 + k;
             let count = spec.positives_of(i).count();
@@ -149,14 +150,20 @@ pub fn rows<B: Backend>(
             }
             let own = spec.self_offset.map(|o| i + o).filter(|j| *j < m);
             if let Some(excluded) = &spec.excluded {
-                masked.extend(excluded.of(i).iter().filter(|j| own != Some(**j as usize)).map(|&j| (k * m + j as usize) as i32));
+                masked.extend(
+                    excluded.of(i).iter().filter(|j| own != Some(**j as usize)).map(|&j| (k * m + j as usize) as i32),
+                );
             }
             masked.extend(own.map(|j| (k * m + j) as i32));
         }
         if own_positive || negatives_only {
             masked.extend(&at);
         }
-        let listed = (!at.is_empty()).then(|| Listed::<B> { at: body.ints(at), row: body.ints(of_row), weight: body.column(weight) });
+        let listed = (!at.is_empty()).then(|| Listed::<B> {
+            at: body.ints(at),
+            row: body.ints(of_row),
+            weight: body.column(weight),
+        });
         // logits and inner products of the positives, before masking
         let positives = listed.as_ref().map(|p| (body.pick(logits.clone(), &p.at), body.pick(dots.clone(), &p.at)));
         if !masked.is_empty() {
@@ -183,14 +190,21 @@ pub fn rows<B: Backend>(
         let negatives = sum_rows::<B>(e.clone());
         let mut sum = negatives.clone();
         if spec.offset > 0.0 {
-            sum = B::float_add(sum, B::float_exp(B::float_neg(B::float_sub_scalar(top.clone(), spec.offset.ln().into()))));
+            sum = B::float_add(
+                sum,
+                B::float_exp(B::float_neg(B::float_sub_scalar(top.clone(), spec.offset.ln().into()))),
+            );
         }
         let own_share = own_in_denominator.map(|(s, _, _)| B::float_exp(B::float_sub(s.clone(), top.clone())));
         if let Some(share) = &own_share {
             sum = B::float_add(sum, share.clone());
         }
         // 1 where the denominator holds something
-        let some = B::float_clamp(B::float_mul_scalar(sum.clone(), 1e300_f64.min(largest(body.dtype)).into()), 0.0.into(), 1.0.into());
+        let some = B::float_clamp(
+            B::float_mul_scalar(sum.clone(), 1e300_f64.min(largest(body.dtype)).into()),
+            0.0.into(),
+            1.0.into(),
+        );
         let empty = B::float_add_scalar(B::float_neg(some.clone()), 1.0.into());
         let safe = B::float_add(sum, empty.clone());
         let log = B::float_add(top.clone(), B::float_log(safe.clone()));
@@ -234,7 +248,9 @@ pub fn rows<B: Backend>(
                 let w = B::float_mul(p.weight.clone(), pick(&weights));
                 let term = B::float_mul(softplus::<B>(gap), some);
                 let term = B::float_add(term, B::float_sub(s.clone(), clamp(s.clone())));
-                let column = |x: FloatTensor<B>| B::float_select_assign(body.zeros([r, 1]), 0, p.row.clone(), x, IndexingUpdateOp::Add);
+                let column = |x: FloatTensor<B>| {
+                    B::float_select_assign(body.zeros([r, 1]), 0, p.row.clone(), x, IndexingUpdateOp::Add)
+                };
                 l = column(B::float_mul(p.weight.clone(), term));
                 let pushed = B::float_mul(w.clone(), share.clone());
                 factor = column(pushed.clone());
@@ -251,12 +267,14 @@ pub fn rows<B: Backend>(
             factor = B::float_div(B::float_mul(weights.clone(), total), safe);
             if let (Some(p), Some((s, _))) = (&listed, &positives) {
                 let pick = |x: &FloatTensor<B>| B::float_select(x.clone(), 0, p.row.clone());
-                let column = |x: FloatTensor<B>| B::float_select_assign(body.zeros([r, 1]), 0, p.row.clone(), x, IndexingUpdateOp::Add);
+                let column = |x: FloatTensor<B>| {
+                    B::float_select_assign(body.zeros([r, 1]), 0, p.row.clone(), x, IndexingUpdateOp::Add)
+                };
                 if inside {
                     // the largest positive of each row: its logits alone in an otherwise empty block
                     let alone = B::float_add_scalar(body.zeros([r, m]), NOTHING.into());
-                    let lift = B::float_sub_scalar(s.clone(), NOTHING.into());
-                    let alone = body.add_at(alone, &p.at, lift);
+                    let lift = B::float_add_scalar(B::float_mul_scalar(s.clone(), 0.0.into()), (-NOTHING).into());
+                    let alone = body.add_at(body.add_at(alone, &p.at, lift), &p.at, s.clone());
                     let top = B::float_clamp_min(B::float_max_dim(alone, 1), FLOOR.into());
                     let share = B::float_mul(p.weight.clone(), B::float_exp(B::float_sub(s.clone(), pick(&top))));
                     let sum = column(share.clone());
@@ -371,7 +389,8 @@ pub fn both<B: Backend>(
         return (value, l, bias, da, body.zeros([1, 1]), ds);
     };
     let (paired, bias) = none();
-    let (v1, l, da1, dc1, _, ds1, _) = rows::<B>(anchors.clone(), candidates.clone(), paired, scale.clone(), bias, &forward);
+    let (v1, l, da1, dc1, _, ds1, _) =
+        rows::<B>(anchors.clone(), candidates.clone(), paired, scale.clone(), bias, &forward);
     let (paired, bias) = none();
     let (v2, columns, dc2, da2, _, ds2, _) = rows::<B>(candidates, anchors, paired, scale, bias, &backward);
     (B::float_add(v1, v2), l, columns, B::float_add(da1, da2), B::float_add(dc1, dc2), B::float_add(ds1, ds2))

@@ -52,14 +52,19 @@ pub struct Spec {
 impl Spec {
     /// Is the pair (i, j) never compared?
     pub fn is_excluded(&self, i: usize, j: usize) -> bool {
-        self.self_offset.is_some_and(|o| i + o == j) || self.excluded.as_ref().is_some_and(|e| e.of(i).binary_search(&(j as u32)).is_ok())
+        self.self_offset.is_some_and(|o| i + o == j)
+            || self.excluded.as_ref().is_some_and(|e| e.of(i).binary_search(&(j as u32)).is_ok())
     }
 
     /// The positives of anchor `i` that are compared, with their position among all entries.
     pub fn positives_of(&self, i: usize) -> impl Iterator<Item = (usize, u32)> + '_ {
         let all = self.positives.as_ref().map(|p| (p.start(i), p.of(i)));
         let (start, columns) = all.unwrap_or((0, &[]));
-        columns.iter().enumerate().filter(move |(_, j)| !self.is_excluded(i, **j as usize)).map(move |(q, &j)| (start + q, j))
+        columns
+            .iter()
+            .enumerate()
+            .filter(move |(_, j)| !self.is_excluded(i, **j as usize))
+            .map(move |(q, &j)| (start + q, j))
     }
 
     /// Target weight of the entry at position `at`, a positive of anchor `i` which has `count` of them.
@@ -112,6 +117,9 @@ impl BothSpec {
             wanted,
             portable: true,
         };
-        (single(&self.positives, &self.row_weights), self.column_positives.as_ref().map(|p| single(p, &self.column_weights)))
+        (
+            single(&self.positives, &self.row_weights),
+            self.column_positives.as_ref().map(|p| single(p, &self.column_weights)),
+        )
     }
 }

@@ -45,7 +45,11 @@ impl<'a> RowSets<'a> {
     /// # Panics
     /// When the offsets do not end at the number of columns, or a list is not strictly ascending.
     pub fn new(groups: Option<&'a [u32]>, offsets: &'a [usize], columns: &'a [u32]) -> Self {
-        assert_eq!(offsets.last().copied(), Some(columns.len()), "row sets: the last offset and the number of columns differ");
+        assert_eq!(
+            offsets.last().copied(),
+            Some(columns.len()),
+            "row sets: the last offset and the number of columns differ"
+        );
         debug_assert!(offsets.windows(2).all(|w| columns[w[0]..w[1]].is_sorted_by(|a, b| a < b)));
         Self { groups, offsets, columns }
     }
@@ -235,11 +239,18 @@ impl<'a, T: Real> SoftmaxProblem<'a, T> {
         let d = self.width;
         assert!(d > 0, "softmax: width 0");
         assert!(self.anchors.len().is_multiple_of(d), "softmax: {} anchor values for width {d}", self.anchors.len());
-        assert!(self.candidates.len().is_multiple_of(d), "softmax: {} candidate values for width {d}", self.candidates.len());
+        assert!(
+            self.candidates.len().is_multiple_of(d),
+            "softmax: {} candidate values for width {d}",
+            self.candidates.len()
+        );
         let (n, m) = (self.anchors.len() / d, self.candidates.len() / d);
         let same = |what: &str, len: Option<usize>, want: usize| {
             if let Some(len) = len {
-                assert_eq!(len, want, "softmax: {what} has {len} values instead of {want} ({n} anchors, {m} candidates, width {d})");
+                assert_eq!(
+                    len, want,
+                    "softmax: {what} has {len} values instead of {want} ({n} anchors, {m} candidates, width {d})"
+                );
             }
         };
         same("paired", self.paired.map(<[T]>::len), n * d);
@@ -258,16 +269,26 @@ impl<'a, T: Real> SoftmaxProblem<'a, T> {
             let largest = sets.columns.iter().max();
             assert!(largest.is_none_or(|&j| (j as usize) < m), "softmax: {what} name column {largest:?} of {m}");
         }
-        assert!(self.paired.is_none() || self.positives.is_none(), "softmax: positives beside and among the candidates");
-        assert!(self.placement == Placement::Outside || self.denominator != Denominator::OwnPositive, "softmax: own positives inside the logarithm");
-        assert!(self.offset == T::zero() || self.denominator != Denominator::OwnPositive, "softmax: an offset with own positives");
+        assert!(
+            self.paired.is_none() || self.positives.is_none(),
+            "softmax: positives beside and among the candidates"
+        );
+        assert!(
+            self.placement == Placement::Outside || self.denominator != Denominator::OwnPositive,
+            "softmax: own positives inside the logarithm"
+        );
+        assert!(
+            self.offset == T::zero() || self.denominator != Denominator::OwnPositive,
+            "softmax: an offset with own positives"
+        );
         [n, m]
     }
 
     /// Is the pair (i, j) never compared?
     #[inline]
     fn is_excluded(&self, i: usize, j: usize) -> bool {
-        self.self_offset.is_some_and(|o| i + o == j) || self.excluded.is_some_and(|e| e.of(i).binary_search(&(j as u32)).is_ok())
+        self.self_offset.is_some_and(|o| i + o == j)
+            || self.excluded.is_some_and(|e| e.of(i).binary_search(&(j as u32)).is_ok())
     }
 
     /// Number of positives of row i that are compared.

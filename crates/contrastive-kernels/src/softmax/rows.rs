@@ -90,9 +90,11 @@ pub fn rows<T: Element>(problem: &SoftmaxProblem<'_, T>) -> SoftmaxOutput<T> {
         let anchors = &problem.anchors[i0 * d..][..r * d];
         let counts: Vec<usize> = (i0..i0 + r).map(|i| problem.positive_count(i)).collect();
 
-        tiles[..r * m].par_chunks_mut(r * width).zip(state.par_iter_mut()).enumerate().for_each(|(t, (tile, stripe))| {
-            similarities(problem, anchors, [i0, t * width], tile, &counts, stripe);
-        });
+        tiles[..r * m].par_chunks_mut(r * width).zip(state.par_iter_mut()).enumerate().for_each(
+            |(t, (tile, stripe))| {
+                similarities(problem, anchors, [i0, t * width], tile, &counts, stripe);
+            },
+        );
 
         let value = merge(problem, i0, r, &counts, &mut state, &mut merged, &mut out);
         out.value += value;
@@ -113,12 +115,15 @@ pub fn rows<T: Element>(problem: &SoftmaxProblem<'_, T>) -> SoftmaxOutput<T> {
                 contract(problem, anchors, [i0, t * width], tile, stripe, candidates, bias);
             });
         if wanted.anchors {
-            out.anchors[i0 * d..][..r * d].par_chunks_mut(r.div_ceil(rayon::current_num_threads()) * d).enumerate().for_each(|(part, rows)| {
-                let from = part * r.div_ceil(rayon::current_num_threads()) * d;
-                for stripe in &state {
-                    vector::axpy(rows, T::one(), &stripe.anchors[from..][..rows.len()]);
-                }
-            });
+            out.anchors[i0 * d..][..r * d]
+                .par_chunks_mut(r.div_ceil(rayon::current_num_threads()) * d)
+                .enumerate()
+                .for_each(|(part, rows)| {
+                    let from = part * r.div_ceil(rayon::current_num_threads()) * d;
+                    for stripe in &state {
+                        vector::axpy(rows, T::one(), &stripe.anchors[from..][..rows.len()]);
+                    }
+                });
         }
     }
     out
@@ -212,7 +217,15 @@ fn merge<T: Element>(
     for (k, row) in merged[..r].iter_mut().enumerate() {
         let max = state.iter().fold(T::neg_infinity(), |m, s| m.max(s.max[k]));
         let neg_inf = T::neg_infinity();
-        *row = Row { max, sum: zero, weight: zero, count: counts[k], positive_max: neg_inf, positive_sum: zero, active: true };
+        *row = Row {
+            max,
+            sum: zero,
+            weight: zero,
+            count: counts[k],
+            positive_max: neg_inf,
+            positive_sum: zero,
+            active: true,
+        };
     }
     for (t, stripe) in state.iter().enumerate() {
         for p in &stripe.positives {
