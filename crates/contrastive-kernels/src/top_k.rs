@@ -106,8 +106,7 @@ pub fn top_k<T: Score>(
     // At least four blocks a thread, so that none waits long for the last one.
     let share = n.div_ceil(4 * rayon::current_num_threads()).next_multiple_of(QUERIES);
     let block = share.min(BLOCK);
-    let chosen = Chosen::split(&mut out, block);
-    chosen.for_each_init(
+    blocks(&mut out, block).for_each_init(
         || (Selection::new(block, k, m), Vec::new()),
         |(selection, packed), (b, (indices, scores))| {
             let first = b * block;
@@ -148,8 +147,7 @@ pub fn top_k_scores<T: Score>(
         return out;
     }
     let block = n.div_ceil(4 * rayon::current_num_threads()).min(BLOCK);
-    let chosen = Chosen::split(&mut out, block);
-    chosen.for_each_init(
+    blocks(&mut out, block).for_each_init(
         || Selection::new(block, k, candidates),
         |selection, (b, (indices, values))| {
             let first = b * block;
@@ -165,18 +163,13 @@ pub fn top_k_scores<T: Score>(
     out
 }
 
-/// The rows of a [`TopK`], a block at a time.
-struct Chosen;
-
-impl Chosen {
-    #[allow(clippy::type_complexity)]
-    fn split<T: Score>(
-        out: &mut TopK<T>,
-        block: usize,
-    ) -> impl IndexedParallelIterator<Item = (usize, (&mut [u32], &mut [T]))> {
-        let size = block * out.k;
-        out.indices.par_chunks_mut(size).zip(out.scores.par_chunks_mut(size)).enumerate()
-    }
+/// The rows of a result, a block at a time.
+fn blocks<T: Score>(
+    out: &mut TopK<T>,
+    block: usize,
+) -> impl IndexedParallelIterator<Item = (usize, (&mut [u32], &mut [T]))> {
+    let size = block * out.k;
+    out.indices.par_chunks_mut(size).zip(out.scores.par_chunks_mut(size)).enumerate()
 }
 
 /// An empty result, after the checks that both functions share.

@@ -52,10 +52,8 @@ fn agrees<T: Score>(n: usize, m: usize, width: usize, k: usize, grid: usize, see
     let (offsets, items) = numbers.sets(n + 3, m, m / 2);
     let sets = ItemSets::new(&offsets, &items).unwrap();
     let rows: Vec<u32> = (0..n).map(|_| numbers.below(n + 3) as u32).collect();
-    let scores: Vec<T> = queries
-        .chunks_exact(width)
-        .flat_map(|q| candidates.chunks_exact(width).map(move |c| score(q, c)))
-        .collect();
+    let scores: Vec<T> =
+        queries.chunks_exact(width).flat_map(|q| candidates.chunks_exact(width).map(move |c| score(q, c))).collect();
     for seen in [None, Some((sets, &rows[..]))] {
         let best = top_k(&queries, &candidates, width, k, seen);
         assert_eq!(best, top_k_scores(&scores, m, k, seen), "n {n} m {m} width {width} k {k}");
@@ -63,7 +61,11 @@ fn agrees<T: Score>(n: usize, m: usize, width: usize, k: usize, grid: usize, see
         for q in 0..n {
             let hidden = seen.map_or(&[][..], |(sets, rows)| sets.row(rows[q] as usize));
             let (want, values) = sorted(&scores[q * m..(q + 1) * m], hidden, k);
-            assert_eq!(best.row(q), (&want[..], &values[..]), "query {q} of n {n} m {m} width {width} k {k} grid {grid}");
+            assert_eq!(
+                best.row(q),
+                (&want[..], &values[..]),
+                "query {q} of n {n} m {m} width {width} k {k} grid {grid}"
+            );
             for filled in q * k + want.len()..(q + 1) * k {
                 assert_eq!((best.indices[filled], best.scores[filled]), (NO_ITEM, T::neg_infinity()));
             }
@@ -172,7 +174,9 @@ fn item_sets_are_checked() {
     assert_eq!(error(&[0, 2, 4], &items), ItemSetsError::UnsortedItems { row: 1, item: 2 });
     // decreasing beyond the end must not be sliced
     assert_eq!(error(&[0, 9, 4], &items), ItemSetsError::DecreasingOffset { row: 1 });
-    for (offsets, items, words) in [(&[0usize, 3, 4][..], &items[..], "item 4 is twice in row 0"), (&[], &[], "no offsets")] {
+    for (offsets, items, words) in
+        [(&[0usize, 3, 4][..], &items[..], "item 4 is twice in row 0"), (&[], &[], "no offsets")]
+    {
         assert!(error(offsets, items).to_string().contains(words));
     }
     assert_eq!(ItemSets::empty(3).iter().map(<[u32]>::len).collect::<Vec<_>>(), [0, 0, 0]);

@@ -111,9 +111,14 @@ impl fmt::Display for ItemSetsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Ends { first: Some(first), last: Some(last), items } => {
-                write!(f, "the offsets run from {first} to {last}; they must run from 0 to the number of items, {items}")
+                write!(
+                    f,
+                    "the offsets run from {first} to {last}; they must run from 0 to the number of items, {items}"
+                )
             }
-            Self::Ends { items, .. } => write!(f, "there are no offsets for {items} items; even no rows need the offset 0"),
+            Self::Ends { items, .. } => {
+                write!(f, "there are no offsets for {items} items; even no rows need the offset 0")
+            }
             Self::DecreasingOffset { row } => write!(f, "row {row} ends before it starts; offsets must not decrease"),
             Self::UnsortedItems { row, item } => {
                 write!(f, "item {item} of row {row} is smaller than the one before it; rows must be sorted")

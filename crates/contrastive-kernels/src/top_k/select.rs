@@ -77,7 +77,9 @@ impl<'a, T: Lanes> Selection<'a, T> {
     /// Writes the best of each row, best first, into rows of `k`; what is left of a row is filled up.
     pub fn finish(&mut self, indices: &mut [u32], scores: &mut [T]) {
         let rows = indices.chunks_exact_mut(self.k).zip(scores.chunks_exact_mut(self.k));
-        for ((indices, scores), (row, keys)) in rows.zip(self.rows.iter().zip(self.keys.chunks_exact_mut(self.capacity))) {
+        for ((indices, scores), (row, keys)) in
+            rows.zip(self.rows.iter().zip(self.keys.chunks_exact_mut(self.capacity)))
+        {
             let keys = &mut keys[..row.len];
             keys.sort_unstable();
             indices.fill(NO_ITEM);
