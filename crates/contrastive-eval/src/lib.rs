@@ -22,3 +22,7 @@ pub mod ranking;
 
 /// The array crate of this interface, so that a caller gets the version that fits.
 pub use ndarray;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

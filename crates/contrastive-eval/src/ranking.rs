@@ -37,7 +37,7 @@ use ndarray::ArrayView2;
 /// * `cutoffs`: the values of K, in any order.
 ///
 /// # Errors
-/// Everything in [`RankingError`] but [`RankingError::RepeatedItem`], [`RankingError::UserOutOfRange`] and [`RankingError::RepeatedUser`].
+/// Those of [`Protocol::new`] and [`Protocol::embeddings`].
 pub fn evaluate<T: Score>(
     users: ArrayView2<'_, T>,
     items: ArrayView2<'_, T>,
@@ -65,7 +65,7 @@ pub fn evaluate_per_user<T: Score>(
 /// The metrics of explicit scores, `[users, items]`, averaged over the users with test items; see [`evaluate`].
 ///
 /// # Errors
-/// As [`evaluate`], but for those about embeddings.
+/// Those of [`Protocol::new`] and [`Protocol::scores`].
 pub fn evaluate_scores<T: Score>(
     scores: ArrayView2<'_, T>,
     train: ItemSets<'_>,
@@ -94,7 +94,7 @@ pub fn evaluate_scores_per_user<T: Score>(
 /// cutoff; what is missing is not found. `items` is the size of the catalogue.
 ///
 /// # Errors
-/// [`RankingError::RepeatedItem`], and those of [`evaluate`] that are not about scores.
+/// Those of [`Protocol::new`] and [`Protocol::ranked`].
 pub fn evaluate_ranked<L: AsRef<[u32]> + Sync>(
     lists: &[L],
     items: usize,
