@@ -1,1 +1,3 @@
 //! contrastive-core
+
+pub mod linear;
