@@ -20,6 +20,7 @@
 
 pub mod attach;
 pub mod error;
+pub mod linear;
 pub mod objective;
 pub mod pairs;
 pub mod similarity;
