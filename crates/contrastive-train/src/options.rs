@@ -1,0 +1,175 @@
+//! Settings of a run.
+
+use crate::error::TrainError;
+use burn::tensor::Device;
+use std::path::{Path, PathBuf};
+
+/// Which values of a metric are better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Better {
+    Higher,
+    Lower,
+}
+
+/// Early stopping: the metric, its direction, and how many evaluations without improvement end the run.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EarlyStopping {
+    pub(crate) metric: String,
+    pub(crate) better: Better,
+    pub(crate) patience: usize,
+}
+
+/// How long to train, where to write, when to evaluate and to stop. Built up in a chain:
+///
+/// ```
+/// use burn::tensor::Device;
+/// use contrastive_train::FitOptions;
+///
+/// let options = FitOptions::new(&Device::flex()).epochs(40).seed(7).run_dir("runs/gowalla").early_stopping("recall@20", 5);
+/// assert_eq!(options.num_epochs(), 40);
+/// ```
+#[derive(Debug, Clone)]
+pub struct FitOptions {
+    pub(crate) device: Device,
+    pub(crate) epochs: usize,
+    pub(crate) seed: u64,
+    pub(crate) run_dir: Option<PathBuf>,
+    pub(crate) resume: bool,
+    pub(crate) overwrite: bool,
+    pub(crate) progress: bool,
+    pub(crate) handle_interrupt: bool,
+    pub(crate) evaluate_every: usize,
+    pub(crate) early_stopping: Option<EarlyStopping>,
+}
+
+impl FitOptions {
+    /// One epoch, seed 0, no run folder, progress shown, an evaluation after every epoch, no early stopping.
+    pub fn new(device: &Device) -> Self {
+        Self {
+            device: device.clone(),
+            epochs: 1,
+            seed: 0,
+            run_dir: None,
+            resume: false,
+            overwrite: false,
+            progress: true,
+            handle_interrupt: true,
+            evaluate_every: 1,
+            early_stopping: None,
+        }
+    }
+
+    /// Number of epochs in all, at least 1; a resumed run counts those it has already.
+    #[must_use]
+    pub fn epochs(mut self, epochs: usize) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Seed of all randomness of the run.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Folder for checkpoints, metrics and results; made if absent. Without one nothing is written.
+    #[must_use]
+    pub fn run_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.run_dir = Some(path.into());
+        self
+    }
+
+    /// Goes on from the checkpoint in the run folder; starts anew if there is none.
+    #[must_use]
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// Starts anew in a run folder that holds a run, whose files are removed. Without it that is an error.
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Shows the progress on the standard error stream: a bar on a terminal, else one line an epoch.
+    #[must_use]
+    pub fn progress(mut self, progress: bool) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Whether Ctrl-C, SIGTERM and SIGHUP end the run in good order (default). The handler is installed once a process,
+    /// unless the program has one: then it can call [`request_stop`](crate::request_stop).
+    #[must_use]
+    pub fn handle_interrupt(mut self, handle: bool) -> Self {
+        self.handle_interrupt = handle;
+        self
+    }
+
+    /// Evaluates after every `epochs` epochs and after the last one; 0: only after the last one.
+    #[must_use]
+    pub fn evaluate_every(mut self, epochs: usize) -> Self {
+        self.evaluate_every = epochs;
+        self
+    }
+
+    /// Stops when `patience` evaluations in a row (at least 1) did not raise `metric` above its best, and gives the
+    /// trainee the state of the best evaluation back at the end.
+    #[must_use]
+    pub fn early_stopping(mut self, metric: impl Into<String>, patience: usize) -> Self {
+        self.early_stopping = Some(EarlyStopping { metric: metric.into(), better: Better::Higher, patience });
+        self
+    }
+
+    /// As [`Self::early_stopping`] for a metric of which lower values are better, such as a validation loss.
+    #[must_use]
+    pub fn early_stopping_on_lowest(mut self, metric: impl Into<String>, patience: usize) -> Self {
+        self.early_stopping = Some(EarlyStopping { metric: metric.into(), better: Better::Lower, patience });
+        self
+    }
+
+    /// The device that the run is recorded with.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The seed.
+    pub fn seed_value(&self) -> u64 {
+        self.seed
+    }
+
+    /// Number of epochs in all.
+    pub fn num_epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// The run folder.
+    pub fn run_folder(&self) -> Option<&Path> {
+        self.run_dir.as_deref()
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), TrainError> {
+        if self.epochs == 0 {
+            return Err(TrainError::setting("epochs", 0, "at least 1"));
+        }
+        if self.resume && self.run_dir.is_none() {
+            return Err(TrainError::setting("resume", true, "only together with run_dir"));
+        }
+        if let Some(stopping) = &self.early_stopping {
+            if stopping.patience == 0 {
+                return Err(TrainError::setting("early_stopping patience", 0, "at least 1"));
+            }
+            if self.evaluate_every == 0 {
+                return Err(TrainError::setting("evaluate_every", 0, "at least 1 with early stopping"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn evaluates(&self, epoch: usize) -> bool {
+        epoch == self.epochs || (self.evaluate_every > 0 && epoch.is_multiple_of(self.evaluate_every))
+    }
+}
