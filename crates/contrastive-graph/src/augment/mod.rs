@@ -4,12 +4,13 @@
 //! ([`adjacency::joint`]). Nodes that lost every edge keep an empty row, hence only their own layer-0 embedding.
 //! Everything is linear in the number of pairs and a function of the generator's state alone.
 
+use contrastive_kernels::sparse::Csr;
 use rand_chacha::ChaCha8Rng;
 
 use crate::data::{AdjacencyParts, DataError, Interactions, adjacency, keep_exactly, share_of};
 
 /// Which random views SGL draws at the start of an epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ViewKind {
     /// SGL-ED: [`edge_dropout`], one graph for all layers.
     #[default]
@@ -88,6 +89,28 @@ pub fn random_walk(
 ) -> Result<Vec<Interactions>, DataError> {
     checked(ratio)?;
     (0..layers).map(|_| edge_dropout(interactions, ratio, rng)).collect()
+}
+
+/// Drops each entry of a matrix with probability `share` and scales the others by `1 / (1 - share)`: dropout on edges, the
+/// two directions of an edge independently (LightGCL).
+///
+/// # Panics
+/// When `share` is not in `0..1`.
+pub fn entry_dropout(matrix: &Csr<f64>, share: f64, rng: &mut ChaCha8Rng) -> Csr<f64> {
+    assert!((0.0..1.0).contains(&share), "edge dropout {share}: allowed is 0 to 1, 1 excluded");
+    use rand::RngExt;
+    let (mut indptr, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+    for row in 0..matrix.rows() {
+        let (columns, entries) = matrix.row(row);
+        for (&column, &entry) in columns.iter().zip(entries) {
+            if rng.random::<f64>() >= share {
+                indices.push(column);
+                values.push(entry / (1.0 - share));
+            }
+        }
+        indptr.push(indices.len());
+    }
+    Csr::from_parts(matrix.rows(), matrix.cols(), indptr, indices, values).expect("a part of ascending rows ascends")
 }
 
 #[cfg(test)]

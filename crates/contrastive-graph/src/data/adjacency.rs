@@ -56,7 +56,8 @@ impl AdjacencyParts {
         for &old in rows.old_of_new() {
             let (columns, row_values) = self.row(old as usize);
             entries.clear();
-            entries.extend(columns.iter().zip(row_values).map(|(&col, &value)| (cols.new_of_old()[col as usize], value)));
+            entries
+                .extend(columns.iter().zip(row_values).map(|(&col, &value)| (cols.new_of_old()[col as usize], value)));
             entries.sort_unstable_by_key(|entry| entry.0);
             indices.extend(entries.iter().map(|entry| entry.0));
             values.extend(entries.iter().map(|entry| entry.1));
@@ -75,7 +76,8 @@ fn inverse_roots(degrees: &[u32]) -> Vec<f64> {
 pub fn bipartite(interactions: &Interactions) -> AdjacencyParts {
     let (user_degrees, item_degrees) = interactions.degrees();
     let (user_scale, item_scale) = (inverse_roots(&user_degrees), inverse_roots(&item_degrees));
-    let values = interactions.pairs().map(|(user, item)| user_scale[user as usize] * item_scale[item as usize]).collect();
+    let values =
+        interactions.pairs().map(|(user, item)| user_scale[user as usize] * item_scale[item as usize]).collect();
     AdjacencyParts {
         rows: interactions.num_users(),
         cols: interactions.num_items(),

@@ -1,7 +1,5 @@
 //! From the rows of files to a data set: numbering, checking, splitting.
 
-use std::collections::BTreeSet;
-
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::interactions::Interactions;
@@ -245,7 +243,7 @@ fn note_the_untrained(
     if let Some(&first) = cold_items.first() {
         notes.push(Note::ItemsWithoutTrainUsers { count: cold_items.len(), first: items.label(first) });
     }
-    let tested: BTreeSet<u32> = cold_users.into_iter().filter(|&user| test.degree(user) > 0).collect();
+    let tested: Vec<u32> = cold_users.into_iter().filter(|&user| test.degree(user) > 0).collect();
     if let Some(&first) = tested.first() {
         notes.push(Note::TestUsersAbsentFromTrain { count: tested.len(), first: users.label(first) });
     }

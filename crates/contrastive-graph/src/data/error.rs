@@ -276,7 +276,9 @@ pub enum DataError {
     #[error("no training interaction to sample from; allowed: at least one user-item pair")]
     NothingToSample,
     /// A user who consumed every item, so that no negative exists.
-    #[error("user {user} has consumed all {items} items: no negative exists; allowed: at least one unseen item for every user, or NegativePolicy::Unchecked")]
+    #[error(
+        "user {user} has consumed all {items} items: no negative exists; allowed: at least one unseen item for every user, or NegativePolicy::Unchecked"
+    )]
     NoNegative {
         /// The user's index.
         user: u32,

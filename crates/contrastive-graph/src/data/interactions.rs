@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn pairs_come_out_sorted_and_once() {
-        let (toy, duplicates) = Interactions::from_pairs_counted(3, 4, [(2, 3), (0, 1), (0, 0), (2, 0), (2, 3)]).unwrap();
+        let (toy, duplicates) =
+            Interactions::from_pairs_counted(3, 4, [(2, 3), (0, 1), (0, 0), (2, 0), (2, 3)]).unwrap();
         assert_eq!(duplicates, 1);
         assert_eq!(toy.pairs().collect::<Vec<_>>(), [(0, 0), (0, 1), (2, 0), (2, 3)]);
         assert_eq!(toy.indptr(), [0, 2, 2, 4]);

@@ -50,7 +50,8 @@ impl Permutation {
     /// This permutation, followed by `other` on the numbers after it (joint nodes: users, then items).
     pub fn followed_by(&self, other: &Self) -> Self {
         let shift = self.len() as u32;
-        let join = |first: &[u32], second: &[u32]| first.iter().copied().chain(second.iter().map(|&n| n + shift)).collect();
+        let join =
+            |first: &[u32], second: &[u32]| first.iter().copied().chain(second.iter().map(|&n| n + shift)).collect();
         Self {
             new_of_old: join(&self.new_of_old, &other.new_of_old),
             old_of_new: join(&self.old_of_new, &other.old_of_new),
@@ -115,7 +116,8 @@ mod tests {
         let new = relabelling.apply(&old);
         assert_eq!(new.degrees(), (vec![3, 2, 1], vec![3, 2, 1, 0]));
         for (user, item) in new.pairs() {
-            let (user, item) = (relabelling.users.old_of_new()[user as usize], relabelling.items.old_of_new()[item as usize]);
+            let (user, item) =
+                (relabelling.users.old_of_new()[user as usize], relabelling.items.old_of_new()[item as usize]);
             assert!(old.contains(user, item));
         }
         assert_eq!(new.len(), old.len());

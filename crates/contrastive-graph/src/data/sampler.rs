@@ -8,8 +8,6 @@
 //! `J - d_u` untouched items, found by one binary search in the user's sorted items. That is the distribution of
 //! rejection sampling, in bounded time even for a user who left a single item untouched.
 
-use std::slice::Chunks;
-
 use rand_chacha::ChaCha8Rng;
 
 use super::draw::{below, shuffle};
@@ -83,10 +81,10 @@ impl Triples {
     /// # Panics
     /// When `size` is 0.
     pub fn batches(&self, size: usize) -> impl Iterator<Item = TripleBatch<'_>> {
-        let parts = |list: &'_ Vec<u32>| -> Chunks<'_, u32> { list.chunks(size) };
-        parts(&self.users)
-            .zip(parts(&self.positives))
-            .zip(parts(&self.negatives))
+        self.users
+            .chunks(size)
+            .zip(self.positives.chunks(size))
+            .zip(self.negatives.chunks(size))
             .map(|((users, positives), negatives)| TripleBatch { users, positives, negatives })
     }
 

@@ -30,7 +30,12 @@ fn folded(name: &str) -> String {
 }
 
 /// Finds the columns in a header, by the options or by their usual names.
-fn find_columns(names: &[String], columns: &Columns, wants_time: bool, sink: &Sink<'_>) -> Result<Positions, DataError> {
+fn find_columns(
+    names: &[String],
+    columns: &Columns,
+    wants_time: bool,
+    sink: &Sink<'_>,
+) -> Result<Positions, DataError> {
     let missing = |wanted: String, usual: &[&str]| DataError::MissingColumn {
         path: sink.part.path.clone(),
         wanted,
@@ -119,11 +124,8 @@ pub(super) fn delimited(
     sink: &mut Sink<'_>,
 ) -> Result<(), DataError> {
     let Some((_, first)) = lines(bytes).next() else { return Ok(()) };
-    let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter(first))
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(bytes);
+    let mut reader =
+        ReaderBuilder::new().delimiter(delimiter(first)).has_headers(false).flexible(true).from_reader(bytes);
     let mut record = ByteRecord::new();
     let mut positions: Option<Positions> = None;
     // The parser tells where it started to look for a row, not where the row is: skip blank lines ourselves.
@@ -169,7 +171,8 @@ impl<'a> LineStarts<'a> {
 
     /// The line (from 1) of the first byte at or after `at` that is not a line end.
     fn line_at(&self, at: usize) -> usize {
-        let blank = self.bytes[at.min(self.bytes.len())..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let blank =
+            self.bytes[at.min(self.bytes.len())..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         self.starts.partition_point(|&start| start <= at + blank)
     }
 }

@@ -71,7 +71,17 @@ fn in_directory(folder: &Path, options: &LoadOptions) -> Result<Files, DataError
         Some(Format::LightGcn) => name == "train.txt",
         Some(Format::Ratings) => !name.ends_with(".inter") && !name.ends_with(".csv") && !name.ends_with(".tsv"),
     };
-    let fixed = ["train.txt", "data1.txt", "u1.base", "ua.base", "u.data", "ratings.dat", "train.csv", "train.tsv", "ratings.csv"];
+    let fixed = [
+        "train.txt",
+        "data1.txt",
+        "u1.base",
+        "ua.base",
+        "u.data",
+        "ratings.dat",
+        "train.csv",
+        "train.tsv",
+        "ratings.csv",
+    ];
     let found = only(".train.inter").filter(|name| fits(name)).or_else(|| {
         fixed
             .iter()

@@ -161,7 +161,13 @@ impl Ids {
         }
         if token.is_empty() {
             let (path, side) = (path.to_path_buf(), self.side);
-            return Err(DataError::BadId { path, line, side, text: String::new(), allowed: "an id that is not empty".into() });
+            return Err(DataError::BadId {
+                path,
+                line,
+                side,
+                text: String::new(),
+                allowed: "an id that is not empty".into(),
+            });
         }
         Ok(())
     }
@@ -235,10 +241,13 @@ impl Ids {
     }
 
     fn relabel_numbers(&self) -> Numbered {
-        self.relabelled(|code| self.numbers[code], |code| {
-            let number = self.numbers[code];
-            self.listed.get(&number).cloned().unwrap_or_else(|| number.to_string())
-        })
+        self.relabelled(
+            |code| self.numbers[code],
+            |code| {
+                let number = self.numbers[code];
+                self.listed.get(&number).cloned().unwrap_or_else(|| number.to_string())
+            },
+        )
     }
 
     fn relabel_names(&self) -> Numbered {

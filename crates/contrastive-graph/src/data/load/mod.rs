@@ -145,7 +145,7 @@ impl LoadOptions {
     }
 
     /// Whether times decide anything.
-    fn wants_time(&self, has_test: bool) -> bool {
+    pub(super) fn wants_time(&self, has_test: bool) -> bool {
         self.split == Split::LeaveOneOut && (!has_test || self.validation_fraction > 0.0)
     }
 }
