@@ -1,1 +1,4 @@
-//! contrastive-graph
+//! Contrastive learning on user-item graphs: what comes in ([`data`]) and the random views of it ([`augment`]).
+
+pub mod augment;
+pub mod data;
