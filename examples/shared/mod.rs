@@ -1,7 +1,7 @@
 //! What the recommender examples share: the command line of a run, its data, and the report.
 
 use clap::Args;
-use contrastive::core::Device;
+use contrastive::Device;
 use contrastive::graph::data::{Dataset, LoadOptions, generate};
 use contrastive::graph::method::Embeddings;
 use contrastive::train::{FitOptions, parse_device};

@@ -1,4 +1,6 @@
-//! Contrastive learning on user-item graphs: what comes in ([`data`]) and the random views of it ([`augment`]).
+//! Contrastive learning on user-item graphs: what comes in ([`data`]), the random views of it ([`augment`]), and the
+//! published methods ([`method`]): MF-BPR, LightGCN, SGL, LightGCL.
 
 pub mod augment;
 pub mod data;
+pub mod method;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// BPR of a batch on the embeddings `[I + J, d]`, and the embeddings' rows it used, `[3b, d]`.
 pub(crate) fn ranking_loss(graph: &Graph, embeddings: &Tensor<2>, batch: &TripleBatch<'_>) -> Tensor<1> {
-    let b = batch.len();
+    let b = batch.users.len();
     let rows = gather_rows(embeddings.clone(), &graph.batch_nodes(batch));
     let d = rows.dims()[1];
     let part = |k: usize| rows.clone().slice([k * b..(k + 1) * b, 0..d]);
@@ -23,7 +23,7 @@ pub(crate) fn ranking_loss(graph: &Graph, embeddings: &Tensor<2>, batch: &Triple
 /// `weight / 2b` times the sum of squares of the batch's rows of the table (LightGCN: layer 0 only).
 pub(crate) fn batch_penalty(graph: &Graph, table: &Tensor<2>, batch: &TripleBatch<'_>, weight: f64) -> Tensor<1> {
     let rows = gather_rows(table.clone(), &graph.batch_nodes(batch));
-    (rows.clone() * rows).sum() * (0.5 * weight / batch.len() as f64)
+    (rows.clone() * rows).sum() * (0.5 * weight / batch.users.len() as f64)
 }
 
 /// `weight` times the sum of squares of the whole table (LightGCL), with its gradient `2 weight x` ready.

@@ -21,6 +21,11 @@ pub struct Embeddings {
     pub report: Option<RunReport>,
 }
 
+/// The item lists of the users.
+fn sets(interactions: &Interactions) -> ItemSets<'_> {
+    ItemSets::new(interactions.indptr(), interactions.indices()).expect("interactions have ascending rows")
+}
+
 impl Embeddings {
     /// From two tables of the same width.
     ///
@@ -41,7 +46,6 @@ impl Embeddings {
     /// # Errors
     /// When a cutoff is 0 or above the number of items, shapes do not fit, or no user has a test item.
     pub fn evaluate(&self, train: &Interactions, test: &Interactions, cutoffs: &[usize]) -> Result<RankingReport, MethodError> {
-        let sets = |x: &Interactions| ItemSets::new(x.indptr(), x.indices()).expect("interactions have ascending rows");
         Ok(evaluate(self.users.view(), self.items.view(), sets(train), sets(test), cutoffs)?)
     }
 
@@ -61,9 +65,8 @@ impl Embeddings {
         let at: Vec<usize> = users.iter().map(|u| *u as usize).collect();
         let queries = self.users.select(ndarray::Axis(0), &at);
         let items = self.items.as_standard_layout();
-        let sets = ItemSets::new(seen.indptr(), seen.indices()).expect("interactions have ascending rows");
         let (queries, candidates) = (queries.as_slice().expect("standard layout"), items.as_slice().expect("standard layout"));
-        Ok(top_k(queries, candidates, self.users.ncols(), k, Some((sets, users))))
+        Ok(top_k(queries, candidates, self.users.ncols(), k, Some((sets(seen), users))))
     }
 
     pub(crate) fn state(&self) -> State {

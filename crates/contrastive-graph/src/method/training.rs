@@ -158,7 +158,7 @@ impl<M: Method> Training<M> {
         let method = build(&train)?;
         let device = options.device().clone().inner();
         let table = initial(settings.initialisation, [users, items], settings.dim, options.seed_value(), &order, &device);
-        let adam = Adam::new(AdamConfig::new().with_learning_rate(settings.learning_rate));
+        let adam = Adam::new(AdamConfig::new().with_lr(settings.learning_rate));
         let cutoffs = [20, 40].into_iter().filter(|k| *k <= items).collect();
         let parts = Parts::default();
         Ok(Self { method, config, settings, order, sampler, triples: Triples::default(), table, adam, data: data.clone(), cutoffs, parts })
@@ -283,7 +283,7 @@ impl<M: Method> Trainee for Training<M> {
         drop((table, gradients));
         let backward = Instant::now();
         let before = std::mem::replace(&mut self.table, Tensor::empty([1, 1], &gradient.device()));
-        self.table = self.adam.step("table", before, gradient);
+        self.table = self.adam.step(before, gradient);
         let values = losses.into_iter().map(|(name, l)| (name, l.into_data().iter::<f64>().next().unwrap_or(f64::NAN))).collect::<Vec<_>>();
         let end = Instant::now();
         self.parts.propagation += (forward - start) + (backward - objective);
@@ -309,7 +309,7 @@ impl<M: Method> Trainee for Training<M> {
     fn state(&self) -> State {
         let mut state = State::new();
         state.insert("table".into(), self.table.clone().into_data());
-        state.extend(self.adam.state());
+        self.adam.save("adam", &mut state);
         state
     }
 
@@ -317,7 +317,7 @@ impl<M: Method> Trainee for Training<M> {
         let [rows, cols] = self.table.dims();
         let table = take_tensor(&mut state, "table", &[rows, cols])?;
         self.table = Tensor::from_data(table, &self.table.device());
-        self.adam.load_state(state, &self.table.device())
+        self.adam.load("adam", &mut state, &[rows, cols])
     }
 
     fn model(&self) -> State {
