@@ -1,0 +1,68 @@
+//! What the tests of this crate share.
+#![allow(dead_code)]
+
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// The golden file `name` (`"svd.json"`), from `$CONTRASTIVE_SHARED/golden` or `../shared/golden` beside the workspace.
+/// `None`, with a line saying so, where there is none.
+///
+/// # Panics
+/// When there is none and `CONTRASTIVE_REQUIRE_SHARED=1`, or when it is not JSON.
+pub fn golden(name: &str) -> Option<Value> {
+    let shared = match std::env::var_os("CONTRASTIVE_SHARED") {
+        Some(path) => PathBuf::from(path),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+    };
+    let path = shared.join("golden").join(name);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            let required = std::env::var("CONTRASTIVE_REQUIRE_SHARED").is_ok_and(|v| v == "1");
+            assert!(!required, "{}: {error}", path.display());
+            println!("{}: {error}; golden values not compared", path.display());
+            return None;
+        }
+    };
+    Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+/// The cases of a golden file.
+///
+/// # Panics
+/// When there are none.
+pub fn cases(file: &Value) -> &[Value] {
+    let cases = file["cases"].as_array().expect("golden cases");
+    assert!(!cases.is_empty(), "golden file without cases");
+    cases
+}
+
+/// Numbers of a golden tensor or list; `"nan"`, `"inf"` and `"-inf"` stand for those.
+///
+/// # Panics
+/// When it holds anything else.
+pub fn numbers(value: &Value) -> Vec<f64> {
+    let list = value["data"].as_array().or(value.as_array()).unwrap_or_else(|| panic!("no golden tensor: {value}"));
+    let number = |v: &Value| match v.as_str() {
+        Some(word) => word.parse().unwrap_or_else(|_| panic!("no golden number: {v}")),
+        None => v.as_f64().unwrap_or_else(|| panic!("no golden number: {v}")),
+    };
+    list.iter().map(number).collect()
+}
+
+/// Shape of a golden tensor.
+///
+/// # Panics
+/// When it is not a matrix.
+pub fn matrix_shape(value: &Value) -> [usize; 2] {
+    let shape: Vec<usize> = serde_json::from_value(value["shape"].clone()).expect("golden shape");
+    shape.try_into().expect("golden matrix")
+}
+
+/// Panics unless every `got` is within `absolute + relative * |want|` of `want`.
+pub fn assert_close(got: &[f64], want: &[f64], absolute: f64, relative: f64, what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}: number of values");
+    for (k, (g, w)) in got.iter().zip(want).enumerate() {
+        assert!((g - w).abs() <= absolute + relative * w.abs(), "{what}: at {k} {g:e} instead of {w:e}");
+    }
+}
