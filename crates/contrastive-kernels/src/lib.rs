@@ -5,8 +5,8 @@
 
 pub mod adam;
 pub mod real;
-pub mod sparse;
 pub mod softmax;
+pub mod sparse;
 pub mod top_k;
 pub mod vector;
 

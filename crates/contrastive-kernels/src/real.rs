@@ -5,7 +5,16 @@ use std::iter::Sum;
 
 /// `f32` or `f64`: an element type the kernels are compiled for.
 pub trait Real:
-    num_traits::Float + num_traits::NumAssign + Default + Debug + Display + Sum + Send + Sync + pulp::bytemuck::Pod + 'static
+    num_traits::Float
+    + num_traits::NumAssign
+    + Default
+    + Debug
+    + Display
+    + Sum
+    + Send
+    + Sync
+    + pulp::bytemuck::Pod
+    + 'static
 {
     /// The nearest value of this type.
     fn of(value: f64) -> Self;

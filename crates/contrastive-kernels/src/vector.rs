@@ -98,10 +98,7 @@ pub fn max_biased<T: Element>(x: &[T], scale: T, bias: &[T]) -> T {
         type Output = T;
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) -> T {
-            self.0
-                .iter()
-                .zip(self.2)
-                .fold(T::neg_infinity(), |m, (&v, &b)| larger(v.mul_add(self.1, b), m))
+            self.0.iter().zip(self.2).fold(T::neg_infinity(), |m, (&v, &b)| larger(v.mul_add(self.1, b), m))
         }
     }
     Arch::new().dispatch(Kernel(x, scale, bias))
@@ -189,6 +186,21 @@ pub fn scale<T: Element>(x: &mut [T], factor: T) {
         }
     }
     Arch::new().dispatch(Kernel(x, factor));
+}
+
+/// `y <- factor * x`.
+pub fn scaled<T: Element>(y: &mut [T], factor: T, x: &[T]) {
+    struct Kernel<'a, T>(&'a mut [T], T, &'a [T]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            for (y, &x) in self.0.iter_mut().zip(self.2) {
+                *y = x * self.1;
+            }
+        }
+    }
+    Arch::new().dispatch(Kernel(y, factor, x));
 }
 
 /// `y <- y + factor * x`.
@@ -341,7 +353,13 @@ pub fn two_sided_in_place<T: Element>(x: &mut [T], scale: T, shift: T, row: T, c
 }
 
 /// `x_j <- row * exp(scale * x_j + shift) + columns_j * exp(scale * x_j + shifts_j)`; returns the sum of result times old `x_j`.
-pub fn two_sided_apart_in_place<T: Element>(x: &mut [T], scale: T, [row, shift]: [T; 2], columns: &[T], shifts: &[T]) -> T {
+pub fn two_sided_apart_in_place<T: Element>(
+    x: &mut [T],
+    scale: T,
+    [row, shift]: [T; 2],
+    columns: &[T],
+    shifts: &[T],
+) -> T {
     struct Kernel<'a, T>(&'a mut [T], T, T, T, &'a [T], &'a [T]);
     impl<T: Element> WithSimd for Kernel<'_, T> {
         type Output = T;

@@ -112,7 +112,8 @@ impl<'a, T: Element> Direction<'a, T> {
     fn new(problem: &SoftmaxProblem<'a, T>, positives: RowSets<'a>, weights: &'a [T], mean: bool) -> Self {
         let problem = SoftmaxProblem { positives: Some(positives), weights: PositiveWeights::Mean, ..*problem };
         let counts: Vec<usize> = (0..weights.len()).map(|i| problem.positive_count(i)).collect();
-        let target = counts.iter().map(|&c| if mean && c > 0 { T::one() / T::of(c as f64) } else { T::one() }).collect();
+        let target =
+            counts.iter().map(|&c| if mean && c > 0 { T::one() / T::of(c as f64) } else { T::one() }).collect();
         Self { positives, weights, target, counts }
     }
 
@@ -177,7 +178,13 @@ impl<T: Element> Engine<'_, T> {
 
     /// Makes a tile, hands each positive to `positive(side is column, row in tile, column in tile, dot)`, and masks what is
     /// never compared. In the diagonal tile of a symmetric problem both directions are met as rows.
-    fn tile(&self, [i0, r]: [usize; 2], [j0, c]: [usize; 2], tile: &mut [T], mut positive: impl FnMut(bool, usize, usize, T)) {
+    fn tile(
+        &self,
+        [i0, r]: [usize; 2],
+        [j0, c]: [usize; 2],
+        tile: &mut [T],
+        mut positive: impl FnMut(bool, usize, usize, T),
+    ) {
         let d = self.problem.width;
         let (a, b) = (&self.problem.anchors[i0 * d..], &self.problem.candidates[j0 * d..]);
         gemm([r, c, d], tile, [c, 1], a, [d, 1], b, [1, d], T::zero(), T::one());
@@ -217,9 +224,14 @@ impl<T: Element> Engine<'_, T> {
         let tile = &mut scratch.tile[..r * c];
         stripe.row_dots[..r].fill(T::zero());
         let (row_dots, column_dots) = (&mut stripe.row_dots, &mut stripe.column_dots);
-        self.tile(rows, columns, tile, |column, k, q, dot| {
-            if column { column_dots[q] += dot } else { row_dots[k] += dot }
-        });
+        self.tile(
+            rows,
+            columns,
+            tile,
+            |column, k, q, dot| {
+                if column { column_dots[q] += dot } else { row_dots[k] += dot }
+            },
+        );
         let column_max = &mut scratch.columns[..c];
         column_max.fill(T::neg_infinity());
         let nothing = masked::<T>() * T::of(0.5);
@@ -325,7 +337,9 @@ impl<T: Element> Engine<'_, T> {
         if high == T::neg_infinity() {
             tile.fill(T::zero());
         } else if (high - low).f64() <= SHARED_RANGE {
-            let share = |s: &Side<T>| if s.coefficient == T::zero() { T::zero() } else { s.coefficient * (high - s.log).exponential() };
+            let share = |s: &Side<T>| {
+                if s.coefficient == T::zero() { T::zero() } else { s.coefficient * (high - s.log).exponential() }
+            };
             for (column, side) in scratch.columns.iter_mut().zip(column_sides) {
                 *column = share(side);
             }
@@ -334,12 +348,14 @@ impl<T: Element> Engine<'_, T> {
             }
         } else {
             for ((column, shift), side) in scratch.columns.iter_mut().zip(&mut scratch.shifts).zip(column_sides) {
-                (*column, *shift) = (side.coefficient, if side.coefficient == T::zero() { T::neg_infinity() } else { -side.log });
+                (*column, *shift) =
+                    (side.coefficient, if side.coefficient == T::zero() { T::neg_infinity() } else { -side.log });
             }
             for (row, side) in tile.chunks_exact_mut(c).zip(row_sides) {
                 let shift = if side.coefficient == T::zero() { T::neg_infinity() } else { -side.log };
                 let (columns, shifts) = (&scratch.columns[..c], &scratch.shifts[..c]);
-                moment += vector::two_sided_apart_in_place(row, scale, [side.coefficient, shift], columns, shifts).f64();
+                moment +=
+                    vector::two_sided_apart_in_place(row, scale, [side.coefficient, shift], columns, shifts).f64();
             }
         }
         for &(at, pull) in corrections.iter() {
@@ -373,8 +389,14 @@ pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput
     let [n, m] = single.check();
     let d = problem.width;
     let columns = problem.column_positives.filter(|_| !symmetric).map(|positives| {
-        assert_eq!(problem.column_weights.len(), m, "two-sided: {} column weights for {m} candidates", problem.column_weights.len());
-        SoftmaxProblem { row_weights: None, ..SoftmaxProblem::new(candidates, problem.anchors, d, problem.scale) }.check();
+        assert_eq!(
+            problem.column_weights.len(),
+            m,
+            "two-sided: {} column weights for {m} candidates",
+            problem.column_weights.len()
+        );
+        SoftmaxProblem { row_weights: None, ..SoftmaxProblem::new(candidates, problem.anchors, d, problem.scale) }
+            .check();
         Direction::new(&SoftmaxProblem { self_offset: None, ..single }, positives, problem.column_weights, problem.mean)
     });
     assert!(symmetric || columns.is_some(), "two-sided: the positives of the columns are missing");
@@ -443,12 +465,16 @@ pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput
         let r = TILE.min(n - i0);
         let first = if symmetric { i0 / TILE } else { 0 };
         let gradient = if symmetric { &mut anchors } else { &mut table };
-        state[first..].par_iter_mut().zip(gradient[first * TILE * d..].par_chunks_mut(TILE * d)).enumerate().for_each_init(
-            || (Scratch::new(), Vec::new()),
-            |(scratch, corrections), (t, (stripe, gradient))| {
-                engine.contract([i0, r], columns_of(first + t), sides, stripe, scratch, gradient, corrections);
-            },
-        );
+        state[first..]
+            .par_iter_mut()
+            .zip(gradient[first * TILE * d..].par_chunks_mut(TILE * d))
+            .enumerate()
+            .for_each_init(
+                || (Scratch::new(), Vec::new()),
+                |(scratch, corrections), (t, (stripe, gradient))| {
+                    engine.contract([i0, r], columns_of(first + t), sides, stripe, scratch, gradient, corrections);
+                },
+            );
         let part = r.div_ceil(rayon::current_num_threads());
         anchors[i0 * d..][..r * d].par_chunks_mut(part * d).enumerate().for_each(|(p, rows)| {
             for stripe in &state[first..] {
