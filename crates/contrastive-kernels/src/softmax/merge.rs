@@ -125,38 +125,46 @@ pub(super) fn merge<T: Element>(
     let with_positive = problem.denominator != Denominator::NegativesOnly;
     let offset = if problem.offset > zero { problem.offset.ln() } else { T::neg_infinity() };
 
-    for (k, row) in merged.iter_mut().enumerate() {
-        let i = i0 + k;
-        let mut pull = Pull::none();
-        let mut max = offset;
-        for stripe in state.iter() {
-            max = max.max(stripe.max[k]);
-            pull.join(&stripe.pulls[k], inside);
+    let r = merged.len();
+    let mut pulls = vec![Pull::none(); r];
+    let mut highest = vec![offset; r];
+    for stripe in state.iter() {
+        vector::max_into(&mut highest, &stripe.max[..r]);
+        if problem.positives.is_some() {
+            pulls.iter_mut().zip(&stripe.pulls).for_each(|(all, part)| all.join(part, inside));
         }
-        let mut count = counts[k];
-        let paired = problem.paired.map(|p| {
+    }
+    let paired_of = |i: usize| {
+        problem.paired.map(|p| {
             let dot = vector::dot(&problem.anchors[i * d..][..d], &p[i * d..][..d]);
             let weight = if let PositiveWeights::PerRow(t) = problem.weights { t[i] } else { one };
-            let p = Positive { row: 0, column: 0, weight, dot, logit: problem.scale.of(i) * dot, coefficient: zero };
-            pull = Pull::of(problem, &[p]);
-            count = 1;
-            p
-        });
-        if let Some(p) = paired.filter(|_| with_positive) {
-            max = max.max(if p.logit.is_nan() { zero } else { p.logit });
-        }
-        *row = Row { max, ..Row::default() };
-        let mut moment = zero;
-        for stripe in state.iter_mut() {
-            let e = if stripe.max[k] == T::neg_infinity() { zero } else { (stripe.max[k] - max).exponential() };
-            stripe.factor[k] = e;
-            row.sum += e * stripe.sum[k];
-            moment += e * stripe.dot[k];
-        }
+            Positive { row: 0, column: 0, weight, dot, logit: problem.scale.of(i) * dot, coefficient: zero }
+        })
+    };
+    let pairs: Vec<Option<Positive<T>>> = (i0..i0 + r).map(paired_of).collect();
+    for (p, highest) in pairs.iter().zip(&mut highest).filter(|_| with_positive) {
+        // a maximum of numbers only: NaN comes back with the exponential
+        *highest = p.map_or(*highest, |p| highest.max(if p.logit.is_nan() { zero } else { p.logit }));
+    }
+    let (mut sums, mut moments) = (vec![zero; r], vec![zero; r]);
+    for stripe in state.iter_mut() {
+        let totals = [&mut sums[..], &mut moments[..]];
+        let parts = [&stripe.sum[..r], &stripe.dot[..r]];
+        vector::join_sums(&highest, &mut stripe.factor[..r], totals, &stripe.max[..r], parts);
+    }
+
+    // what the factors of the stripes are multiplied by; none for a row without value
+    let mut factors = vec![Some(one); r];
+    for (k, row) in merged.iter_mut().enumerate() {
+        let i = i0 + k;
+        let (max, moment, paired) = (highest[k], moments[k], pairs[k]);
+        *row = Row { max, sum: sums[k], ..Row::default() };
+        let pull = paired.map_or(pulls[k], |p| Pull::of(problem, &[p]));
+        let count = if paired.is_some() { 1 } else { counts[k] };
         let empty = max == T::neg_infinity() && !own_of_lists;
         row.active = count > 0 && !empty && !(inside && pull.weight == zero);
         if !row.active {
-            state.iter_mut().for_each(|s| s.factor[k] = zero);
+            factors[k] = None;
             continue;
         }
         row.moment = moment;
@@ -180,7 +188,7 @@ pub(super) fn merge<T: Element>(
             row.value = total * log - pull.sum;
             row.moment = common * moment - weight * pull.moment;
         }
-        state.iter_mut().for_each(|s| s.factor[k] *= common);
+        factors[k] = Some(common);
         if let Some(p) = paired {
             row.moment += common * share * p.dot;
             if !out.paired.is_empty() {
@@ -189,6 +197,11 @@ pub(super) fn merge<T: Element>(
                 vector::axpy(&mut out.paired[i * d..][..d], g, &problem.anchors[i * d..][..d]);
                 vector::axpy(&mut out.anchors[i * d..][..d], g, other);
             }
+        }
+    }
+    for stripe in state.iter_mut() {
+        for (f, by) in stripe.factor.iter_mut().zip(&factors) {
+            *f = by.map_or(zero, |by| *f * by);
         }
     }
 }

@@ -27,9 +27,9 @@ pub use two_sided::{TwoSidedOutput, TwoSidedProblem, two_sided};
 use crate::real::Real;
 
 /// Rows of a tile: with [`TILE_COLUMNS`], the panel in which `gemm` reaches its rate.
-pub(crate) const TILE_ROWS: usize = 512;
+pub(crate) const TILE_ROWS: usize = 256;
 /// Columns of a stripe.
-pub(crate) const TILE_COLUMNS: usize = 1024;
+pub(crate) const TILE_COLUMNS: usize = 512;
 /// Most bytes of a block of similarities; the block has fewer rows where there are many columns.
 pub(crate) const TILE_BYTES: usize = 48 << 20;
 /// The scales that are allowed: masked similarities stay below every other.
@@ -75,6 +75,13 @@ impl<'a> RowSets<'a> {
     pub fn of(&self, i: usize) -> &'a [u32] {
         let set = self.groups.map_or(i, |g| g[i] as usize);
         &self.columns[self.offsets[set]..self.offsets[set + 1]]
+    }
+
+    /// Is row j in the list of row i whenever row i is in the list of row j? Lists of groups are taken at their word.
+    fn is_symmetric(&self) -> bool {
+        self.groups.is_some()
+            || (0..self.offsets.len() - 1)
+                .all(|i| self.of(i).iter().all(|&j| self.of(j as usize).binary_search(&(i as u32)).is_ok()))
     }
 
     /// Where the list of row `i` starts in the concatenation of all lists.
