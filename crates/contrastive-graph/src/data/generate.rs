@@ -158,7 +158,10 @@ mod tests {
     fn communities_are_there_and_follow_the_seed() {
         let planted_set = planted(&PlantedOptions::default()).unwrap();
         let all = &planted_set.dataset.train;
-        let inside = all.pairs().filter(|&(u, i)| planted_set.user_communities[u as usize] == planted_set.item_communities[i as usize]).count();
+        let inside = all
+            .pairs()
+            .filter(|&(u, i)| planted_set.user_communities[u as usize] == planted_set.item_communities[i as usize])
+            .count();
         let share = inside as f64 / all.len() as f64;
         assert!((0.6..0.85).contains(&share), "{share}");
         assert_eq!(planted(&PlantedOptions::default()).unwrap().dataset.train, *all);
