@@ -9,7 +9,9 @@ use contrastive_core::objective::{Inputs, PairObjective, bpr};
 use contrastive_core::similarity::Similarity;
 use contrastive_graph::augment::ViewKind;
 use contrastive_graph::data::generate::{PlantedOptions, planted};
-use contrastive_graph::data::{Dataset, Interactions, LoadOptions, PairSampler, NegativePolicy, TripleBatch, Triples, adjacency};
+use contrastive_graph::data::{
+    Dataset, Interactions, LoadOptions, NegativePolicy, PairSampler, TripleBatch, Triples, adjacency,
+};
 use contrastive_graph::method::*;
 use contrastive_kernels::sparse::Csr;
 use contrastive_train::{FitOptions, Trainee};
@@ -27,7 +29,8 @@ fn uniform(seed: u64, len: usize) -> Vec<f64> {
 
 fn graph(seed: u64) -> Interactions {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let pairs: Vec<(u32, u32)> = (0..9).flat_map(|u| (0..7).map(move |i| (u, i))).filter(|_| rng.random::<f64>() < 0.4).collect();
+    let pairs: Vec<(u32, u32)> =
+        (0..9).flat_map(|u| (0..7).map(move |i| (u, i))).filter(|_| rng.random::<f64>() < 0.4).collect();
     Interactions::from_pairs(9, 7, pairs).unwrap()
 }
 
@@ -57,7 +60,8 @@ fn golden_lightgcl() {
             let size = |k: &str, d: usize| case["inputs"][k]["shape"][d].as_u64().unwrap() as usize;
             let (users, items, d) = (size("interactions", 0), size("interactions", 1), size("user_emb", 1));
             let r = input("interactions");
-            let pairs = (0..users * items).filter(|&at| r[at] > 0.0).map(|at| ((at / items) as u32, (at % items) as u32));
+            let pairs =
+                (0..users * items).filter(|&at| r[at] > 0.0).map(|at| ((at / items) as u32, (at % items) as u32));
             let train = Interactions::from_pairs(users, items, pairs).unwrap();
             let params = &case["params"];
             let number = |k: &str| params[k].as_f64().unwrap();
@@ -76,7 +80,13 @@ fn golden_lightgcl() {
             let expected = &case["expected"];
             let both = |a: &str, b: &str| [numbers(&expected[a]), numbers(&expected[b])].concat();
             close("embeddings", &values(&views.embeddings), &both("E_u", "E_i"), absolute, relative);
-            close("low-rank view", &values(&method.low_rank_view(&table, &views)), &both("G_u", "G_i"), absolute, relative);
+            close(
+                "low-rank view",
+                &values(&method.low_rank_view(&table, &views)),
+                &both("G_u", "G_i"),
+                absolute,
+                relative,
+            );
             let losses = method.losses(&table, &views, &batch);
             let named = |k: usize| (losses[k].0, values(&losses[k].1)[0]);
             assert_eq!((named(0).0, named(1).0, named(2).0), ("bpr", "contrast", "l2"));
@@ -94,7 +104,8 @@ fn golden_lightgcl() {
 #[test]
 fn no_layers_is_matrix_factorisation() {
     let train = graph(1);
-    let (gcn, mf) = (LightGcnConfig::new().with_layers(0).build(&train).unwrap(), MfBprConfig::new().build(&train).unwrap());
+    let (gcn, mf) =
+        (LightGcnConfig::new().with_layers(0).build(&train).unwrap(), MfBprConfig::new().build(&train).unwrap());
     let table = tracked(uniform(2, 16 * 5), [16, 5], DType::F32);
     assert_eq!(values(&gcn.embed(&table)), values(&table));
     assert_eq!(values(&mf.embed(&table)), values(&table));
@@ -140,7 +151,8 @@ fn gradients_of_lightgcn_agree_with_finite_differences() {
     let mut loss = |x: Vec<f64>| {
         let table = tracked(x, [16, 3], DType::F64);
         let encoded = method.encode(&table);
-        let total = method.losses(&table, &encoded, &whole(&sampled)).into_iter().map(|(_, l)| l).reduce(|a, b| a + b).unwrap();
+        let total =
+            method.losses(&table, &encoded, &whole(&sampled)).into_iter().map(|(_, l)| l).reduce(|a, b| a + b).unwrap();
         (values(&total)[0], values(&table.grad(&total.backward()).unwrap()))
     };
     let (_, gradient) = loss(base.clone());
@@ -323,7 +335,8 @@ fn a_resumed_training_equals_an_uninterrupted_one() {
     let set = planted(&PlantedOptions { users: 120, items: 90, communities: 6, ..Default::default() }).unwrap().dataset;
     let folder = tempfile::tempdir().unwrap();
     let options = |epochs| FitOptions::new(&Device::default()).epochs(epochs).seed(5).progress(false);
-    let config = LightGclConfig::new().with_dim(8).with_batch_size(128).with_candidates(Candidates::Sampled { count: 30 });
+    let config =
+        LightGclConfig::new().with_dim(8).with_batch_size(128).with_candidates(Candidates::Sampled { count: 30 });
     let whole = config.fit(&set, &options(4)).unwrap();
     config.fit(&set, &options(2).run_dir(folder.path())).unwrap();
     let resumed = config.fit(&set, &options(4).run_dir(folder.path()).resume(true)).unwrap();
@@ -334,10 +347,12 @@ fn a_resumed_training_equals_an_uninterrupted_one() {
 
 #[test]
 fn propagation_beats_factorisation_on_planted_communities() {
-    let set = planted(&PlantedOptions { users: 600, items: 400, communities: 12, ..Default::default() }).unwrap().dataset;
+    let set =
+        planted(&PlantedOptions { users: 600, items: 400, communities: 12, ..Default::default() }).unwrap().dataset;
     let options = FitOptions::new(&Device::default()).epochs(15).seed(5).progress(false);
     let recall = |layers| {
-        let config = LightGcnConfig::new().with_dim(16).with_layers(layers).with_learning_rate(5e-3).with_batch_size(512);
+        let config =
+            LightGcnConfig::new().with_dim(16).with_layers(layers).with_learning_rate(5e-3).with_batch_size(512);
         let model = config.with_readout(Readout::Sum).fit(&set, &options).unwrap();
         model.evaluate(&set.train, &set.test, &[20]).unwrap().get("recall@20").unwrap()
     };
@@ -351,7 +366,8 @@ fn golden_data_lastfm_lightgcn_beats_factorisation() {
     let data = Dataset::open(root.join("data/lightgcn-lastfm"), &LoadOptions::default()).unwrap();
     let options = FitOptions::new(&Device::default()).epochs(12).seed(7).progress(false);
     let recall = |layers| {
-        let config = LightGcnConfig::new().with_dim(32).with_layers(layers).with_readout(Readout::Sum).with_learning_rate(5e-3);
+        let config =
+            LightGcnConfig::new().with_dim(32).with_layers(layers).with_readout(Readout::Sum).with_learning_rate(5e-3);
         let mut training = config.training_on(&data, &options).unwrap();
         for epoch in 1..=12 {
             let steps = training.begin_epoch(epoch, contrastive_train::epoch_rng(7, epoch)).unwrap();

@@ -22,7 +22,8 @@ pub fn shared() -> Option<PathBuf> {
 
 /// A golden file.
 pub fn golden(name: &str) -> Option<Value> {
-    let text = std::fs::read_to_string(shared()?.join("golden").join(name).with_extension("json")).expect("a golden file");
+    let text =
+        std::fs::read_to_string(shared()?.join("golden").join(name).with_extension("json")).expect("a golden file");
     Some(serde_json::from_str(&text).expect("golden files are JSON"))
 }
 
