@@ -29,7 +29,7 @@ impl Element for f32 {
         let x = self.clamp(-87.3, 88.3);
         let t = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
         let n = t - MAGIC;
-        let r = n.mul_add(-0.693_359_375, x);
+        let r = n.mul_add(-0.693_359_4, x);
         let r = n.mul_add(2.121_944_4e-4, r);
         // minimax polynomial of exp(r) on [-ln 2 / 2, ln 2 / 2]
         let p = 1.987_569_1e-4_f32;
@@ -37,7 +37,7 @@ impl Element for f32 {
         let p = p.mul_add(r, 8.333_452e-3);
         let p = p.mul_add(r, 4.166_579_6e-2);
         let p = p.mul_add(r, 1.666_666_6e-1);
-        let p = p.mul_add(r, 5.000_000_1e-1);
+        let p = p.mul_add(r, 5e-1);
         let e = (p * r).mul_add(r, r) + 1.0;
         let power = t.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127) << 23;
         let y = e * f32::from_bits(power);

@@ -19,6 +19,7 @@
 
 mod merge;
 mod rows;
+mod sides;
 mod two_sided;
 
 pub use rows::rows;
@@ -27,7 +28,7 @@ pub use two_sided::{TwoSidedOutput, TwoSidedProblem, two_sided};
 use crate::real::Real;
 
 /// Rows of a tile: with [`TILE_COLUMNS`], the panel in which `gemm` reaches its rate.
-pub(crate) const TILE_ROWS: usize = 256;
+pub(crate) const TILE_ROWS: usize = 512;
 /// Columns of a stripe.
 pub(crate) const TILE_COLUMNS: usize = 512;
 /// Most bytes of a block of similarities; the block has fewer rows where there are many columns.

@@ -6,7 +6,8 @@
 //! logits of a tile are too far apart for that, the tile falls back to one for each. A thread owns a stripe of columns.
 
 use super::rows::zeros;
-use super::{Denominator, PositiveWeights, RowSets, SoftmaxProblem};
+use super::sides::{Direction, LogSum, Side};
+use super::{Denominator, RowSets, SoftmaxProblem};
 use crate::real::gemm;
 use crate::vector::{self, Element, masked};
 use rayon::prelude::*;
@@ -61,93 +62,6 @@ pub struct TwoSidedOutput<T> {
     pub scale: T,
 }
 
-/// A running sum of exponentials relative to `reference`.
-#[derive(Clone, Copy)]
-struct LogSum<T> {
-    reference: T,
-    sum: T,
-}
-
-impl<T: Element> LogSum<T> {
-    fn empty() -> Self {
-        Self { reference: T::neg_infinity(), sum: T::zero() }
-    }
-
-    /// What a logit that is no number makes of a sum.
-    fn nan() -> Self {
-        Self { reference: T::zero(), sum: T::nan() }
-    }
-
-    fn add(&mut self, other: Self) {
-        if other.sum == T::zero() {
-            return;
-        }
-        if other.reference > self.reference {
-            self.sum = self.sum * (self.reference - other.reference).exponential() + other.sum;
-            self.reference = other.reference;
-        } else {
-            self.sum += other.sum * (other.reference - self.reference).exponential();
-        }
-    }
-
-    fn log(&self) -> T {
-        self.reference + self.sum.ln()
-    }
-}
-
-/// A row or column in the second pass.
-#[derive(Clone, Copy)]
-struct Side<T> {
-    log: T,
-    /// scale * weight * sum of target weights; 0 for an inactive row.
-    coefficient: T,
-    /// scale * weight * target weight of one positive.
-    pull: T,
-}
-
-/// One direction's data.
-struct Direction<'a, T> {
-    positives: RowSets<'a>,
-    weights: &'a [T],
-    /// Target weight of one positive of each row.
-    target: Vec<T>,
-    /// Number of positives.
-    counts: Vec<usize>,
-}
-
-impl<'a, T: Element> Direction<'a, T> {
-    fn new(problem: &SoftmaxProblem<'a, T>, positives: RowSets<'a>, weights: &'a [T], mean: bool) -> Self {
-        let problem = SoftmaxProblem { positives: Some(positives), weights: PositiveWeights::Mean, ..*problem };
-        let counts: Vec<usize> = (0..weights.len()).map(|i| problem.positive_count(i)).collect();
-        let target =
-            counts.iter().map(|&c| if mean && c > 0 { T::one() / T::of(c as f64) } else { T::one() }).collect();
-        Self { positives, weights, target, counts }
-    }
-
-    /// Row values, and what the second pass needs.
-    fn finish(&self, logs: &[LogSum<T>], dots: &[T], scale: T) -> (f64, Vec<T>, Vec<Side<T>>) {
-        let mut value = 0f64;
-        let mut rows = Vec::with_capacity(logs.len());
-        let mut sides = Vec::with_capacity(logs.len());
-        for (i, log) in logs.iter().enumerate() {
-            // a sum that is NaN stays active: it must not be hidden
-            let active = self.counts[i] > 0 && log.sum != T::zero();
-            if !active {
-                rows.push(T::zero());
-                sides.push(Side { log: T::neg_infinity(), coefficient: T::zero(), pull: T::zero() });
-                continue;
-            }
-            let total = self.target[i] * T::of(self.counts[i] as f64);
-            let l = total * log.log() - scale * self.target[i] * dots[i];
-            value += self.weights[i].f64() * l.f64();
-            rows.push(l);
-            let weight = scale * self.weights[i];
-            sides.push(Side { log: log.log(), coefficient: weight * total, pull: weight * self.target[i] });
-        }
-        (value, rows, sides)
-    }
-}
-
 struct Stripe<T> {
     column_logs: Vec<LogSum<T>>,
     column_dots: Vec<T>,
@@ -164,6 +78,20 @@ struct Scratch<T> {
     shifts: Vec<T>,
     row_max: Vec<T>,
     corrections: Vec<(usize, T)>,
+}
+
+/// Scale times the largest lengths of both sides, if logits between it and its negative share an exponential.
+fn logit_bound<T: Element>(scale: T, sides: [&[T]; 2], d: usize) -> Option<T> {
+    let longest = |x: &[T]| {
+        let squares = x.par_chunks(d * 256).map(|rows| {
+            // a length that is no number is longer than every other
+            let longer = |m: T, s: T| if s > m || s.is_nan() { s } else { m };
+            rows.chunks_exact(d).map(|row| vector::dot(row, row)).fold(T::zero(), longer)
+        });
+        squares.reduce(T::zero, |a, b| if a > b || a.is_nan() { a } else { b }).sqrt()
+    };
+    let bound = scale * longest(sides[0]) * longest(sides[1]);
+    ((bound + bound).f64() <= SHARED_RANGE).then_some(bound)
 }
 
 /// Rows and columns of a tile: small tables need many tiles for all threads to work, and a table against itself makes the
@@ -203,6 +131,8 @@ impl<T: Element> Scratch<T> {
 struct Engine<'a, T> {
     problem: SoftmaxProblem<'a, T>,
     scale: T,
+    /// No logit is larger, if then none is so small that its exponential against this bound is lost: no maxima are needed.
+    bound: Option<T>,
     symmetric: bool,
     rows: Direction<'a, T>,
     columns: Option<Direction<'a, T>>,
@@ -254,6 +184,32 @@ impl<T: Element> Engine<'_, T> {
         }
     }
 
+    /// Row and column sums of a tile with one exponential an element, relative to a reference that serves all of it.
+    fn sum_against(
+        &self,
+        reference: T,
+        [r, c]: [usize; 2],
+        diagonal: bool,
+        stripe: &mut Stripe<T>,
+        scratch: &mut Scratch<T>,
+    ) {
+        let sums = &mut scratch.columns[..c];
+        sums.fill(T::zero());
+        for (k, row) in scratch.tile[..r * c].chunks_exact(c).enumerate() {
+            let sum = if diagonal {
+                vector::sum_exp(row, self.scale, -reference)
+            } else {
+                vector::sum_exp_both(row, self.scale, -reference, sums)
+            };
+            stripe.row_logs[k] = LogSum { reference, sum };
+        }
+        if !diagonal {
+            for (log, &sum) in stripe.column_logs.iter_mut().zip(sums.iter()) {
+                log.add(LogSum { reference, sum });
+            }
+        }
+    }
+
     fn statistics(&self, rows: [usize; 2], columns: [usize; 2], stripe: &mut Stripe<T>, scratch: &mut Scratch<T>) {
         let ([i0, r], [j0, c]) = (rows, columns);
         let scale = self.scale;
@@ -269,6 +225,10 @@ impl<T: Element> Engine<'_, T> {
                 if column { column_dots[q] += dot } else { row_dots[k] += dot }
             },
         );
+        if let Some(bound) = self.bound {
+            self.sum_against(bound, [r, c], diagonal, stripe, scratch);
+            return;
+        }
         let column_max = &mut scratch.columns[..c];
         column_max.fill(T::neg_infinity());
         let nothing = masked::<T>() * T::of(0.5);
@@ -296,22 +256,7 @@ impl<T: Element> Engine<'_, T> {
             low = column_max.iter().filter(|&&m| m > nothing).fold(low, |l, &m| l.min(m));
         }
         if (scale * (high - low)).f64() <= SHARED_RANGE {
-            let reference = scale * high;
-            let sums = &mut scratch.columns[..c];
-            sums.fill(T::zero());
-            for (k, row) in tile.chunks_exact(c).enumerate() {
-                let sum = if diagonal {
-                    vector::sum_exp(row, scale, -reference)
-                } else {
-                    vector::sum_exp_both(row, scale, -reference, sums)
-                };
-                stripe.row_logs[k] = LogSum { reference, sum };
-            }
-            if !diagonal {
-                for (log, &sum) in stripe.column_logs.iter_mut().zip(sums.iter()) {
-                    log.add(LogSum { reference, sum });
-                }
-            }
+            self.sum_against(scale * high, [r, c], diagonal, stripe, scratch);
             return;
         }
         let shifts = &mut scratch.shifts[..c];
@@ -421,6 +366,11 @@ impl<T: Element> Engine<'_, T> {
 /// # Panics
 /// When the slices of the problem do not fit each other; the message names the slice and both sizes.
 pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
+    // one entry into the thread pool, not one for each step
+    rayon::scope(|_| evaluate(problem))
+}
+
+fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     assert_ne!(problem.denominator, Denominator::OwnPositive, "two-sided: a denominator for each positive");
     let symmetric = problem.candidates.is_none();
     let candidates = problem.candidates.unwrap_or(problem.anchors);
@@ -451,6 +401,7 @@ pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput
         columns,
         problem: single,
         scale: problem.scale,
+        bound: logit_bound(problem.scale, [problem.anchors, candidates], d),
         symmetric,
     };
     let side = tile_side(n, m);
