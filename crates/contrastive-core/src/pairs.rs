@@ -230,7 +230,7 @@ impl Pairs {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exclusions {
     pub(crate) offset: Option<usize>,
-    same: Option<(Arc<Vec<i64>>, Arc<Vec<i64>>)>,
+    same: Option<[Arc<Vec<i64>>; 2]>,
     lists: Option<Arc<PairLists>>,
 }
 
@@ -248,7 +248,7 @@ impl Exclusions {
     /// Anchors and candidates with the same id are not compared unless they are positives: the same item may stand in a
     /// batch several times, and is no negative of itself.
     pub fn same_ids(anchors: &[i64], candidates: &[i64]) -> Self {
-        Self { same: Some((Arc::new(anchors.to_vec()), Arc::new(candidates.to_vec()))), ..Self::default() }
+        Self { same: Some([Arc::new(anchors.to_vec()), Arc::new(candidates.to_vec())]), ..Self::default() }
     }
 
     /// Listed for each anchor; weights are ignored.
@@ -271,7 +271,7 @@ impl Exclusions {
     /// # Panics
     /// When the rule does not fit the numbers.
     pub(crate) fn resolve(&self, n: usize, m: usize, positives: Option<&PairLists>) -> Option<PairLists> {
-        if let Some((anchors, candidates)) = &self.same {
+        if let Some([anchors, candidates]) = &self.same {
             assert_eq!([anchors.len(), candidates.len()], [n, m], "ids of [anchors, candidates] and their numbers");
             let all = PairLists::classes(anchors, candidates);
             return Some(match positives {

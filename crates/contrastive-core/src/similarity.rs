@@ -13,27 +13,33 @@ pub enum Similarity {
     Dot,
 }
 
-/// Rows of length 1, and what their gradient needs.
-pub(crate) struct UnitRows {
-    /// `[n, d]`: the rows at length 1.
+/// Rows as they are compared, and what the gradient of the raw rows needs.
+pub(crate) struct Compared {
+    /// `[n, d]`: the rows whose inner products are the similarities.
     pub rows: Tensor<2>,
-    /// `[n, 1]`: the lengths before.
-    lengths: Tensor<2>,
+    /// `[n, 1]`: the lengths of the raw rows, where they were divided by them.
+    lengths: Option<Tensor<2>>,
 }
 
 /// Lengths below this divide as this.
 const SHORTEST: f64 = 1e-12;
 
-impl UnitRows {
-    pub(crate) fn new(x: Tensor<2>) -> Self {
-        let lengths = (x.clone() * x.clone()).sum_dim(1).sqrt().clamp_min(SHORTEST);
-        Self { rows: x / lengths.clone(), lengths }
+impl Compared {
+    pub(crate) fn new(similarity: Similarity, x: Tensor<2>) -> Self {
+        match similarity {
+            Similarity::Dot => Self { rows: x, lengths: None },
+            Similarity::Cosine => {
+                let lengths = (x.clone() * x.clone()).sum_dim(1).sqrt().clamp_min(SHORTEST);
+                Self { rows: x / lengths.clone(), lengths: Some(lengths) }
+            }
+        }
     }
 
-    /// The gradient of the raw rows from that of the unit rows: `(g - u (u . g)) / length`.
+    /// The gradient of the raw rows: of unit rows u it is `(g - u (u . g)) / length`.
     pub(crate) fn backward(&self, gradient: Tensor<2>) -> Tensor<2> {
+        let Some(lengths) = &self.lengths else { return gradient };
         let along = (self.rows.clone() * gradient.clone()).sum_dim(1);
-        (gradient - self.rows.clone() * along) / self.lengths.clone()
+        (gradient - self.rows.clone() * along) / lengths.clone()
     }
 }
 

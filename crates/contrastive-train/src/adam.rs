@@ -46,6 +46,7 @@ impl AdamConfig {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one for each optimiser")]
 enum Moments {
     /// No step was taken yet.
     None,

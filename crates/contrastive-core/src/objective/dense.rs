@@ -76,7 +76,7 @@ fn direction(
             (has[i], total[i]) = (1.0, spec.own_target(i));
         }
         let beside = own.is_some() && spec.denominator != Denominator::NegativesOnly;
-        let full = beside || spec.offset > 0.0 || hidden[i * m..(i + 1) * m].iter().any(|h| *h == 0.0);
+        let full = beside || spec.offset > 0.0 || hidden[i * m..(i + 1) * m].contains(&0.0);
         let own_denominators = spec.denominator == Denominator::OwnPositive && own.is_none();
         if !full && !own_denominators {
             has[i] = 0.0;

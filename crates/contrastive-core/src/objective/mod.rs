@@ -30,7 +30,7 @@ pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
 use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative, positive};
 use crate::pairs::{Exclusions, PairLists, Pairs};
-use crate::similarity::{Similarity, UnitRows};
+use crate::similarity::{Compared, Similarity};
 use crate::temperature::Temperature;
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Tensor};
@@ -370,26 +370,15 @@ impl PairObjective {
         let spec = self.spec(n, m, itself, plain.bias.is_some(), wanted);
         let both = self.direction == Direction::Both;
         assert!(!both || (plain.bias.is_none() && !itself), "both directions have no bias and need two tables");
-        let unit = |x: Tensor<2>| match self.similarity {
-            Similarity::Cosine => Err(UnitRows::new(x)),
-            Similarity::Dot => Ok(x),
-        };
-        let rows = |x: &Result<Tensor<2>, UnitRows>| match x {
-            Ok(x) => x.clone(),
-            Err(unit) => unit.rows.clone(),
-        };
-        let back = |x: &Result<Tensor<2>, UnitRows>, g: Tensor<2>| match x {
-            Ok(_) => g,
-            Err(unit) => unit.backward(g),
-        };
+        let compared = |x: Tensor<2>| Compared::new(self.similarity, x);
         let like = plain.anchors.clone();
         let (device, dtype) = (like.device(), like.dtype());
         let scale = self.scale(&plain, &like);
-        let anchors = unit(plain.anchors);
-        let candidates = plain.candidates.map(unit);
-        let paired = plain.paired.map(unit);
-        let a = rows(&anchors);
-        let c = candidates.as_ref().map_or_else(|| a.clone(), rows);
+        let anchors = compared(plain.anchors);
+        let candidates = plain.candidates.map(compared);
+        let paired = plain.paired.map(compared);
+        let a = anchors.rows.clone();
+        let c = candidates.as_ref().map_or_else(|| a.clone(), |c| c.rows.clone());
         let scales = scale.dims()[0];
 
         if let Some(spec) = self.both_spec(&spec, n, m, itself, scales) {
@@ -401,8 +390,8 @@ impl PairObjective {
             );
             let mut gradients = Gradients::default();
             if wanted != Wanted::VALUE {
-                gradients.anchors = Some(back(&anchors, Tensor::from_dispatch(da)));
-                gradients.candidates = candidates.as_ref().map(|c| back(c, Tensor::from_dispatch(dc)));
+                gradients.anchors = Some(anchors.backward(Tensor::from_dispatch(da)));
+                gradients.candidates = candidates.as_ref().map(|c| c.backward(Tensor::from_dispatch(dc)));
                 gradients.scale = Some(Tensor::from_dispatch(ds));
             }
             let columns = (!itself).then(|| Tensor::from_dispatch(columns));
@@ -418,7 +407,7 @@ impl PairObjective {
             Tensor::<1>::from_data([0.0], (&device, dtype)).reshape(burn::tensor::Shape::from(vec![1; dims]))
         };
         let run = |a: &Tensor<2>, c: &Tensor<2>, spec: Spec| {
-            let p = paired.as_ref().map_or_else(|| one(2), rows);
+            let p = paired.as_ref().map_or_else(|| one(2), |p| p.rows.clone());
             let bias = plain.bias.clone().unwrap_or_else(|| Tensor::from_data([0.0], (&device, dtype)));
             let (value, rows, da, dc, dp, ds, db) = Dispatch::pair_softmax(
                 a.clone().into_dispatch(),
@@ -447,12 +436,12 @@ impl PairObjective {
         let mut gradients = Gradients::default();
         if wanted.anchors {
             let da = if itself && wanted.candidates { da + dc.clone() } else { da };
-            gradients.anchors = Some(back(&anchors, da));
-            gradients.paired = paired.as_ref().map(|p| back(p, dp));
+            gradients.anchors = Some(anchors.backward(da));
+            gradients.paired = paired.as_ref().map(|p| p.backward(dp));
             gradients.scale = Some(ds);
         }
         if wanted.candidates {
-            gradients.candidates = candidates.as_ref().map(|c| back(c, dc));
+            gradients.candidates = candidates.as_ref().map(|c| c.backward(dc));
         }
         if wanted != Wanted::VALUE {
             gradients.bias = plain.bias.as_ref().map(|_| db);
