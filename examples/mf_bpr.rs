@@ -18,7 +18,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     let run = &arguments.run;
     let data = run.dataset()?;
-    let config = MfBprConfig::new().with_dim(run.dim).with_learning_rate(run.lr).with_batch_size(run.batch).with_l2(arguments.l2);
+    let config = MfBprConfig::new()
+        .with_dim(run.dim)
+        .with_learning_rate(run.lr)
+        .with_batch_size(run.batch)
+        .with_l2(arguments.l2);
     let model = config.fit(&data, &run.options()?)?;
     run.report(&data, &model)
 }

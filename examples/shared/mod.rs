@@ -64,14 +64,22 @@ impl Run {
             data.train = data.train.subsample(self.keep, self.seed)?;
         }
         let (train, test) = (&data.train, &data.test);
-        println!("{}: {} users, {} items, {} + {} pairs", data.name, train.num_users(), train.num_items(), train.len(), test.len());
+        println!(
+            "{}: {} users, {} items, {} + {} pairs",
+            data.name,
+            train.num_users(),
+            train.num_items(),
+            train.len(),
+            test.len()
+        );
         Ok(data)
     }
 
     /// The budget and the device.
     pub fn options(&self) -> Result<FitOptions, Box<dyn Error>> {
         let device: Device = parse_device(&self.device)?;
-        let mut options = FitOptions::new(&device).epochs(self.epochs).seed(self.seed).evaluate_every(self.evaluate_every);
+        let mut options =
+            FitOptions::new(&device).epochs(self.epochs).seed(self.seed).evaluate_every(self.evaluate_every);
         if let Some(folder) = &self.run_dir {
             options = options.run_dir(folder).resume(self.resume);
         }

@@ -25,3 +25,7 @@ pub mod objective;
 pub mod pairs;
 pub mod similarity;
 pub mod temperature;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

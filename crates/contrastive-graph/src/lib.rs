@@ -4,3 +4,7 @@
 pub mod augment;
 pub mod data;
 pub mod method;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -11,3 +11,7 @@ pub mod top_k;
 pub mod vector;
 
 pub use real::Real;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

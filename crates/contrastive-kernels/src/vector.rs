@@ -18,7 +18,7 @@ pub fn masked<T: Real>() -> T {
 
 /// An element type with the exponential that the vector loops use.
 pub trait Element: Real {
-    /// `exp(self)`; 0 where the result would be below the smallest normal number.
+    /// `exp(self)`, never infinite; 0 where the result would be below the smallest normal number.
     fn exponential(self) -> Self;
 }
 
@@ -29,7 +29,7 @@ impl Element for f32 {
         let x = self.clamp(-87.3, 88.3);
         let t = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
         let n = t - MAGIC;
-        let r = n.mul_add(-0.693_359_375, x);
+        let r = n.mul_add(-0.693_359_4, x);
         let r = n.mul_add(2.121_944_4e-4, r);
         // minimax polynomial of exp(r) on [-ln 2 / 2, ln 2 / 2]
         let p = 1.987_569_1e-4_f32;
@@ -37,7 +37,7 @@ impl Element for f32 {
         let p = p.mul_add(r, 8.333_452e-3);
         let p = p.mul_add(r, 4.166_579_6e-2);
         let p = p.mul_add(r, 1.666_666_6e-1);
-        let p = p.mul_add(r, 5.000_000_1e-1);
+        let p = p.mul_add(r, 5e-1);
         let e = (p * r).mul_add(r, r) + 1.0;
         let power = t.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127) << 23;
         let y = e * f32::from_bits(power);
@@ -48,7 +48,7 @@ impl Element for f32 {
 impl Element for f64 {
     #[inline(always)]
     fn exponential(self) -> f64 {
-        self.exp()
+        (if self > 709.0 { 709.0 } else { self }).exp()
     }
 }
 
@@ -188,6 +188,21 @@ pub fn scale<T: Element>(x: &mut [T], factor: T) {
     Arch::new().dispatch(Kernel(x, factor));
 }
 
+/// `y <- factor * x`.
+pub fn scaled<T: Element>(y: &mut [T], factor: T, x: &[T]) {
+    struct Kernel<'a, T>(&'a mut [T], T, &'a [T]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            for (y, &x) in self.0.iter_mut().zip(self.2) {
+                *y = x * self.1;
+            }
+        }
+    }
+    Arch::new().dispatch(Kernel(y, factor, x));
+}
+
 /// `y <- y + factor * x`.
 pub fn axpy<T: Element>(y: &mut [T], factor: T, x: &[T]) {
     struct Kernel<'a, T>(&'a mut [T], T, &'a [T]);
@@ -288,6 +303,30 @@ pub fn sum_exp<T: Element>(x: &[T], scale: T, shift: T) -> T {
         }
     }
     Arch::new().dispatch(Kernel(x, scale, shift))
+}
+
+/// Joins one part of many sums of exponentials to their totals, which stand relative to `max`: with
+/// `e_k = exp(part_max_k - max_k)`, `factor_k <- e_k`, `sum_k += e_k * part_sum_k`, `moment_k += e_k * part_moment_k`. A part
+/// whose maximum is `-inf` is empty.
+pub fn join_sums<T: Element>(max: &[T], factor: &mut [T], totals: [&mut [T]; 2], part_max: &[T], parts: [&[T]; 2]) {
+    struct Kernel<'a, T>(&'a [T], &'a mut [T], [&'a mut [T]; 2], &'a [T], [&'a [T]; 2]);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            let Self(max, factor, [sum, moment], part_max, [part_sum, part_moment]) = self;
+            let totals = factor.iter_mut().zip(sum).zip(moment);
+            let parts = part_max.iter().zip(part_sum).zip(part_moment);
+            for ((((factor, sum), moment), ((&high, &s), &m)), &max) in totals.zip(parts).zip(max) {
+                let e = (high - max).exponential();
+                let e = if high == T::neg_infinity() { T::zero() } else { e };
+                *factor = e;
+                *sum = e.mul_add(s, *sum);
+                *moment = e.mul_add(m, *moment);
+            }
+        }
+    }
+    Arch::new().dispatch(Kernel(max, factor, totals, part_max, parts));
 }
 
 /// `columns_j += exp(scale * x_j + shifts_j)`.

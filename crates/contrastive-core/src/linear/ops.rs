@@ -1,4 +1,6 @@
 //! The linear operations as extensions of the tensor backends.
+// The `ndarray` backend still works but is deprecated upstream.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use super::SparseOperator;
 use burn::backend::autodiff::{
@@ -50,7 +52,6 @@ pub trait LinearOps: Backend {
 }
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated)]
 impl LinearOps for burn::backend::NdArray {}
 
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]

@@ -73,7 +73,7 @@ fn direction(
             hidden[i * m + j] = f64::from(out);
         }
         if own.is_some() {
-            (has[i], total[i]) = (1.0, 1.0);
+            (has[i], total[i]) = (1.0, spec.own_target(i));
         }
         let beside = own.is_some() && spec.denominator != Denominator::NegativesOnly;
         let full = beside || spec.offset > 0.0 || hidden[i * m..(i + 1) * m].iter().any(|h| *h == 0.0);
@@ -85,6 +85,7 @@ fn direction(
     let column = |values: Vec<f64>| matrix(values, [n, 1]);
     let (target, positive, hidden) = (matrix(target, [n, m]), matrix(positive, [n, m]), matrix(hidden, [n, m]));
     let has = column(has);
+    let own_weight = column((0..n).map(|i| spec.own_target(i)).collect());
     let total = column(spec.denominator_weights.clone().unwrap_or(total));
     let clamp = |s: Tensor<2>| match spec.clamp {
         Some(limit) => s.clamp(-limit, limit),
@@ -126,7 +127,7 @@ fn direction(
             log * total - (clamp(s * positive) * target).sum_dim(1)
         };
         if let Some(own) = own {
-            l = l - clamp(own);
+            l = l - clamp(own) * own_weight;
         }
         l
     };

@@ -218,6 +218,11 @@ impl PairObjective {
         let contradictions = [
             (inside && own, "a denominator for each positive has no sum inside the logarithm"),
             (inside && self.clamp.is_some(), "a clamp of the positive logits needs the sum outside the logarithm"),
+            (
+                inside && self.pairs == Pairs::Beside && matches!(self.weights, PositiveWeights::PerAnchor(_)),
+                "weights of paired positives need the sum outside the logarithm",
+            ),
+            (inside && self.denominator_weights.is_some(), "denominator weights need the sum outside the logarithm"),
             (own && self.offset > 0.0, "a denominator offset needs one denominator for each anchor"),
             (own && self.denominator_weights.is_some(), "denominator weights need one denominator for each anchor"),
             (

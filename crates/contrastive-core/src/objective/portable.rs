@@ -135,8 +135,9 @@ pub fn rows<B: Backend>(
 
         // what is listed: positions in the flattened block
         let (mut at, mut of_row, mut weight, mut masked) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut has, mut total) =
-            (vec![if spec.paired { 1.0 } else { 0.0 }; r], vec![if spec.paired { 1.0 } else { 0.0 }; r]);
+        let mut has = vec![f64::from(spec.paired); r];
+        let own_weight: Vec<f64> = (i0..i0 + r).map(|i| if spec.paired { spec.own_target(i) } else { 0.0 }).collect();
+        let mut total = own_weight.clone();
         for k in 0..r {
             let i = i0 + k;
             let count = spec.positives_of(i).count();
@@ -297,8 +298,9 @@ pub fn rows<B: Backend>(
         }
         let mut own_gradient = None;
         if let Some((s, _, _)) = &own {
-            l = B::float_sub(l, B::float_mul(clamp(s.clone()), active.clone()));
-            let mut g = B::float_neg(weights.clone());
+            let own_weight = body.column(own_weight);
+            l = B::float_sub(l, B::float_mul(B::float_mul(clamp(s.clone()), own_weight.clone()), active.clone()));
+            let mut g = B::float_neg(B::float_mul(weights.clone(), own_weight));
             if let Some(free) = free(s.clone()) {
                 g = B::float_mul(g, free);
             }

@@ -67,6 +67,14 @@ impl Spec {
             .map(move |(q, &j)| (start + q, j))
     }
 
+    /// Target weight of the positive that anchor `i` brings itself.
+    pub fn own_target(&self, i: usize) -> f64 {
+        match &self.targets {
+            Targets::PerRow(t) => t[i],
+            _ => 1.0,
+        }
+    }
+
     /// Target weight of the entry at position `at`, a positive of anchor `i` which has `count` of them.
     pub fn target(&self, i: usize, at: usize, count: usize) -> f64 {
         match &self.targets {

@@ -1,25 +1,71 @@
-//! What several test files need.
+//! What the tests of this crate share.
 #![allow(dead_code)]
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// The reference values `golden/{name}.json`, or `None` (said aloud) where the folder is absent.
+/// The golden file `name` (`"svd.json"`), from `$CONTRASTIVE_SHARED/golden` or `../shared/golden` beside the workspace.
+/// `None`, with a line saying so, where there is none.
 ///
 /// # Panics
-/// When `CONTRASTIVE_REQUIRE_SHARED=1` and the file is missing.
+/// When there is none and `CONTRASTIVE_REQUIRE_SHARED=1`, or when it is not JSON.
 pub fn golden(name: &str) -> Option<Value> {
-    let root = std::env::var_os("CONTRASTIVE_SHARED").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"));
-    let path = root.join("golden").join(format!("{name}.json"));
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(serde_json::from_str(&text).expect("golden files are JSON")),
+    let shared = match std::env::var_os("CONTRASTIVE_SHARED") {
+        Some(path) => PathBuf::from(path),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+    };
+    let path = shared.join("golden").join(name).with_extension("json");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
         Err(error) => {
-            assert!(std::env::var("CONTRASTIVE_REQUIRE_SHARED").is_err(), "{}: {error}", path.display());
-            eprintln!("skipped: no reference values at {}", path.display());
-            None
+            let required = std::env::var("CONTRASTIVE_REQUIRE_SHARED").is_ok_and(|v| v == "1");
+            assert!(!required, "{}: {error}", path.display());
+            println!("{}: {error}; golden values not compared", path.display());
+            return None;
         }
+    };
+    Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+/// The cases of a golden file.
+///
+/// # Panics
+/// When there are none.
+pub fn cases(file: &Value) -> &[Value] {
+    let cases = file["cases"].as_array().expect("golden cases");
+    assert!(!cases.is_empty(), "golden file without cases");
+    cases
+}
+
+/// Numbers of a golden tensor or list; `"nan"`, `"inf"` and `"-inf"` stand for those.
+///
+/// # Panics
+/// When it holds anything else.
+pub fn numbers(value: &Value) -> Vec<f64> {
+    let scalar = [value["data"].clone()];
+    let list = value["data"].as_array().or(value.as_array()).map_or(&scalar[..], Vec::as_slice);
+    let number = |v: &Value| match v.as_str() {
+        Some(word) => word.parse().unwrap_or_else(|_| panic!("no golden number: {v}")),
+        None => v.as_f64().unwrap_or_else(|| panic!("no golden number: {v}")),
+    };
+    list.iter().map(number).collect()
+}
+
+/// Shape of a golden tensor.
+///
+/// # Panics
+/// When it is not a matrix.
+pub fn matrix_shape(value: &Value) -> [usize; 2] {
+    let shape: Vec<usize> = serde_json::from_value(value["shape"].clone()).expect("golden shape");
+    shape.try_into().expect("golden matrix")
+}
+
+/// Panics unless every `got` is within `absolute + relative * |want|` of `want`.
+pub fn assert_close(got: &[f64], want: &[f64], absolute: f64, relative: f64, what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}: number of values");
+    for (k, (g, w)) in got.iter().zip(want).enumerate() {
+        assert!((g - w).abs() <= absolute + relative * w.abs(), "{what}: at {k} {g:e} instead of {w:e}");
     }
 }
 
@@ -31,20 +77,6 @@ pub fn device() -> Device {
 /// Does the device compute in f64?
 pub fn has_f64() -> bool {
     !matches!(std::env::var("BURN_DEVICE").as_deref(), Ok("wgpu" | "vulkan" | "metal" | "webgpu"))
-}
-
-/// Row-major numbers of a golden tensor.
-pub fn numbers(tensor: &Value) -> Vec<f64> {
-    let number = |v: &Value| match v.as_str() {
-        Some("nan") => f64::NAN,
-        Some("inf") => f64::INFINITY,
-        Some("-inf") => f64::NEG_INFINITY,
-        _ => v.as_f64().expect("a number"),
-    };
-    match &tensor["data"] {
-        Value::Array(all) => all.iter().map(number).collect(),
-        one => vec![number(one)],
-    }
 }
 
 /// Integers of a golden tensor.

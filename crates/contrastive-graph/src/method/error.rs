@@ -44,10 +44,18 @@ pub enum MethodError {
 pub(crate) struct Check(pub &'static str);
 
 impl Check {
-    pub(crate) fn that(&self, fine: bool, setting: &'static str, value: impl ToString, allowed: &str) -> Result<(), MethodError> {
+    pub(crate) fn that(
+        &self,
+        fine: bool,
+        setting: &'static str,
+        value: impl ToString,
+        allowed: &str,
+    ) -> Result<(), MethodError> {
         match fine {
             true => Ok(()),
-            false => Err(MethodError::Setting { method: self.0, setting, value: value.to_string(), allowed: allowed.into() }),
+            false => {
+                Err(MethodError::Setting { method: self.0, setting, value: value.to_string(), allowed: allowed.into() })
+            }
         }
     }
 

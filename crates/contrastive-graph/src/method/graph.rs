@@ -41,7 +41,13 @@ impl Graph {
     /// `[3b]`: the nodes of a batch: its users, then its positives, then its negatives.
     pub fn batch_nodes(&self, batch: &TripleBatch<'_>) -> Vec<u32> {
         let item = |i: &u32| self.users as u32 + i;
-        batch.users.iter().copied().chain(batch.positives.iter().map(item)).chain(batch.negatives.iter().map(item)).collect()
+        batch
+            .users
+            .iter()
+            .copied()
+            .chain(batch.positives.iter().map(item))
+            .chain(batch.negatives.iter().map(item))
+            .collect()
     }
 
     /// Users and items of a node table `[I + J, d]`.

@@ -135,7 +135,9 @@ impl LightGclConfig {
     /// When a setting is out of its range, or the data cannot be sampled.
     pub fn training_on(&self, data: &Dataset, options: &FitOptions) -> Result<Training<LightGcl>, MethodError> {
         self.validate()?;
-        Training::new(self.training(), serde_json::to_value(self).unwrap_or_default(), data, options, |train| self.build(train))
+        Training::new(self.training(), serde_json::to_value(self).unwrap_or_default(), data, options, |train| {
+            self.build(train)
+        })
     }
 
     /// Trains on `data.train`, evaluates on its other parts, and returns the embeddings.
@@ -198,7 +200,9 @@ impl LightGcl {
 
     fn dropped(&mut self) -> Vec<SparseOperator> {
         let share = self.config.edge_dropout;
-        (0..self.config.layers).map(|_| SparseOperator::new(augment::entry_dropout(self.graph.adjacency.to_f64(), share, &mut self.rng))).collect()
+        (0..self.config.layers)
+            .map(|_| SparseOperator::new(augment::entry_dropout(self.graph.adjacency.to_f64(), share, &mut self.rng)))
+            .collect()
     }
 }
 
@@ -224,7 +228,12 @@ impl Method for LightGcl {
         LightGclViews { embeddings, inner }
     }
 
-    fn losses(&mut self, table: &Tensor<2>, views: &LightGclViews, batch: &TripleBatch<'_>) -> Vec<(&'static str, Tensor<1>)> {
+    fn losses(
+        &mut self,
+        table: &Tensor<2>,
+        views: &LightGclViews,
+        batch: &TripleBatch<'_>,
+    ) -> Vec<(&'static str, Tensor<1>)> {
         let mut losses = vec![("bpr", ranking_loss(&self.graph, &views.embeddings, batch))];
         let config = &self.config;
         if config.contrast_weight > 0.0 {

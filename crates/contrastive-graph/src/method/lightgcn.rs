@@ -80,7 +80,9 @@ impl LightGcnConfig {
     /// When a setting is out of its range, or the data cannot be sampled.
     pub fn training_on(&self, data: &Dataset, options: &FitOptions) -> Result<Training<LightGcn>, MethodError> {
         self.validate()?;
-        Training::new(self.training(), serde_json::to_value(self).unwrap_or_default(), data, options, |train| self.build(train))
+        Training::new(self.training(), serde_json::to_value(self).unwrap_or_default(), data, options, |train| {
+            self.build(train)
+        })
     }
 
     /// Trains on `data.train`, evaluates on its other parts, and returns the embeddings.
@@ -122,7 +124,12 @@ impl Method for LightGcn {
         Embedded(self.embed(table))
     }
 
-    fn losses(&mut self, table: &Tensor<2>, encoded: &Embedded, batch: &TripleBatch<'_>) -> Vec<(&'static str, Tensor<1>)> {
+    fn losses(
+        &mut self,
+        table: &Tensor<2>,
+        encoded: &Embedded,
+        batch: &TripleBatch<'_>,
+    ) -> Vec<(&'static str, Tensor<1>)> {
         let mut losses = vec![("bpr", ranking_loss(&self.graph, &encoded.0, batch))];
         if self.config.l2 > 0.0 {
             losses.push(("l2", batch_penalty(&self.graph, table, batch, self.config.l2)));

@@ -46,7 +46,12 @@ pub trait Method {
     fn encode(&mut self, table: &Tensor<2>) -> Self::Encoded;
 
     /// The weighted losses of a batch by name; their sum is minimised.
-    fn losses(&mut self, table: &Tensor<2>, encoded: &Self::Encoded, batch: &TripleBatch<'_>) -> Vec<(&'static str, Tensor<1>)>;
+    fn losses(
+        &mut self,
+        table: &Tensor<2>,
+        encoded: &Self::Encoded,
+        batch: &TripleBatch<'_>,
+    ) -> Vec<(&'static str, Tensor<1>)>;
 
     /// The final embeddings `[I + J, d]` of a node table: what is ranked by inner product.
     fn embed(&self, table: &Tensor<2>) -> Tensor<2>;

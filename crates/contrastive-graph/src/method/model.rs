@@ -45,7 +45,12 @@ impl Embeddings {
     ///
     /// # Errors
     /// When a cutoff is 0 or above the number of items, shapes do not fit, or no user has a test item.
-    pub fn evaluate(&self, train: &Interactions, test: &Interactions, cutoffs: &[usize]) -> Result<RankingReport, MethodError> {
+    pub fn evaluate(
+        &self,
+        train: &Interactions,
+        test: &Interactions,
+        cutoffs: &[usize],
+    ) -> Result<RankingReport, MethodError> {
         Ok(evaluate(self.users.view(), self.items.view(), sets(train), sets(test), cutoffs)?)
     }
 
@@ -54,7 +59,12 @@ impl Embeddings {
     /// # Errors
     /// When a user is not below I, or k not in 1..=J.
     pub fn recommend(&self, users: &[u32], k: usize, seen: &Interactions) -> Result<TopK<f32>, MethodError> {
-        let wrong = |setting, value: usize, allowed| MethodError::Setting { method: "recommend", setting, value: value.to_string(), allowed };
+        let wrong = |setting, value: usize, allowed| MethodError::Setting {
+            method: "recommend",
+            setting,
+            value: value.to_string(),
+            allowed,
+        };
         let (count, items) = (self.users.nrows(), self.items.nrows());
         if k == 0 || k > items {
             return Err(wrong("k", k, format!("1 to {items}, the number of items")));
@@ -65,7 +75,8 @@ impl Embeddings {
         let at: Vec<usize> = users.iter().map(|u| *u as usize).collect();
         let queries = self.users.select(ndarray::Axis(0), &at);
         let items = self.items.as_standard_layout();
-        let (queries, candidates) = (queries.as_slice().expect("standard layout"), items.as_slice().expect("standard layout"));
+        let (queries, candidates) =
+            (queries.as_slice().expect("standard layout"), items.as_slice().expect("standard layout"));
         Ok(top_k(queries, candidates, self.users.ncols(), k, Some((sets(seen), users))))
     }
 

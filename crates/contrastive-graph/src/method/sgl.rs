@@ -114,7 +114,9 @@ impl SglConfig {
     /// When a setting is out of its range, or the data cannot be sampled.
     pub fn training_on(&self, data: &Dataset, options: &FitOptions) -> Result<Training<Sgl>, MethodError> {
         self.validate()?;
-        Training::new(self.training(), serde_json::to_value(self).unwrap_or_default(), data, options, |train| self.build(train))
+        Training::new(self.training(), serde_json::to_value(self).unwrap_or_default(), data, options, |train| {
+            self.build(train)
+        })
     }
 
     /// Trains on `data.train`, evaluates on its other parts, and returns the embeddings.
@@ -164,7 +166,8 @@ impl Method for Sgl {
     fn begin_epoch(&mut self, rng: ChaCha8Rng) -> Result<(), MethodError> {
         self.rng = rng;
         for view in &mut self.views {
-            let parts = self.config.view.draw(&self.train, self.config.drop_ratio, self.config.layers.max(1), &mut self.rng)?;
+            let parts =
+                self.config.view.draw(&self.train, self.config.drop_ratio, self.config.layers.max(1), &mut self.rng)?;
             *view = parts.into_iter().map(operator).collect();
         }
         Ok(())
@@ -175,7 +178,12 @@ impl Method for Sgl {
         SglViews { embeddings: self.embed(table), views }
     }
 
-    fn losses(&mut self, table: &Tensor<2>, encoded: &SglViews, batch: &TripleBatch<'_>) -> Vec<(&'static str, Tensor<1>)> {
+    fn losses(
+        &mut self,
+        table: &Tensor<2>,
+        encoded: &SglViews,
+        batch: &TripleBatch<'_>,
+    ) -> Vec<(&'static str, Tensor<1>)> {
         let mut losses = vec![("bpr", ranking_loss(&self.graph, &encoded.embeddings, batch))];
         let config = &self.config;
         if config.contrast_weight > 0.0 {

@@ -2,10 +2,14 @@
 
 use super::error::Check;
 use super::{Embeddings, Method, MethodError};
-use crate::data::{Dataset, Interactions, NegativePolicy, PairSampler, Permutation, Relabelling, Triples, UniformUserSampler};
+use crate::data::{
+    Dataset, Interactions, NegativePolicy, PairSampler, Permutation, Relabelling, Triples, UniformUserSampler,
+};
 use burn::config::Config;
 use burn::tensor::{Device, Tensor, TensorData};
-use contrastive_train::{Adam, AdamConfig, FitOptions, Losses, Metrics, RunReport, State, TrainError, Trainee, take_tensor};
+use contrastive_train::{
+    Adam, AdamConfig, FitOptions, Losses, Metrics, RunReport, State, TrainError, Trainee, take_tensor,
+};
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -153,15 +157,30 @@ impl<M: Method> Training<M> {
         };
         let sampler = match settings.sampling {
             Sampling::Pairs | Sampling::PairsUnchecked => Sampler::Pairs(PairSampler::new(&train, policy)?),
-            Sampling::UniformUsers | Sampling::UniformUsersUnchecked => Sampler::Users(UniformUserSampler::new(&train, policy)?),
+            Sampling::UniformUsers | Sampling::UniformUsersUnchecked => {
+                Sampler::Users(UniformUserSampler::new(&train, policy)?)
+            }
         };
         let method = build(&train)?;
         let device = options.device().clone().inner();
-        let table = initial(settings.initialisation, [users, items], settings.dim, options.seed_value(), &order, &device);
+        let table =
+            initial(settings.initialisation, [users, items], settings.dim, options.seed_value(), &order, &device);
         let adam = Adam::new(AdamConfig::new().with_lr(settings.learning_rate));
         let cutoffs = [20, 40].into_iter().filter(|k| *k <= items).collect();
         let parts = Parts::default();
-        Ok(Self { method, config, settings, order, sampler, triples: Triples::default(), table, adam, data: data.clone(), cutoffs, parts })
+        Ok(Self {
+            method,
+            config,
+            settings,
+            order,
+            sampler,
+            triples: Triples::default(),
+            table,
+            adam,
+            data: data.clone(),
+            cutoffs,
+            parts,
+        })
     }
 
     /// Replaces the cutoffs of the evaluation, [20, 40].
@@ -207,7 +226,14 @@ impl<M: Method> Training<M> {
 }
 
 /// `[I + J, d]` in internal order; the numbers of a node depend on the seed and its original number alone.
-fn initial(how: Initialisation, [users, items]: [usize; 2], dim: usize, seed: u64, order: &Relabelling, device: &Device) -> Tensor<2> {
+fn initial(
+    how: Initialisation,
+    [users, items]: [usize; 2],
+    dim: usize,
+    seed: u64,
+    order: &Relabelling,
+    device: &Device,
+) -> Tensor<2> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(u64::MAX);
     let mut values = vec![0f32; (users + items) * dim];
@@ -284,7 +310,10 @@ impl<M: Method> Trainee for Training<M> {
         let backward = Instant::now();
         let before = std::mem::replace(&mut self.table, Tensor::empty([1, 1], &gradient.device()));
         self.table = self.adam.step(before, gradient);
-        let values = losses.into_iter().map(|(name, l)| (name, l.into_data().iter::<f64>().next().unwrap_or(f64::NAN))).collect::<Vec<_>>();
+        let values = losses
+            .into_iter()
+            .map(|(name, l)| (name, l.into_data().iter::<f64>().next().unwrap_or(f64::NAN)))
+            .collect::<Vec<_>>();
         let end = Instant::now();
         self.parts.propagation += (forward - start) + (backward - objective);
         self.parts.objective += objective - forward;
@@ -302,7 +331,8 @@ impl<M: Method> Trainee for Training<M> {
         if held_out.is_empty() {
             return Ok(None);
         }
-        let report = self.embeddings().evaluate(&self.data.train, held_out, &self.cutoffs).map_err(TrainError::trainee)?;
+        let report =
+            self.embeddings().evaluate(&self.data.train, held_out, &self.cutoffs).map_err(TrainError::trainee)?;
         Ok(Some(report.iter().collect()))
     }
 

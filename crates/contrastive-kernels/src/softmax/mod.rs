@@ -11,13 +11,15 @@
 //! value  = sum_i row_weight_i l_i,   A_i = sum_p t_ip unless given
 //! ```
 //!
-//! An excluded pair is never compared, not even when it is listed as a positive. A row without positives, or whose
-//! denominator is empty, has the value 0 and no gradient.
+//! An excluded pair is never compared, not even when it is listed as a positive. A row without positives (inside: of
+//! weight above 0), or whose denominator is empty, has the value 0 and no gradient.
 //!
 //! [`rows`] evaluates this for any problem; [`two_sided`] evaluates both directions of a comparison (CLIP), or a table
 //! against itself (NT-Xent, SupCon), where symmetry saves a third of the work.
 
+mod merge;
 mod rows;
+mod sides;
 mod two_sided;
 
 pub use rows::rows;
@@ -25,11 +27,14 @@ pub use two_sided::{TwoSidedOutput, TwoSidedProblem, two_sided};
 
 use crate::real::Real;
 
-/// Rows of a tile: with [`TILE_COLUMNS`], the panel in which `gemm` reaches its rate (512 x 512: 84 % of the bare product
-/// overall, 256 x 1024: 78 %, 64 x 256: 61 %).
+/// Rows of a tile: with [`TILE_COLUMNS`], the panel in which `gemm` reaches its rate.
 pub(crate) const TILE_ROWS: usize = 512;
 /// Columns of a stripe.
-pub(crate) const TILE_COLUMNS: usize = 1024;
+pub(crate) const TILE_COLUMNS: usize = 512;
+/// Most bytes of a block of similarities; the block has fewer rows where there are many columns.
+pub(crate) const TILE_BYTES: usize = 48 << 20;
+/// The scales that are allowed: masked similarities stay below every other.
+const SCALES: std::ops::RangeInclusive<f64> = 1e-9..=1e9;
 
 /// For each row a sorted list of columns: its own, or the list of the group it belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +48,26 @@ impl<'a> RowSets<'a> {
     /// Row i has the columns `columns[offsets[i]..offsets[i + 1]]`, or, with `groups`, the list of number `groups[i]`.
     ///
     /// # Panics
-    /// When the offsets do not end at the number of columns, or a list is not strictly ascending.
+    /// When the offsets do not ascend from 0 to the number of columns, a list is not strictly ascending, or a group has no
+    /// list.
     pub fn new(groups: Option<&'a [u32]>, offsets: &'a [usize], columns: &'a [u32]) -> Self {
+        assert_eq!(offsets.first().copied(), Some(0), "row sets: the first offset");
         assert_eq!(
             offsets.last().copied(),
             Some(columns.len()),
             "row sets: the last offset and the number of columns differ"
         );
-        debug_assert!(offsets.windows(2).all(|w| columns[w[0]..w[1]].is_sorted_by(|a, b| a < b)));
+        assert!(offsets.is_sorted(), "row sets: the offsets do not ascend");
+        for (list, w) in offsets.windows(2).enumerate() {
+            assert!(columns[w[0]..w[1]].is_sorted_by(|a, b| a < b), "row sets: list {list} is not strictly ascending");
+        }
+        if let Some(largest) = groups.and_then(|g| g.iter().max()) {
+            assert!(
+                (*largest as usize) < offsets.len() - 1,
+                "row sets: group {largest} of {} lists",
+                offsets.len() - 1
+            );
+        }
         Self { groups, offsets, columns }
     }
 
@@ -59,6 +76,13 @@ impl<'a> RowSets<'a> {
     pub fn of(&self, i: usize) -> &'a [u32] {
         let set = self.groups.map_or(i, |g| g[i] as usize);
         &self.columns[self.offsets[set]..self.offsets[set + 1]]
+    }
+
+    /// Is row j in the list of row i whenever row i is in the list of row j? Lists of groups are taken at their word.
+    fn is_symmetric(&self) -> bool {
+        self.groups.is_some()
+            || (0..self.offsets.len() - 1)
+                .all(|i| self.of(i).iter().all(|&j| self.of(j as usize).binary_search(&(i as u32)).is_ok()))
     }
 
     /// Where the list of row `i` starts in the concatenation of all lists.
@@ -129,7 +153,8 @@ pub enum Denominator {
 pub enum Placement {
     /// Outside the logarithm (SupCon L_out).
     Outside,
-    /// Inside the logarithm (SupCon L_in); not with [`Denominator::OwnPositive`].
+    /// Inside the logarithm (SupCon L_in), where target weights are not negative; not with
+    /// [`Denominator::OwnPositive`].
     Inside,
 }
 
@@ -162,11 +187,12 @@ pub struct SoftmaxProblem<'a, T> {
     pub candidates: &'a [T],
     /// d.
     pub width: usize,
-    /// n x d: the one positive of each row, standing beside the candidates (MoCo). Then `positives` is empty.
+    /// n x d: the one positive of each row, standing beside the candidates (MoCo), without a bias, of weight 1 unless
+    /// weights are given per row; not with `positives`.
     pub paired: Option<&'a [T]>,
-    /// Inverse temperature.
+    /// Inverse temperature, between 1e-9 and 1e9.
     pub scale: Scale<'a, T>,
-    /// m: added to the logits of a candidate, its log-weight.
+    /// m: added to the logits of a candidate, its log-weight; `-inf` is a candidate of weight 0.
     pub bias: Option<&'a [T]>,
     /// Row i and column `i + offset` are the same thing and never compared.
     pub self_offset: Option<usize>,
@@ -182,11 +208,13 @@ pub struct SoftmaxProblem<'a, T> {
     pub placement: Placement,
     /// n: weight of each row in the value; 1 if absent.
     pub row_weights: Option<&'a [T]>,
-    /// n: `A_i`, the weight of the log-denominator; the sum of the target weights if absent.
+    /// n: `A_i`, the weight of the log-denominator; the sum of the target weights if absent. Not with
+    /// [`Denominator::OwnPositive`] or [`Placement::Inside`].
     pub denominator_weights: Option<&'a [T]>,
-    /// Constant added to every denominator (LightGCL: 1e-8); not with [`Denominator::OwnPositive`].
+    /// Constant added to every denominator, not negative (LightGCL: 1e-8); not with [`Denominator::OwnPositive`].
     pub offset: T,
-    /// Positive logits count as clamped to `[-c, c]`: outside they have no gradient of their own.
+    /// Positive logits count as clamped to `[-c, c]` where they are subtracted: beyond, they have no gradient of their own.
+    /// Denominators are not clamped. Not with [`Placement::Inside`].
     pub positive_clamp: Option<T>,
     /// What to compute.
     pub wanted: Wanted,
@@ -257,30 +285,51 @@ impl<'a, T: Real> SoftmaxProblem<'a, T> {
         same("bias", self.bias.map(<[T]>::len), m);
         same("row weights", self.row_weights.map(<[T]>::len), n);
         same("denominator weights", self.denominator_weights.map(<[T]>::len), n);
-        if let Scale::PerRow(s) = self.scale {
-            same("scale", Some(s.len()), n);
+        let allowed = |s: T| s.is_nan() || SCALES.contains(&s.f64());
+        match self.scale {
+            Scale::Uniform(s) => assert!(allowed(s), "softmax: scale {s} outside {SCALES:?}"),
+            Scale::PerRow(s) => {
+                same("scale", Some(s.len()), n);
+                let bad = s.iter().position(|&s| !allowed(s));
+                assert!(
+                    bad.is_none(),
+                    "softmax: scale {} of row {bad:?} outside {SCALES:?}",
+                    s[bad.unwrap_or_default()]
+                );
+            }
         }
         if let PositiveWeights::PerRow(t) = self.weights {
             same("positive weights", Some(t.len()), n);
         }
+        if let PositiveWeights::Each(t) = self.weights {
+            let lists = self.positives.filter(|p| p.groups.is_none());
+            assert!(lists.is_some(), "softmax: a weight for each positive without a list for each row");
+            same("positive weights", Some(t.len()), lists.map_or(0, |p| p.columns.len()));
+        }
+        assert!(u32::try_from(m).is_ok(), "softmax: {m} candidates");
         for (what, sets) in [("positives", self.positives), ("excluded", self.excluded)] {
             let Some(sets) = sets else { continue };
             same(what, Some(sets.groups.map_or(sets.offsets.len() - 1, <[u32]>::len)), n);
             let largest = sets.columns.iter().max();
             assert!(largest.is_none_or(|&j| (j as usize) < m), "softmax: {what} name column {largest:?} of {m}");
         }
+        let own = self.denominator == Denominator::OwnPositive;
+        let inside = self.placement == Placement::Inside;
         assert!(
             self.paired.is_none() || self.positives.is_none(),
             "softmax: positives beside and among the candidates"
         );
+        assert!(!(inside && own), "softmax: own positives inside the logarithm");
+        assert!(!(inside && self.positive_clamp.is_some()), "softmax: clamped positives inside the logarithm");
         assert!(
-            self.placement == Placement::Outside || self.denominator != Denominator::OwnPositive,
-            "softmax: own positives inside the logarithm"
+            !((inside || own) && self.denominator_weights.is_some()),
+            "softmax: denominator weights with {:?} {:?}",
+            self.denominator,
+            self.placement
         );
-        assert!(
-            self.offset == T::zero() || self.denominator != Denominator::OwnPositive,
-            "softmax: an offset with own positives"
-        );
+        assert!(self.offset == T::zero() || !own, "softmax: an offset with own positives");
+        assert!(self.offset >= T::zero() && self.offset.is_finite(), "softmax: an offset of {}", self.offset);
+        assert!(self.positive_clamp.is_none_or(|c| c >= T::zero()), "softmax: clamp to a negative number");
         [n, m]
     }
 
@@ -296,7 +345,8 @@ impl<'a, T: Real> SoftmaxProblem<'a, T> {
         let Some(p) = self.positives else { return 0 };
         let all = p.of(i);
         if self.excluded.is_none() {
-            let own = self.self_offset.is_some_and(|o| all.binary_search(&((i + o) as u32)).is_ok());
+            let own =
+                self.self_offset.is_some_and(|o| u32::try_from(i + o).is_ok_and(|j| all.binary_search(&j).is_ok()));
             return all.len() - usize::from(own);
         }
         all.iter().filter(|&&j| !self.is_excluded(i, j as usize)).count()

@@ -5,12 +5,15 @@
 //! where only the upper triangle of tiles is made. One exponential an element a pass serves both directions; where the
 //! logits of a tile are too far apart for that, the tile falls back to one for each. A thread owns a stripe of columns.
 
-use super::{Denominator, PositiveWeights, RowSets, SoftmaxProblem};
+use super::rows::zeros;
+use super::sides::{Direction, LogSum, Side};
+use super::{Denominator, RowSets, SoftmaxProblem};
 use crate::real::gemm;
 use crate::vector::{self, Element, masked};
 use rayon::prelude::*;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Rows and columns of a tile.
+/// Most rows and columns of a tile.
 const TILE: usize = 512;
 /// Logits whose maxima differ by more than this do not share an exponential: e^-40 of a row's largest term is lost.
 const SHARED_RANGE: f64 = 40.0;
@@ -59,87 +62,6 @@ pub struct TwoSidedOutput<T> {
     pub scale: T,
 }
 
-/// A running sum of exponentials relative to `reference`.
-#[derive(Clone, Copy)]
-struct LogSum<T> {
-    reference: T,
-    sum: T,
-}
-
-impl<T: Element> LogSum<T> {
-    fn empty() -> Self {
-        Self { reference: T::neg_infinity(), sum: T::zero() }
-    }
-
-    fn add(&mut self, other: Self) {
-        if other.sum == T::zero() {
-            return;
-        }
-        if other.reference > self.reference {
-            self.sum = self.sum * (self.reference - other.reference).exponential() + other.sum;
-            self.reference = other.reference;
-        } else {
-            self.sum += other.sum * (other.reference - self.reference).exponential();
-        }
-    }
-
-    fn log(&self) -> T {
-        self.reference + self.sum.ln()
-    }
-}
-
-/// A row or column in the second pass.
-#[derive(Clone, Copy)]
-struct Side<T> {
-    log: T,
-    /// scale * weight * sum of target weights; 0 for an inactive row.
-    coefficient: T,
-    /// scale * weight * target weight of one positive.
-    pull: T,
-}
-
-/// One direction's data.
-struct Direction<'a, T> {
-    positives: RowSets<'a>,
-    weights: &'a [T],
-    /// Target weight of one positive of each row.
-    target: Vec<T>,
-    /// Number of positives.
-    counts: Vec<usize>,
-}
-
-impl<'a, T: Element> Direction<'a, T> {
-    fn new(problem: &SoftmaxProblem<'a, T>, positives: RowSets<'a>, weights: &'a [T], mean: bool) -> Self {
-        let problem = SoftmaxProblem { positives: Some(positives), weights: PositiveWeights::Mean, ..*problem };
-        let counts: Vec<usize> = (0..weights.len()).map(|i| problem.positive_count(i)).collect();
-        let target =
-            counts.iter().map(|&c| if mean && c > 0 { T::one() / T::of(c as f64) } else { T::one() }).collect();
-        Self { positives, weights, target, counts }
-    }
-
-    /// Row values, and what the second pass needs.
-    fn finish(&self, logs: &[LogSum<T>], dots: &[T], scale: T) -> (f64, Vec<T>, Vec<Side<T>>) {
-        let mut value = 0f64;
-        let mut rows = Vec::with_capacity(logs.len());
-        let mut sides = Vec::with_capacity(logs.len());
-        for (i, log) in logs.iter().enumerate() {
-            let active = self.counts[i] > 0 && log.sum > T::zero();
-            if !active {
-                rows.push(T::zero());
-                sides.push(Side { log: T::neg_infinity(), coefficient: T::zero(), pull: T::zero() });
-                continue;
-            }
-            let total = self.target[i] * T::of(self.counts[i] as f64);
-            let l = total * log.log() - scale * self.target[i] * dots[i];
-            value += self.weights[i].f64() * l.f64();
-            rows.push(l);
-            let weight = scale * self.weights[i];
-            sides.push(Side { log: log.log(), coefficient: weight * total, pull: weight * self.target[i] });
-        }
-        (value, rows, sides)
-    }
-}
-
 struct Stripe<T> {
     column_logs: Vec<LogSum<T>>,
     column_dots: Vec<T>,
@@ -149,23 +71,68 @@ struct Stripe<T> {
     moment: f64,
 }
 
+/// What one thread needs for a tile.
 struct Scratch<T> {
     tile: Vec<T>,
     columns: Vec<T>,
     shifts: Vec<T>,
     row_max: Vec<T>,
+    corrections: Vec<(usize, T)>,
+}
+
+/// Scale times the largest lengths of both sides, if logits between it and its negative share an exponential.
+fn logit_bound<T: Element>(scale: T, sides: [&[T]; 2], d: usize) -> Option<T> {
+    let longest = |x: &[T]| {
+        let squares = x.par_chunks(d * 256).map(|rows| {
+            // a length that is no number is longer than every other
+            let longer = |m: T, s: T| if s > m || s.is_nan() { s } else { m };
+            rows.chunks_exact(d).map(|row| vector::dot(row, row)).fold(T::zero(), longer)
+        });
+        squares.reduce(T::zero, |a, b| if a > b || a.is_nan() { a } else { b }).sqrt()
+    };
+    let bound = scale * longest(sides[0]) * longest(sides[1]);
+    ((bound + bound).f64() <= SHARED_RANGE).then_some(bound)
+}
+
+/// Rows and columns of a tile: small tables need many tiles for all threads to work, and a table against itself makes the
+/// whole of its diagonal tiles.
+fn tile_side(n: usize, m: usize) -> usize {
+    (n.max(m) / 16).next_multiple_of(64).clamp(128, TILE)
+}
+
+/// One scratch for each thread, made once: a fresh tile for each task costs as much in page faults as its products.
+struct Pool<T>(Vec<Mutex<Scratch<T>>>);
+
+impl<T: Element> Pool<T> {
+    fn new(side: usize) -> Self {
+        Self((0..rayon::current_num_threads()).map(|_| Mutex::new(Scratch::new(side))).collect())
+    }
+
+    fn of_thread(&self) -> MutexGuard<'_, Scratch<T>> {
+        let own = rayon::current_thread_index().unwrap_or(0) % self.0.len();
+        // a scratch holds nothing between tasks, so that of a panicked one is as good
+        self.0[own].lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<T: Element> Scratch<T> {
-    fn new() -> Self {
+    fn new(side: usize) -> Self {
         let zeros = |len| vec![T::zero(); len];
-        Self { tile: zeros(TILE * TILE), columns: zeros(TILE), shifts: zeros(TILE), row_max: zeros(TILE) }
+        Self {
+            tile: zeros(side * side),
+            columns: zeros(side),
+            shifts: zeros(side),
+            row_max: zeros(side),
+            corrections: Vec::new(),
+        }
     }
 }
 
 struct Engine<'a, T> {
     problem: SoftmaxProblem<'a, T>,
     scale: T,
+    /// No logit is larger, if then none is so small that its exponential against this bound is lost: no maxima are needed.
+    bound: Option<T>,
     symmetric: bool,
     rows: Direction<'a, T>,
     columns: Option<Direction<'a, T>>,
@@ -217,6 +184,32 @@ impl<T: Element> Engine<'_, T> {
         }
     }
 
+    /// Row and column sums of a tile with one exponential an element, relative to a reference that serves all of it.
+    fn sum_against(
+        &self,
+        reference: T,
+        [r, c]: [usize; 2],
+        diagonal: bool,
+        stripe: &mut Stripe<T>,
+        scratch: &mut Scratch<T>,
+    ) {
+        let sums = &mut scratch.columns[..c];
+        sums.fill(T::zero());
+        for (k, row) in scratch.tile[..r * c].chunks_exact(c).enumerate() {
+            let sum = if diagonal {
+                vector::sum_exp(row, self.scale, -reference)
+            } else {
+                vector::sum_exp_both(row, self.scale, -reference, sums)
+            };
+            stripe.row_logs[k] = LogSum { reference, sum };
+        }
+        if !diagonal {
+            for (log, &sum) in stripe.column_logs.iter_mut().zip(sums.iter()) {
+                log.add(LogSum { reference, sum });
+            }
+        }
+    }
+
     fn statistics(&self, rows: [usize; 2], columns: [usize; 2], stripe: &mut Stripe<T>, scratch: &mut Scratch<T>) {
         let ([i0, r], [j0, c]) = (rows, columns);
         let scale = self.scale;
@@ -232,6 +225,10 @@ impl<T: Element> Engine<'_, T> {
                 if column { column_dots[q] += dot } else { row_dots[k] += dot }
             },
         );
+        if let Some(bound) = self.bound {
+            self.sum_against(bound, [r, c], diagonal, stripe, scratch);
+            return;
+        }
         let column_max = &mut scratch.columns[..c];
         column_max.fill(T::neg_infinity());
         let nothing = masked::<T>() * T::of(0.5);
@@ -247,29 +244,19 @@ impl<T: Element> Engine<'_, T> {
             }
         }
         if high == T::neg_infinity() {
-            stripe.row_logs[..r].fill(LogSum::empty());
+            // either nothing is compared, or the maxima passed over logits that are no numbers
+            let sum = if tile.iter().any(|v| v.is_nan()) { LogSum::nan() } else { LogSum::empty() };
+            stripe.row_logs[..r].fill(sum);
+            if sum.sum.is_nan() && !diagonal {
+                stripe.column_logs.fill(sum);
+            }
             return;
         }
         if !diagonal {
             low = column_max.iter().filter(|&&m| m > nothing).fold(low, |l, &m| l.min(m));
         }
         if (scale * (high - low)).f64() <= SHARED_RANGE {
-            let reference = scale * high;
-            let sums = &mut scratch.columns[..c];
-            sums.fill(T::zero());
-            for (k, row) in tile.chunks_exact(c).enumerate() {
-                let sum = if diagonal {
-                    vector::sum_exp(row, scale, -reference)
-                } else {
-                    vector::sum_exp_both(row, scale, -reference, sums)
-                };
-                stripe.row_logs[k] = LogSum { reference, sum };
-            }
-            if !diagonal {
-                for (log, &sum) in stripe.column_logs.iter_mut().zip(sums.iter()) {
-                    log.add(LogSum { reference, sum });
-                }
-            }
+            self.sum_against(scale * high, [r, c], diagonal, stripe, scratch);
             return;
         }
         let shifts = &mut scratch.shifts[..c];
@@ -288,6 +275,8 @@ impl<T: Element> Engine<'_, T> {
             let m = scratch.row_max[k];
             stripe.row_logs[k] = if m > nothing {
                 LogSum { reference: scale * m, sum: vector::sum_exp(row, scale, -(scale * m)) }
+            } else if row.iter().any(|v| v.is_nan()) {
+                LogSum::nan()
             } else {
                 LogSum::empty()
             };
@@ -310,13 +299,13 @@ impl<T: Element> Engine<'_, T> {
         stripe: &mut Stripe<T>,
         scratch: &mut Scratch<T>,
         gradient: &mut [T],
-        corrections: &mut Vec<(usize, T)>,
     ) {
         let ([i0, r], [j0, c]) = (rows, columns);
         let (d, scale) = (self.problem.width, self.scale);
         let diagonal = self.symmetric && i0 == j0;
         let (row_sides, column_sides) = (&row_sides[i0..i0 + r], &column_sides[j0..j0 + c]);
         let tile = &mut scratch.tile[..r * c];
+        let corrections = &mut scratch.corrections;
         corrections.clear();
         let mut moment = 0f64;
         self.tile(rows, columns, tile, |column, k, q, dot| {
@@ -335,7 +324,8 @@ impl<T: Element> Engine<'_, T> {
         let ((h1, l1), (h2, l2)) = (active(row_sides), active(column_sides));
         let (high, low) = (h1.max(h2), l1.min(l2));
         if high == T::neg_infinity() {
-            tile.fill(T::zero());
+            let nan = row_sides.iter().chain(column_sides).any(|s| s.log.is_nan());
+            tile.fill(if nan { T::nan() } else { T::zero() });
         } else if (high - low).f64() <= SHARED_RANGE {
             let share = |s: &Side<T>| {
                 if s.coefficient == T::zero() { T::zero() } else { s.coefficient * (high - s.log).exponential() }
@@ -376,6 +366,11 @@ impl<T: Element> Engine<'_, T> {
 /// # Panics
 /// When the slices of the problem do not fit each other; the message names the slice and both sizes.
 pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
+    // one entry into the thread pool, not one for each step
+    rayon::scope(|_| evaluate(problem))
+}
+
+fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     assert_ne!(problem.denominator, Denominator::OwnPositive, "two-sided: a denominator for each positive");
     let symmetric = problem.candidates.is_none();
     let candidates = problem.candidates.unwrap_or(problem.anchors);
@@ -395,27 +390,31 @@ pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput
             "two-sided: {} column weights for {m} candidates",
             problem.column_weights.len()
         );
-        SoftmaxProblem { row_weights: None, ..SoftmaxProblem::new(candidates, problem.anchors, d, problem.scale) }
-            .check();
+        let turned = SoftmaxProblem::new(candidates, problem.anchors, d, problem.scale);
+        SoftmaxProblem { positives: Some(positives), ..turned }.check();
         Direction::new(&SoftmaxProblem { self_offset: None, ..single }, positives, problem.column_weights, problem.mean)
     });
     assert!(symmetric || columns.is_some(), "two-sided: the positives of the columns are missing");
+    assert!(!symmetric || problem.positives.is_symmetric(), "two-sided: the positives of a table are not symmetric");
     let engine = Engine {
         rows: Direction::new(&single, problem.positives, problem.row_weights, problem.mean),
         columns,
         problem: single,
         scale: problem.scale,
+        bound: logit_bound(problem.scale, [problem.anchors, candidates], d),
         symmetric,
     };
-    let stripes = m.div_ceil(TILE);
+    let side = tile_side(n, m);
+    let pool = Pool::new(side);
+    let stripes = m.div_ceil(side);
     let mut state: Vec<Stripe<T>> = (0..stripes)
         .map(|t| {
-            let c = TILE.min(m - t * TILE);
+            let c = side.min(m - t * side);
             Stripe {
                 column_logs: vec![LogSum::empty(); c],
                 column_dots: vec![T::zero(); c],
-                row_logs: vec![LogSum::empty(); TILE],
-                row_dots: vec![T::zero(); TILE],
+                row_logs: vec![LogSum::empty(); side],
+                row_dots: vec![T::zero(); side],
                 anchors: Vec::new(),
                 moment: 0.0,
             }
@@ -423,12 +422,12 @@ pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput
         .collect();
     let mut logs = vec![LogSum::empty(); n];
     let mut dots = vec![T::zero(); n];
-    let columns_of = |t: usize| [t * TILE, TILE.min(m - t * TILE)];
-    for i0 in (0..n).step_by(TILE) {
-        let r = TILE.min(n - i0);
-        let first = if symmetric { i0 / TILE } else { 0 };
-        state[first..].par_iter_mut().enumerate().for_each_init(Scratch::new, |scratch, (t, stripe)| {
-            engine.statistics([i0, r], columns_of(first + t), stripe, scratch);
+    let columns_of = |t: usize| [t * side, side.min(m - t * side)];
+    for i0 in (0..n).step_by(side) {
+        let r = side.min(n - i0);
+        let first = if symmetric { i0 / side } else { 0 };
+        state[first..].par_iter_mut().enumerate().with_max_len(1).for_each(|(t, stripe)| {
+            engine.statistics([i0, r], columns_of(first + t), stripe, &mut pool.of_thread());
         });
         for stripe in &state[first..] {
             for k in 0..r {
@@ -458,23 +457,21 @@ pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput
         return out;
     }
     let sides = [&row_sides[..], if symmetric { &row_sides[..] } else { &column_sides[..] }];
-    let mut anchors = vec![T::zero(); n * d];
-    let mut table = vec![T::zero(); if symmetric { 0 } else { m * d }];
-    state.iter_mut().for_each(|s| s.anchors = vec![T::zero(); TILE * d]);
-    for i0 in (0..n).step_by(TILE) {
-        let r = TILE.min(n - i0);
-        let first = if symmetric { i0 / TILE } else { 0 };
+    let mut anchors = zeros(n * d);
+    let mut table = zeros(if symmetric { 0 } else { m * d });
+    state.iter_mut().for_each(|s| s.anchors = vec![T::zero(); side * d]);
+    for i0 in (0..n).step_by(side) {
+        let r = side.min(n - i0);
+        let first = if symmetric { i0 / side } else { 0 };
         let gradient = if symmetric { &mut anchors } else { &mut table };
         state[first..]
             .par_iter_mut()
-            .zip(gradient[first * TILE * d..].par_chunks_mut(TILE * d))
+            .zip(gradient[first * side * d..].par_chunks_mut(side * d))
             .enumerate()
-            .for_each_init(
-                || (Scratch::new(), Vec::new()),
-                |(scratch, corrections), (t, (stripe, gradient))| {
-                    engine.contract([i0, r], columns_of(first + t), sides, stripe, scratch, gradient, corrections);
-                },
-            );
+            .with_max_len(1)
+            .for_each(|(t, (stripe, gradient))| {
+                engine.contract([i0, r], columns_of(first + t), sides, stripe, &mut pool.of_thread(), gradient);
+            });
         let part = r.div_ceil(rayon::current_num_threads());
         anchors[i0 * d..][..r * d].par_chunks_mut(part * d).enumerate().for_each(|(p, rows)| {
             for stripe in &state[first..] {

@@ -1,0 +1,91 @@
+//! What [`super::two_sided()`] keeps of each row and column between its passes.
+
+use super::{PositiveWeights, RowSets, SoftmaxProblem};
+use crate::vector::Element;
+
+/// A running sum of exponentials relative to `reference`.
+#[derive(Clone, Copy)]
+pub(super) struct LogSum<T> {
+    pub reference: T,
+    pub sum: T,
+}
+
+impl<T: Element> LogSum<T> {
+    pub fn empty() -> Self {
+        Self { reference: T::neg_infinity(), sum: T::zero() }
+    }
+
+    /// What a logit that is no number makes of a sum.
+    pub fn nan() -> Self {
+        Self { reference: T::zero(), sum: T::nan() }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        if other.sum == T::zero() {
+            return;
+        }
+        if other.reference > self.reference {
+            self.sum = self.sum * (self.reference - other.reference).exponential() + other.sum;
+            self.reference = other.reference;
+        } else {
+            self.sum += other.sum * (other.reference - self.reference).exponential();
+        }
+    }
+
+    pub fn log(&self) -> T {
+        self.reference + self.sum.ln()
+    }
+}
+
+/// A row or column in the second pass.
+#[derive(Clone, Copy)]
+pub(super) struct Side<T> {
+    pub log: T,
+    /// scale * weight * sum of target weights; 0 for an inactive row.
+    pub coefficient: T,
+    /// scale * weight * target weight of one positive.
+    pub pull: T,
+}
+
+/// One direction's data.
+pub(super) struct Direction<'a, T> {
+    pub positives: RowSets<'a>,
+    weights: &'a [T],
+    /// Target weight of one positive of each row.
+    target: Vec<T>,
+    /// Number of positives.
+    counts: Vec<usize>,
+}
+
+impl<'a, T: Element> Direction<'a, T> {
+    pub fn new(problem: &SoftmaxProblem<'a, T>, positives: RowSets<'a>, weights: &'a [T], mean: bool) -> Self {
+        let problem = SoftmaxProblem { positives: Some(positives), weights: PositiveWeights::Mean, ..*problem };
+        let counts: Vec<usize> = (0..weights.len()).map(|i| problem.positive_count(i)).collect();
+        let target =
+            counts.iter().map(|&c| if mean && c > 0 { T::one() / T::of(c as f64) } else { T::one() }).collect();
+        Self { positives, weights, target, counts }
+    }
+
+    /// Row values, and what the second pass needs.
+    pub fn finish(&self, logs: &[LogSum<T>], dots: &[T], scale: T) -> (f64, Vec<T>, Vec<Side<T>>) {
+        let mut value = 0f64;
+        let mut rows = Vec::with_capacity(logs.len());
+        let mut sides = Vec::with_capacity(logs.len());
+        for (i, log) in logs.iter().enumerate() {
+            // a sum that is NaN stays active: it must not be hidden
+            let active = self.counts[i] > 0 && log.sum != T::zero();
+            if !active {
+                rows.push(T::zero());
+                sides.push(Side { log: T::neg_infinity(), coefficient: T::zero(), pull: T::zero() });
+                continue;
+            }
+            let total = self.target[i] * T::of(self.counts[i] as f64);
+            let l = total * log.log() - scale * self.target[i] * dots[i];
+            value += self.weights[i].f64() * l.f64();
+            rows.push(l);
+            let weight = scale * self.weights[i];
+            sides.push(Side { log: log.log(), coefficient: weight * total, pull: weight * self.target[i] });
+        }
+        (value, rows, sides)
+    }
+}

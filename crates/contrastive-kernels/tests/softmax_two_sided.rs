@@ -1,0 +1,273 @@
+//! Both directions at once, and a table against itself, against the definition of each direction in `f64`.
+
+mod support;
+
+use contrastive_kernels::softmax::{Denominator, SoftmaxOutput, TwoSidedOutput, TwoSidedProblem, rows, two_sided};
+use contrastive_kernels::vector::Element;
+use support::{Case, Sets, Source, Weights, dense, difference};
+
+const DENOMINATORS: [Denominator; 2] = [Denominator::WithPositives, Denominator::NegativesOnly];
+
+/// A comparison in both directions; without `columns`, a table against itself.
+struct Both {
+    rows: Case<f64>,
+    columns: Option<Case<f64>>,
+    mean: bool,
+}
+
+struct Flat<T> {
+    anchors: Vec<T>,
+    candidates: Vec<T>,
+    row_weights: Vec<T>,
+    column_weights: Vec<T>,
+    scale: T,
+}
+
+impl Both {
+    fn flat<T: Element>(&self) -> Flat<T> {
+        let of = |v: &[f64]| v.iter().map(|&x| T::of(x)).collect::<Vec<T>>();
+        Flat {
+            anchors: of(&self.rows.anchors),
+            candidates: of(&self.rows.candidates),
+            row_weights: of(self.rows.row_weights.as_ref().unwrap()),
+            column_weights: self.columns.as_ref().map_or(Vec::new(), |c| of(c.row_weights.as_ref().unwrap())),
+            scale: T::of(self.rows.scale[0]),
+        }
+    }
+
+    fn run<T: Element>(&self) -> TwoSidedOutput<T> {
+        let flat = self.flat::<T>();
+        two_sided(&TwoSidedProblem {
+            anchors: &flat.anchors,
+            candidates: self.columns.is_some().then_some(&flat.candidates[..]),
+            width: self.rows.width,
+            scale: flat.scale,
+            positives: self.rows.positives.as_ref().unwrap().view(),
+            column_positives: self.columns.as_ref().map(|c| c.positives.as_ref().unwrap().view()),
+            mean: self.mean,
+            denominator: self.rows.denominator,
+            row_weights: &flat.row_weights,
+            column_weights: &flat.column_weights,
+            gradients: true,
+        })
+    }
+
+    /// The two directions by `one`, added.
+    fn apart(&self, one: impl Fn(&Case<f64>) -> SoftmaxOutput<f64>) -> TwoSidedOutput<f64> {
+        let add = |a: Vec<f64>, b: Vec<f64>| a.iter().zip(&b).map(|(a, b)| a + b).collect::<Vec<f64>>();
+        let first = one(&self.rows);
+        let scale = first.scale.iter().sum::<f64>();
+        let Some(columns) = &self.columns else {
+            return TwoSidedOutput {
+                value: first.value,
+                rows: first.rows,
+                columns: Vec::new(),
+                anchors: add(first.anchors, first.candidates),
+                candidates: Vec::new(),
+                scale,
+            };
+        };
+        let second = one(columns);
+        TwoSidedOutput {
+            value: first.value + second.value,
+            rows: first.rows,
+            columns: second.rows,
+            anchors: add(first.anchors, second.candidates),
+            candidates: add(first.candidates, second.anchors),
+            scale: scale + second.scale.iter().sum::<f64>(),
+        }
+    }
+
+    fn describe(&self, seed: u64) -> String {
+        let c = &self.rows;
+        let kind = if self.columns.is_some() { "both directions" } else { "symmetric" };
+        format!(
+            "seed {seed}: {kind} {} x {} x {}, {:?}, scale {}, mean {}",
+            c.n, c.m, c.width, c.denominator, c.scale[0], self.mean
+        )
+    }
+
+    fn check(&self, seed: u64) {
+        let what = self.describe(seed);
+        let want = self.apart(dense);
+        assert_agree(&self.run::<f64>(), &want, 1e-10, 1.0, &what);
+        assert_agree(&self.run::<f64>(), &self.apart(|c| rows(&c.problem())), 1e-10, 1.0, &what);
+        let floor = self.rows.largest_scale().max(1.0);
+        assert_agree(&self.run::<f32>(), &want, self.rows.single_tolerance(), floor, &what);
+    }
+}
+
+fn assert_agree<T: Element>(
+    got: &TwoSidedOutput<T>,
+    want: &TwoSidedOutput<f64>,
+    tolerance: f64,
+    floor: f64,
+    what: &str,
+) {
+    let spread = want.rows.iter().chain(&want.columns).map(|l| l.abs()).sum::<f64>().max(1.0);
+    assert!(
+        (got.value - want.value).abs() <= tolerance * spread,
+        "{what}: value {} instead of {}",
+        got.value,
+        want.value
+    );
+    // the derivative of the scale is a sum over all rows, each of order 1
+    let apart = (got.scale.f64() - want.scale).abs() / spread.max(want.scale.abs());
+    assert!(apart <= tolerance, "{what}: scale {} instead of {}", got.scale, want.scale);
+    for (part, got, want) in [
+        ("rows", &got.rows, &want.rows),
+        ("columns", &got.columns, &want.columns),
+        ("anchors", &got.anchors, &want.anchors),
+        ("candidates", &got.candidates, &want.candidates),
+    ] {
+        assert_eq!(got.len(), want.len(), "{what}: length of {part}");
+        let apart = difference(got, want, floor);
+        assert!(apart <= tolerance, "{what}: {part} differ by {apart:e}");
+    }
+}
+
+fn weights(mean: bool) -> Weights<f64> {
+    if mean { Weights::Mean } else { Weights::One }
+}
+
+/// CLIP and its relatives: random, diagonal or label positives, some rows and columns without any.
+fn rectangle(source: &mut Source, n: usize, m: usize, d: usize, scale: f64, denominator: Denominator) -> Both {
+    let mean = source.chance(0.5);
+    let mut rows = source.case(n, m, d, scale);
+    let classes = 1 + (n.max(m) / 5).min(30) as u32;
+    let (of_rows, of_columns) = (source.labels(n, classes), source.labels(m, classes));
+    rows.positives = Some(match source.below(3) {
+        0 => Sets::diagonal(n, source.below(m), m),
+        1 => source.lists(n, m, 3.0),
+        _ => Sets::labels(&of_rows, &of_columns, classes),
+    });
+    (rows.denominator, rows.weights) = (denominator, weights(mean));
+    rows.row_weights = Some(source.vector(n, 0.0, 1.0));
+    if source.chance(0.3) {
+        rows.row_weights.as_mut().unwrap().iter_mut().step_by(2).for_each(|w| *w = 0.0);
+    }
+    let mut columns = rows.clone();
+    (columns.n, columns.m) = (m, n);
+    std::mem::swap(&mut columns.anchors, &mut columns.candidates);
+    columns.positives = Some(rows.positives.as_ref().unwrap().transposed(n, m));
+    columns.row_weights = Some(source.vector(m, 0.0, 1.0));
+    Both { rows, columns: Some(columns), mean }
+}
+
+/// NT-Xent and SupCon: views of one table, or labels.
+fn table(source: &mut Source, n: usize, d: usize, scale: f64, denominator: Denominator) -> Both {
+    let mean = source.chance(0.5);
+    let mut rows = source.case(n, n, d, scale);
+    rows.candidates = rows.anchors.clone();
+    rows.self_offset = Some(0);
+    let classes = 1 + (n / 5).min(30) as u32;
+    let labels = source.labels(n, classes);
+    rows.positives = Some(if n.is_multiple_of(2) && source.chance(0.5) {
+        Sets::diagonal(n, n / 2, n)
+    } else {
+        Sets::labels(&labels, &labels, classes)
+    });
+    (rows.denominator, rows.weights) = (denominator, weights(mean));
+    rows.row_weights = Some(source.vector(n, 0.0, 1.0));
+    Both { rows, columns: None, mean }
+}
+
+#[test]
+fn small_random_problems_equal_both_directions_apart() {
+    for seed in 0..300 {
+        let mut source = Source::new(20_000 + seed);
+        let (n, m, d) = (1 + source.below(40), 1 + source.below(60), 1 + source.below(20));
+        let scale = [0.5, 3.0, 14.0, 200.0][source.below(4)];
+        for denominator in DENOMINATORS {
+            rectangle(&mut source, n, m, d, scale, denominator).check(seed);
+            table(&mut source, n, d, scale, denominator).check(seed);
+        }
+    }
+}
+
+#[test]
+fn several_tiles_equal_both_directions_apart() {
+    for (seed, (n, m, d)) in (21_000..).zip([(513, 65, 3), (600, 1025, 5), (1, 1100, 7), (1030, 513, 2), (3, 70, 200)])
+    {
+        let mut source = Source::new(seed);
+        let scale = [2.0, 14.0, 200.0][source.below(3)];
+        for denominator in DENOMINATORS {
+            rectangle(&mut source, n, m, d, scale, denominator).check(seed);
+            table(&mut source, n.max(m), d, scale, denominator).check(seed);
+        }
+    }
+}
+
+#[test]
+fn logits_too_far_apart_for_one_exponential() {
+    // lengths from 0.01 to 4 at scale 200: maxima of rows and columns thousands apart
+    for seed in 0..30 {
+        let mut source = Source::new(22_000 + seed);
+        for denominator in DENOMINATORS {
+            let mut both = rectangle(&mut source, 30, 45, 4, 200.0, denominator);
+            let lengths = source.vector(30, 0.01, 4.0);
+            for (row, length) in both.rows.anchors.chunks_exact_mut(4).zip(&lengths) {
+                row.iter_mut().for_each(|x| *x = f64::from((*x * length) as f32));
+            }
+            both.columns.as_mut().unwrap().candidates = both.rows.anchors.clone();
+            both.check(seed);
+            let mut both = table(&mut source, 30, 4, 200.0, denominator);
+            for (row, length) in both.rows.anchors.chunks_exact_mut(4).zip(&lengths) {
+                row.iter_mut().for_each(|x| *x = f64::from((*x * length) as f32));
+            }
+            both.rows.candidates = both.rows.anchors.clone();
+            both.check(seed);
+        }
+    }
+}
+
+#[test]
+fn a_pair_of_views_alone_has_no_loss() {
+    // N = 1 with two views: the only candidate is the positive
+    let mut both = table(&mut Source::new(5), 2, 3, 7.0, Denominator::WithPositives);
+    both.rows.positives = Some(Sets::diagonal(2, 1, 2));
+    both.rows.row_weights = Some(vec![1.0; 2]);
+    let out = both.run::<f64>();
+    assert!(out.value.abs() < 1e-14 && out.anchors.iter().all(|g| g.abs() < 1e-14) && out.scale.abs() < 1e-14);
+    both.rows.denominator = Denominator::NegativesOnly;
+    let out = both.run::<f64>();
+    assert_eq!((out.value, out.rows), (0.0, vec![0.0; 2]));
+}
+
+#[test]
+fn a_number_that_is_none_is_never_hidden() {
+    for denominator in DENOMINATORS {
+        for scale in [3.0, 200.0] {
+            let mut both = rectangle(&mut Source::new(6), 30, 20, 4, scale, denominator);
+            both.rows.positives = Some(Sets::diagonal(30, 0, 20));
+            both.columns.as_mut().unwrap().positives = Some(both.rows.positives.as_ref().unwrap().transposed(30, 20));
+            both.rows.anchors[9] = f64::NAN;
+            let out = both.run::<f32>();
+            assert!(out.value.is_nan() && out.rows[2].is_nan() && out.columns[3].is_nan(), "{denominator:?} {scale}");
+            assert!(out.rows[1].is_finite());
+            let mut both = table(&mut Source::new(7), 30, 4, scale, denominator);
+            both.rows.positives = Some(Sets::diagonal(30, 15, 30));
+            both.rows.anchors.fill(f64::NAN);
+            let out = both.run::<f32>();
+            assert!(out.value.is_nan() && out.rows[1].is_nan() && out.anchors[0].is_nan(), "{denominator:?} {scale}");
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let pools = [1, 2, 3].map(|t| rayon::ThreadPoolBuilder::new().num_threads(t).build().unwrap());
+    for (seed, denominator) in (23_000..).zip(DENOMINATORS) {
+        let mut source = Source::new(seed);
+        for both in
+            [rectangle(&mut source, 700, 1300, 16, 14.0, denominator), table(&mut source, 1500, 16, 14.0, denominator)]
+        {
+            let bits = |out: TwoSidedOutput<f32>| {
+                let parts = [out.rows, out.columns, out.anchors, out.candidates, vec![out.scale]];
+                (out.value.to_bits(), parts.map(|p| p.iter().map(|x| x.to_bits()).collect::<Vec<u32>>()))
+            };
+            let outputs: Vec<_> = pools.iter().map(|p| bits(p.install(|| both.run::<f32>()))).collect();
+            assert!(outputs[0] == outputs[1] && outputs[0] == outputs[2], "{denominator:?}");
+        }
+    }
+}
