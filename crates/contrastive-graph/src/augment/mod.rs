@@ -188,4 +188,35 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn entry_dropout_keeps_the_expected_matrix() {
+        let parts = adjacency::joint(&graph());
+        let full = Csr::from_parts(parts.rows, parts.cols, parts.indptr, parts.indices, parts.values).unwrap();
+        let mut generator = rng(7);
+        let rounds = 4_000;
+        let mut sums = vec![0.0; full.rows() * full.cols()];
+        for _ in 0..rounds {
+            let dropped = entry_dropout(&full, 0.25, &mut generator);
+            for row in 0..dropped.rows() {
+                let (columns, values) = dropped.row(row);
+                for (&column, &value) in columns.iter().zip(values) {
+                    sums[row * full.cols() + column as usize] += value;
+                }
+            }
+        }
+        for row in 0..full.rows() {
+            let (columns, values) = full.row(row);
+            let total: f64 = sums[row * full.cols()..][..full.cols()].iter().sum();
+            let mut found = 0.0;
+            for (&column, &value) in columns.iter().zip(values) {
+                let sum = sums[row * full.cols() + column as usize];
+                // The mean of kept / 0.75 is 1, its standard deviation over the rounds sqrt(1/3 / rounds) = 0.0091.
+                assert!((sum / (f64::from(rounds) * value) - 1.0).abs() < 6.0 * 0.0092, "entry {row}, {column}");
+                found += sum;
+            }
+            assert!((total - found).abs() < 1e-9, "row {row} has entries that the matrix lacks");
+        }
+        assert_eq!(entry_dropout(&full, 0.0, &mut generator).nnz(), full.nnz());
+    }
 }

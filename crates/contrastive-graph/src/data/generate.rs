@@ -1,4 +1,5 @@
-//! Generated interactions whose ground truth is known: for examples and tests where no data is at hand.
+//! Generated interactions whose ground truth is known: for examples and tests where no data is at hand. Numbers measured
+//! on them say nothing about a real catalogue.
 //!
 //! Every user and item belongs to one of `communities`; items have a popularity that falls as a power of their rank, users
 //! an activity that varies by a factor. An interaction picks an item of the user's own community by popularity, or, with
@@ -28,7 +29,7 @@ pub struct PlantedOptions {
     pub popularity_exponent: f64,
     /// Share of interactions that ignore communities, 0 to 1.
     pub noise: f64,
-    /// Share of each user's interactions kept for testing, 0 to 1.
+    /// Share of each user's interactions kept for testing, 0 to 1, 1 excluded.
     pub test_fraction: f64,
     /// Seed of everything.
     pub seed: u64,
@@ -87,12 +88,18 @@ impl Weighted {
 
 /// Generates interactions with planted communities and popularity skew.
 ///
+/// A user's number of interactions is log-normal around `mean_degree` (standard deviation of the logarithm 0.6), at least 2
+/// and at most half of the items; a user who keeps drawing repeats ends with fewer. Of each user's interactions,
+/// `floor(test_fraction x number)` are held out at random. Equal options give equal data.
+///
 /// # Errors
-/// [`DataError::Option`] when a size is 0, there are more communities than items, or a share is outside 0 to 1.
+/// [`DataError::Option`] when a size is 0 or beyond `u32`, there are more communities than items, the mean degree is not
+/// above 0, the exponent is not finite, or a share is outside 0 to 1 (for `test_fraction`, 1 is outside).
 pub fn planted(options: &PlantedOptions) -> Result<Planted, DataError> {
     let wrong = |name, value: String, allowed| Err(DataError::Option { name, value, allowed });
-    if options.users == 0 || options.items == 0 {
-        return wrong("users x items", format!("{} x {}", options.users, options.items), "1 x 1 or more");
+    let countable = 1..=u32::MAX as usize;
+    if !countable.contains(&options.users) || !countable.contains(&options.items) {
+        return wrong("users x items", format!("{} x {}", options.users, options.items), "1 to 4294967295 each");
     }
     if options.communities == 0 || options.communities > options.items {
         return wrong("communities", options.communities.to_string(), "1 to the number of items");
@@ -123,7 +130,8 @@ pub fn planted(options: &PlantedOptions) -> Result<Planted, DataError> {
     for user in 0..options.users as u32 {
         // log-normal activity with the wanted mean
         let activity = options.mean_degree * (0.6 * normal(&mut rng) - 0.18).exp();
-        let wanted = (activity.round() as usize).clamp(2, options.items.div_ceil(2));
+        let most = options.items.div_ceil(2);
+        let wanted = (activity.round() as usize).clamp(2.min(most), most);
         let own = &members[user_communities[user as usize] as usize];
         let mut touched = std::collections::BTreeSet::new();
         // a user who has seen nearly all of a small community finds repeats: those draws are spent
@@ -175,9 +183,24 @@ mod tests {
         for (options, name) in [
             (PlantedOptions { users: 0, ..Default::default() }, "users"),
             (PlantedOptions { communities: 5000, ..Default::default() }, "communities"),
+            (PlantedOptions { items: 0, communities: 0, ..Default::default() }, "items"),
+            (PlantedOptions { mean_degree: 0.0, ..Default::default() }, "mean degree"),
+            (PlantedOptions { mean_degree: f64::INFINITY, ..Default::default() }, "mean degree"),
+            (PlantedOptions { popularity_exponent: f64::NAN, ..Default::default() }, "popularity exponent"),
             (PlantedOptions { noise: 1.5, ..Default::default() }, "noise"),
+            (PlantedOptions { test_fraction: 1.0, ..Default::default() }, "test_fraction"),
         ] {
             assert!(planted(&options).unwrap_err().to_string().contains(name));
+        }
+    }
+
+    #[test]
+    fn the_smallest_sizes_work() {
+        for items in 1..5 {
+            let tiny = PlantedOptions { users: 3, items, communities: 1, mean_degree: 9.0, ..Default::default() };
+            let set = planted(&tiny).unwrap().dataset;
+            assert_eq!((set.num_users(), set.num_items()), (3, items));
+            assert!(set.train.user_degrees().iter().all(|&degree| degree >= 1));
         }
     }
 }
