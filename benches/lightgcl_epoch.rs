@@ -105,7 +105,7 @@ fn run<M: Method>(mut training: Training<M>, options: &Options) -> Result<(), Bo
     println!("epoch of {steps} steps: {epoch}; sampling {:.3} s", begin.wall);
     println!("a step: {:.1} ms", 1e3 * taken.wall / wanted as f64);
     let named = [
-        ("sampling", begin.wall),
+        ("sampling", parts.sampling.as_secs_f64()),
         ("propagation", times * (parts.propagation - before.propagation).as_secs_f64()),
         ("objective", times * (parts.objective - before.objective).as_secs_f64()),
         ("optimiser", times * (parts.optimiser - before.optimiser).as_secs_f64()),
