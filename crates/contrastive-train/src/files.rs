@@ -219,8 +219,8 @@ pub fn write_safetensors(path: &Path, state: &State, metadata: &BTreeMap<String,
     prepare_safetensors(path, state, metadata)?.rename()
 }
 
-/// Reads a `.safetensors` file: named tensors and metadata. Files of other programs are read as well; the checksum is
-/// verified where there is one.
+/// Reads a `.safetensors` file: named tensors and metadata. Files of other programs are read as well; in our own the
+/// checksum is verified.
 ///
 /// # Errors
 /// [`TrainError::Read`] when the file cannot be read, [`TrainError::Corrupt`] when its contents are not what was written.
@@ -231,11 +231,13 @@ pub fn read_safetensors(path: &Path) -> Result<(State, BTreeMap<String, String>)
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(unreadable)?;
     let file = SafeTensors::deserialize(&bytes).map_err(unreadable)?;
     let mut metadata = BTreeMap::new();
+    let mut ours_at_all = false;
     for (key, value) in header.metadata().iter().flatten() {
         if key == HEADER {
             let ours: BTreeMap<String, String> =
                 serde_json::from_str(value).map_err(|e| corrupt(format!("metadata: {e}")))?;
             metadata.extend(ours);
+            ours_at_all = true;
         } else {
             metadata.insert(key.clone(), value.clone());
         }
@@ -249,7 +251,8 @@ pub fn read_safetensors(path: &Path) -> Result<(State, BTreeMap<String, String>)
         let shape: Vec<usize> = tensor.shape().to_vec();
         state.insert(name.to_string(), TensorData::from_bytes(aligned(tensor.data(), dtype.0), shape, dtype.0));
     }
-    if let Some(expected) = metadata.remove(CHECKSUM) {
+    if ours_at_all {
+        let expected = metadata.remove(CHECKSUM).ok_or_else(|| corrupt("its checksum is missing".into()))?;
         let found = checksum(&state, &metadata);
         if found != expected {
             return Err(corrupt(format!("checksum {found}, recorded is {expected}")));

@@ -52,9 +52,11 @@ pub fn fit<T: Trainee + ?Sized>(trainee: &mut T, options: &FitOptions) -> Result
         dir.write_config(&run, options)?;
         dir.restart_metrics(&run.history)?;
     }
+    // Until the results are written: a first Ctrl-C must not cut that short.
+    let running = Running::enter(options.handle_interrupt);
     let progress = Progress::new(options.progress);
     notes.iter().for_each(|note| progress.note(note));
-    let mut whole = Run { options, dir, progress, run, best_state: None };
+    let mut whole = Run { options, dir, progress, running, run, best_state: None };
     whole.train(trainee)?;
     whole.finish(trainee, notes, resumed_from)
 }
@@ -68,6 +70,7 @@ struct Run<'a> {
     options: &'a FitOptions,
     dir: Option<RunDir>,
     progress: Progress,
+    running: Running,
     run: RunState,
     /// Without a run folder the best state is kept here.
     best_state: Option<State>,
@@ -79,9 +82,8 @@ impl Run<'_> {
     }
 
     fn train<T: Trainee + ?Sized>(&mut self, trainee: &mut T) -> Result<(), TrainError> {
-        let running = Running::enter(self.options.handle_interrupt);
         while self.run.epoch < self.options.epochs && !self.stopped_early() {
-            let record = self.epoch(trainee, &running)?;
+            let record = self.epoch(trainee)?;
             if let Some(dir) = &self.dir {
                 dir.append_metrics(&record)?;
             }
@@ -100,14 +102,14 @@ impl Run<'_> {
                     self.best_state = Some(state);
                 }
             }
-            if running.stop() {
+            if self.running.stop() {
                 return Err(self.interrupted());
             }
         }
         Ok(())
     }
 
-    fn epoch<T: Trainee + ?Sized>(&self, trainee: &mut T, running: &Running) -> Result<EpochRecord, TrainError> {
+    fn epoch<T: Trainee + ?Sized>(&self, trainee: &mut T) -> Result<EpochRecord, TrainError> {
         let epoch = self.run.epoch + 1;
         let start = Instant::now();
         let steps = trainee.begin_epoch(epoch, epoch_rng(self.options.seed, epoch))?;
@@ -126,7 +128,7 @@ impl Run<'_> {
             }
             self.progress.step(&losses);
             // After the last step the epoch is as good as complete: it is recorded and saved first.
-            if step + 1 < steps && running.stop() {
+            if step + 1 < steps && self.running.stop() {
                 return Err(self.interrupted());
             }
         }
