@@ -392,7 +392,7 @@ fn table() -> Vec<Case> {
             files: &[("train.txt/inside.md", b""), ("test.txt", b"0 1\n")],
             open: "",
             options: LoadOptions { format: Some(Format::LightGcn), ..lenient() },
-            message: &["train.txt: no supported interaction data here"],
+            message: &["no supported interaction data here (found test.txt, train.txt/)"],
         },
         Case {
             what: "test fraction of one",

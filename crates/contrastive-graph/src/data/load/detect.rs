@@ -56,7 +56,10 @@ fn in_directory(folder: &Path, options: &LoadOptions) -> Result<Files, DataError
     let mut names = Vec::new();
     let io = |source| DataError::Io { path: folder.to_path_buf(), source };
     for entry in std::fs::read_dir(folder).map_err(io)? {
-        names.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
+        let entry = entry.map_err(io)?;
+        // The slash keeps a directory from passing for a file of that name, and tells the reader of the message why.
+        let ending = if entry.path().is_dir() { "/" } else { "" };
+        names.push(entry.file_name().to_string_lossy().into_owned() + ending);
     }
     names.sort();
     let has = |name: &str| names.iter().any(|found| found == name);
