@@ -60,7 +60,7 @@ impl Logistic {
     }
 
     fn points(&self, rows: &[usize]) -> (Tensor<2>, Tensor<2>) {
-        let label = |row: usize| if row % 2 == 0 { 1.0f32 } else { -1.0 };
+        let label = |row: usize| if row.is_multiple_of(2) { 1.0f32 } else { -1.0 };
         let value = |row: usize, k: usize| {
             ((row * 7919 + k * 104_729 + row * k * 31) % 1009) as f32 / 504.5 - 1.0 + 0.3 * label(row)
         };
