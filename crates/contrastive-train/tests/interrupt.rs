@@ -1,3 +1,4 @@
+#![allow(clippy::explicit_counter_loop)]
 //! Signals at random moments, sent to child processes that train: at most the epoch in progress is lost.
 #![cfg(unix)]
 
