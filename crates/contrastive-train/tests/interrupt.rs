@@ -86,7 +86,13 @@ fn train_under_fire(folder: &Path, seed: u64, name: &str, pause_us: u64, ballast
         let mut child = start(folder, pause_us, ballast);
         if let Some(first) = begun(folder, &mut child) {
             assert!(first > before, "epoch {first} was begun again, {before} were saved");
-            std::thread::sleep(Duration::from_micros(rng.random_range(0..8 * (7 * pause_us + 20_000))));
+            // Some epochs later, and then at any moment of an epoch: counted in epochs, not in seconds, so that several
+            // signals fit into a run on a machine of any speed.
+            let target = first + rng.random_range(0..4);
+            while begun(folder, &mut child).is_some_and(|epoch| epoch < target) && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            std::thread::sleep(Duration::from_micros(rng.random_range(0..6 * pause_us + 20_000)));
             if child.try_wait().unwrap().is_none() {
                 signal(&child, name);
             }
