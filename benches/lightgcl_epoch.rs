@@ -11,7 +11,7 @@
 use clap::{Parser, ValueEnum};
 use contrastive::Device;
 use contrastive::graph::data::{Dataset, LoadOptions, generate};
-use contrastive::graph::method::{Candidates, LightGclConfig, LightGcnConfig, Method, Training};
+use contrastive::graph::method::{Candidates, LightGclConfig, LightGcnConfig, Method, MethodConfig, Training};
 use contrastive::train::{FitOptions, Trainee, epoch_rng};
 use std::error::Error;
 use std::path::PathBuf;

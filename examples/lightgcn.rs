@@ -3,7 +3,7 @@
 mod shared;
 
 use clap::Parser;
-use contrastive::graph::method::{LightGcnConfig, Readout};
+use contrastive::graph::method::{LightGcnConfig, MethodConfig, Readout};
 
 #[derive(Parser, Debug)]
 struct Arguments {

@@ -1,5 +1,7 @@
 //! How alike two rows are.
 
+use crate::objective::ops::PairOps;
+use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 /// The similarity of an anchor and a candidate, before the temperature.
@@ -29,8 +31,8 @@ impl Compared {
         match similarity {
             Similarity::Dot => Self { rows: x, lengths: None },
             Similarity::Cosine => {
-                let lengths = (x.clone() * x.clone()).sum_dim(1).sqrt().clamp_min(SHORTEST);
-                Self { rows: x / lengths.clone(), lengths: Some(lengths) }
+                let (rows, lengths) = Dispatch::unit_rows(x.into_dispatch(), SHORTEST);
+                Self { rows: Tensor::from_dispatch(rows), lengths: Some(Tensor::from_dispatch(lengths)) }
             }
         }
     }
@@ -38,8 +40,8 @@ impl Compared {
     /// The gradient of the raw rows: of unit rows u it is `(g - u (u . g)) / length`.
     pub(crate) fn backward(&self, gradient: Tensor<2>) -> Tensor<2> {
         let Some(lengths) = &self.lengths else { return gradient };
-        let along = (self.rows.clone() * gradient.clone()).sum_dim(1);
-        (gradient - self.rows.clone() * along) / lengths.clone()
+        let (rows, lengths) = (self.rows.clone().into_dispatch(), lengths.clone().into_dispatch());
+        Tensor::from_dispatch(Dispatch::unit_rows_backward(rows, lengths, gradient.into_dispatch()))
     }
 }
 

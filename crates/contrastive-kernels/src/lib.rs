@@ -8,6 +8,7 @@ pub mod real;
 pub mod softmax;
 pub mod sparse;
 pub mod top_k;
+pub mod unit;
 pub mod vector;
 
 pub use real::Real;

@@ -53,6 +53,21 @@ pub trait PairOps: Backend {
     ) {
         portable::both::<Self>(anchors, candidates, scale, &spec)
     }
+
+    /// Rows `[n, d]` scaled to length 1, and the lengths `[n, 1]` they were divided by, at least `shortest`.
+    fn unit_rows(x: FloatTensor<Self>, shortest: f64) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::unit_rows::<Self>(x, shortest)
+    }
+
+    /// The gradient `[n, d]` of the raw rows, from the results of [`unit_rows`](Self::unit_rows) and the gradient of the
+    /// unit rows.
+    fn unit_rows_backward(
+        unit: FloatTensor<Self>,
+        lengths: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::unit_rows_backward::<Self>(unit, lengths, gradient)
+    }
 }
 
 #[cfg(feature = "ndarray")]
@@ -143,6 +158,41 @@ mod native {
                 _ => portable::both::<Self>(anchors, candidates, scale, &spec),
             }
         }
+
+        fn unit_rows(x: FloatTensor<Self>, shortest: f64) -> (FloatTensor<Self>, FloatTensor<Self>) {
+            match x.dtype() {
+                DType::F32 => unit_rows::<f32>(x, shortest),
+                DType::F64 => unit_rows::<f64>(x, shortest),
+                _ => portable::unit_rows::<Self>(x, shortest),
+            }
+        }
+
+        fn unit_rows_backward(
+            unit: FloatTensor<Self>,
+            lengths: FloatTensor<Self>,
+            gradient: FloatTensor<Self>,
+        ) -> FloatTensor<Self> {
+            match unit.dtype() {
+                DType::F32 => unit_rows_backward::<f32>(unit, lengths, gradient),
+                DType::F64 => unit_rows_backward::<f64>(unit, lengths, gradient),
+                _ => portable::unit_rows_backward::<Self>(unit, lengths, gradient),
+            }
+        }
+    }
+
+    fn unit_rows<T: Native>(x: FlexTensor, shortest: f64) -> (FlexTensor, FlexTensor) {
+        let x = x.to_contiguous();
+        let [n, d] = [x.shape()[0], x.shape()[1]];
+        let (unit, lengths) = contrastive_kernels::unit::unit_rows::<T>(slice(&x), d, T::of(shortest));
+        (tensor(unit, &[n, d]), tensor(lengths, &[n, 1]))
+    }
+
+    fn unit_rows_backward<T: Native>(unit: FlexTensor, lengths: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        let gradient = gradient.to_contiguous();
+        let [n, d] = [unit.shape()[0], unit.shape()[1]];
+        let raw =
+            contrastive_kernels::unit::unit_rows_backward::<T>(slice(&unit), slice(&lengths), slice(&gradient), d);
+        tensor(raw, &[n, d])
     }
 
     #[allow(clippy::type_complexity)]

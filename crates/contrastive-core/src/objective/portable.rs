@@ -93,6 +93,23 @@ fn sigmoid<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     B::float_exp(B::float_neg(softplus::<B>(B::float_neg(x))))
 }
 
+/// See [`PairOps::unit_rows`](super::ops::PairOps::unit_rows).
+pub fn unit_rows<B: Backend>(x: FloatTensor<B>, shortest: f64) -> (FloatTensor<B>, FloatTensor<B>) {
+    let squares = sum_rows::<B>(B::float_mul(x.clone(), x.clone()));
+    let lengths = B::float_clamp_min(B::float_sqrt(squares), shortest.into());
+    (B::float_div(x, lengths.clone()), lengths)
+}
+
+/// See [`PairOps::unit_rows_backward`](super::ops::PairOps::unit_rows_backward).
+pub fn unit_rows_backward<B: Backend>(
+    unit: FloatTensor<B>,
+    lengths: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let along = sum_rows::<B>(B::float_mul(unit.clone(), gradient.clone()));
+    B::float_div(B::float_sub(gradient, B::float_mul(unit, along)), lengths)
+}
+
 /// Positions and weights of a block's positives.
 struct Listed<B: Backend> {
     at: IntTensor<B>,

@@ -3,17 +3,16 @@
 use super::error::Check;
 use super::graph::{Graph, propagate};
 use super::losses::{distinct, find_itself, ranking_loss, table_penalty};
-use super::training::{Candidates, Initialisation, Sampling, Training, TrainingConfig};
-use super::{Embeddings, Method, MethodError};
+use super::training::{Candidates, Initialisation, Sampling, TrainingConfig};
+use super::{Method, MethodConfig, MethodError};
 use crate::augment;
-use crate::data::{Dataset, Interactions, TripleBatch, adjacency};
+use crate::data::{Interactions, TripleBatch, adjacency};
 use burn::config::Config;
 use burn::tensor::Tensor;
 use contrastive_core::linear::{LowRankOperator, SparseOperator, SvdOptions, gather_rows, truncated_svd};
 use contrastive_core::objective::PairObjective;
 use contrastive_core::similarity::Similarity;
 use contrastive_kernels::sparse::Csr;
-use contrastive_train::FitOptions;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -70,47 +69,9 @@ const CLAMP: f64 = 5.0;
 const OFFSET: f64 = 1e-8;
 
 impl LightGclConfig {
-    /// Checks every setting; the rank is checked against the data by [`build`](Self::build).
-    ///
-    /// # Errors
-    /// [`MethodError::Setting`] with the name and the allowed range of the first one that is out of it, or
-    /// [`MethodError::Objective`] for the temperature.
-    pub fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("lightgcl");
-        check.weight("contrast_weight", self.contrast_weight)?;
-        check.weight("l2", self.l2)?;
-        check.share("edge_dropout", self.edge_dropout)?;
-        self.candidates.validate(&check)?;
-        self.objective()?;
-        self.training().validate(&check)
-    }
-
     fn objective(&self) -> Result<PairObjective, MethodError> {
         let objective = PairObjective::new(self.temperature)?.similarity(Similarity::Dot);
         Ok(objective.positive_clamp(CLAMP)?.denominator_offset(OFFSET)?)
-    }
-
-    fn training(&self) -> TrainingConfig {
-        TrainingConfig {
-            dim: self.dim,
-            learning_rate: self.learning_rate,
-            batch_size: self.batch_size,
-            sampling: self.sampling,
-            initialisation: self.initialisation,
-            relabel: self.relabel,
-        }
-    }
-
-    /// The method on the graph of `train`; decomposes its normalised interaction matrix.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, or the rank out of that of the matrix.
-    pub fn build(&self, train: &Interactions) -> Result<LightGcl, MethodError> {
-        let parts = adjacency::bipartite(train);
-        let matrix = Csr::from_parts(parts.rows, parts.cols, parts.indptr, parts.indices, parts.values);
-        let matrix = matrix.expect("adjacencies have ascending rows");
-        let view = truncated_svd(&matrix, self.rank, &SvdOptions { seed: self.svd_seed, ..SvdOptions::default() })?;
-        self.build_with_view(train, view.into())
     }
 
     /// The method with a given low-rank view `[I, J]` of the interaction matrix instead of its own decomposition.
@@ -128,24 +89,38 @@ impl LightGclConfig {
         let objective = self.objective()?;
         Ok(LightGcl { config: self.clone(), graph, view, back, objective, rng: ChaCha8Rng::seed_from_u64(0) })
     }
+}
 
-    /// A training that can be stepped by hand.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, or the data cannot be sampled.
-    pub fn training_on(&self, data: &Dataset, options: &FitOptions) -> Result<Training<LightGcl>, MethodError> {
-        self.validate()?;
-        Training::new(self.training(), serde_json::to_value(self).unwrap_or_default(), data, options, |train| {
-            self.build(train)
-        })
+impl MethodConfig for LightGclConfig {
+    type Method = LightGcl;
+
+    fn validate(&self) -> Result<(), MethodError> {
+        let check = Check("lightgcl");
+        check.weight("contrast_weight", self.contrast_weight)?;
+        check.weight("l2", self.l2)?;
+        check.share("edge_dropout", self.edge_dropout)?;
+        self.candidates.validate(&check)?;
+        self.objective()?;
+        self.training().validate(&check)
     }
 
-    /// Trains on `data.train`, evaluates on its other parts, and returns the embeddings.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, the data cannot be sampled, or the run cannot go on.
-    pub fn fit(&self, data: &Dataset, options: &FitOptions) -> Result<Embeddings, MethodError> {
-        self.training_on(data, options)?.fit(options)
+    fn training(&self) -> TrainingConfig {
+        TrainingConfig {
+            dim: self.dim,
+            learning_rate: self.learning_rate,
+            batch_size: self.batch_size,
+            sampling: self.sampling,
+            initialisation: self.initialisation,
+            relabel: self.relabel,
+        }
+    }
+
+    fn build(&self, train: &Interactions) -> Result<LightGcl, MethodError> {
+        let parts = adjacency::bipartite(train);
+        let matrix = Csr::from_parts(parts.rows, parts.cols, parts.indptr, parts.indices, parts.values);
+        let matrix = matrix.expect("adjacencies have ascending rows");
+        let view = truncated_svd(&matrix, self.rank, &SvdOptions { seed: self.svd_seed, ..SvdOptions::default() })?;
+        self.build_with_view(train, view.into())
     }
 }
 

@@ -3,12 +3,11 @@
 use super::error::Check;
 use super::graph::{Graph, Readout, propagate};
 use super::losses::{batch_penalty, ranking_loss};
-use super::training::{Embedded, Initialisation, Sampling, Training, TrainingConfig};
-use super::{Embeddings, Method, MethodError};
-use crate::data::{Dataset, Interactions, TripleBatch};
+use super::training::{Embedded, Initialisation, Sampling, TrainingConfig};
+use super::{Method, MethodConfig, MethodError};
+use crate::data::{Interactions, TripleBatch};
 use burn::config::Config;
 use burn::tensor::Tensor;
-use contrastive_train::FitOptions;
 use rand_chacha::ChaCha8Rng;
 
 /// Settings of [`LightGcn`]; the defaults are the published ones.
@@ -43,18 +42,26 @@ pub struct LightGcnConfig {
     pub relabel: bool,
 }
 
-impl LightGcnConfig {
-    /// Checks every setting.
-    ///
-    /// # Errors
-    /// [`MethodError::Setting`] with the name and the allowed range of the first one that is out of it.
-    pub fn validate(&self) -> Result<(), MethodError> {
+impl LightGcnConfig {}
+
+/// LightGCN: `x_l = A x_{l-1}`, the mean (or sum) over layers, BPR, and a penalty on the batch's rows of layer 0.
+#[derive(Clone, Debug)]
+pub struct LightGcn {
+    pub(crate) config: LightGcnConfig,
+    pub(crate) graph: Graph,
+    pub(crate) name: &'static str,
+}
+
+impl MethodConfig for LightGcnConfig {
+    type Method = LightGcn;
+
+    fn validate(&self) -> Result<(), MethodError> {
         let check = Check("lightgcn");
         check.weight("l2", self.l2)?;
         self.training().validate(&check)
     }
 
-    pub(crate) fn training(&self) -> TrainingConfig {
+    fn training(&self) -> TrainingConfig {
         TrainingConfig {
             dim: self.dim,
             learning_rate: self.learning_rate,
@@ -65,41 +72,10 @@ impl LightGcnConfig {
         }
     }
 
-    /// The method on the graph of `train`.
-    ///
-    /// # Errors
-    /// When a setting is out of its range.
-    pub fn build(&self, train: &Interactions) -> Result<LightGcn, MethodError> {
+    fn build(&self, train: &Interactions) -> Result<LightGcn, MethodError> {
         self.validate()?;
         Ok(LightGcn { config: self.clone(), graph: Graph::new(train), name: "lightgcn" })
     }
-
-    /// A training that can be stepped by hand.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, or the data cannot be sampled.
-    pub fn training_on(&self, data: &Dataset, options: &FitOptions) -> Result<Training<LightGcn>, MethodError> {
-        self.validate()?;
-        Training::new(self.training(), serde_json::to_value(self).unwrap_or_default(), data, options, |train| {
-            self.build(train)
-        })
-    }
-
-    /// Trains on `data.train`, evaluates on its other parts, and returns the embeddings.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, the data cannot be sampled, or the run cannot go on.
-    pub fn fit(&self, data: &Dataset, options: &FitOptions) -> Result<Embeddings, MethodError> {
-        self.training_on(data, options)?.fit(options)
-    }
-}
-
-/// LightGCN: `x_l = A x_{l-1}`, the mean (or sum) over layers, BPR, and a penalty on the batch's rows of layer 0.
-#[derive(Clone, Debug)]
-pub struct LightGcn {
-    pub(crate) config: LightGcnConfig,
-    pub(crate) graph: Graph,
-    pub(crate) name: &'static str,
 }
 
 impl LightGcn {

@@ -1,10 +1,9 @@
 //! Matrix factorisation with BPR (Rendle et al., UAI 2009): the plain baseline, LightGCN without propagation.
 
-use super::training::{Initialisation, Sampling, Training};
-use super::{Embeddings, LightGcn, LightGcnConfig, MethodError};
-use crate::data::{Dataset, Interactions};
+use super::training::{Initialisation, Sampling, TrainingConfig};
+use super::{LightGcn, LightGcnConfig, MethodConfig, MethodError};
+use crate::data::Interactions;
 use burn::config::Config;
-use contrastive_train::FitOptions;
 
 /// Settings of matrix factorisation with BPR.
 #[derive(Config, Debug, PartialEq)]
@@ -41,38 +40,20 @@ impl MfBprConfig {
             .with_sampling(self.sampling)
             .with_initialisation(self.initialisation)
     }
+}
 
-    /// Checks every setting.
-    ///
-    /// # Errors
-    /// [`MethodError::Setting`] with the name and the allowed range of the first one that is out of it.
-    pub fn validate(&self) -> Result<(), MethodError> {
+impl MethodConfig for MfBprConfig {
+    type Method = LightGcn;
+
+    fn validate(&self) -> Result<(), MethodError> {
         self.plain().validate()
     }
 
-    /// The method on `train`.
-    ///
-    /// # Errors
-    /// When a setting is out of its range.
-    pub fn build(&self, train: &Interactions) -> Result<LightGcn, MethodError> {
+    fn training(&self) -> TrainingConfig {
+        self.plain().training()
+    }
+
+    fn build(&self, train: &Interactions) -> Result<LightGcn, MethodError> {
         Ok(LightGcn { name: "mf-bpr", ..self.plain().build(train)? })
-    }
-
-    /// A training that can be stepped by hand.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, or the data cannot be sampled.
-    pub fn training_on(&self, data: &Dataset, options: &FitOptions) -> Result<Training<LightGcn>, MethodError> {
-        self.validate()?;
-        let config = serde_json::to_value(self).unwrap_or_default();
-        Training::new(self.plain().training(), config, data, options, |train| self.build(train))
-    }
-
-    /// Trains on `data.train`, evaluates on its other parts, and returns the embeddings.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, the data cannot be sampled, or the run cannot go on.
-    pub fn fit(&self, data: &Dataset, options: &FitOptions) -> Result<Embeddings, MethodError> {
-        self.training_on(data, options)?.fit(options)
     }
 }

@@ -3,15 +3,14 @@
 use super::error::Check;
 use super::graph::{Graph, Readout, operator, propagate};
 use super::losses::{batch_penalty, distinct, find_itself, ranking_loss};
-use super::training::{Candidates, Initialisation, Sampling, Training, TrainingConfig};
-use super::{Embeddings, Method, MethodError};
+use super::training::{Candidates, Initialisation, Sampling, TrainingConfig};
+use super::{Method, MethodConfig, MethodError};
 use crate::augment::ViewKind;
-use crate::data::{Dataset, Interactions, TripleBatch};
+use crate::data::{Interactions, TripleBatch};
 use burn::config::Config;
 use burn::tensor::Tensor;
 use contrastive_core::linear::{SparseOperator, gather_rows};
 use contrastive_core::objective::PairObjective;
-use contrastive_train::FitOptions;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -63,13 +62,24 @@ pub struct SglConfig {
     pub relabel: bool,
 }
 
-impl SglConfig {
-    /// Checks every setting.
-    ///
-    /// # Errors
-    /// [`MethodError::Setting`] with the name and the allowed range of the first one that is out of it, or
-    /// [`MethodError::Objective`] for the temperature.
-    pub fn validate(&self) -> Result<(), MethodError> {
+impl SglConfig {}
+
+/// SGL: two thinned graphs a epoch, each with its own degrees; every batch node of the first view finds itself among all
+/// nodes of the second, by cosine, users and items apart.
+#[derive(Clone, Debug)]
+pub struct Sgl {
+    config: SglConfig,
+    objective: PairObjective,
+    train: Interactions,
+    graph: Graph,
+    views: [Vec<SparseOperator>; 2],
+    rng: ChaCha8Rng,
+}
+
+impl MethodConfig for SglConfig {
+    type Method = Sgl;
+
+    fn validate(&self) -> Result<(), MethodError> {
         let check = Check("sgl");
         check.weight("contrast_weight", self.contrast_weight)?;
         check.weight("l2", self.l2)?;
@@ -90,11 +100,7 @@ impl SglConfig {
         }
     }
 
-    /// The method on the graph of `train`; its views are drawn by [`Method::begin_epoch`].
-    ///
-    /// # Errors
-    /// When a setting is out of its range.
-    pub fn build(&self, train: &Interactions) -> Result<Sgl, MethodError> {
+    fn build(&self, train: &Interactions) -> Result<Sgl, MethodError> {
         self.validate()?;
         let graph = Graph::new(train);
         let main = vec![graph.adjacency.clone()];
@@ -107,37 +113,6 @@ impl SglConfig {
             rng: ChaCha8Rng::seed_from_u64(0),
         })
     }
-
-    /// A training that can be stepped by hand.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, or the data cannot be sampled.
-    pub fn training_on(&self, data: &Dataset, options: &FitOptions) -> Result<Training<Sgl>, MethodError> {
-        self.validate()?;
-        Training::new(self.training(), serde_json::to_value(self).unwrap_or_default(), data, options, |train| {
-            self.build(train)
-        })
-    }
-
-    /// Trains on `data.train`, evaluates on its other parts, and returns the embeddings.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, the data cannot be sampled, or the run cannot go on.
-    pub fn fit(&self, data: &Dataset, options: &FitOptions) -> Result<Embeddings, MethodError> {
-        self.training_on(data, options)?.fit(options)
-    }
-}
-
-/// SGL: two thinned graphs a epoch, each with its own degrees; every batch node of the first view finds itself among all
-/// nodes of the second, by cosine, users and items apart.
-#[derive(Clone, Debug)]
-pub struct Sgl {
-    config: SglConfig,
-    objective: PairObjective,
-    train: Interactions,
-    graph: Graph,
-    views: [Vec<SparseOperator>; 2],
-    rng: ChaCha8Rng,
 }
 
 /// The forward passes of [`Sgl`], `[I + J, d]` each.

@@ -27,12 +27,14 @@ pub use two_sided::{TwoSidedOutput, TwoSidedProblem, two_sided};
 
 use crate::real::Real;
 
-/// Rows of a tile: with [`TILE_COLUMNS`], the panel in which `gemm` reaches its rate.
-pub(crate) const TILE_ROWS: usize = 512;
-/// Columns of a stripe.
-pub(crate) const TILE_COLUMNS: usize = 512;
+/// Most columns of a stripe.
+pub(crate) const TILE_COLUMNS: usize = 1024;
+/// Most bytes of a tile, the part of a block that lies in a stripe: it stays in the second-level cache between the steps.
+/// In f32 512 x 512 to 4,096 columns, 256 x 1024 beyond; measured at N = 4,096 to 40,960, 512 x 512 everywhere takes
+/// 10 % longer at 16,384, 512 x 1024 15 % longer.
+pub(crate) const TILE_BYTES: usize = 1 << 20;
 /// Most bytes of a block of similarities; the block has fewer rows where there are many columns.
-pub(crate) const TILE_BYTES: usize = 48 << 20;
+pub(crate) const BLOCK_BYTES: usize = 48 << 20;
 /// The scales that are allowed: masked similarities stay below every other.
 const SCALES: std::ops::RangeInclusive<f64> = 1e-9..=1e9;
 

@@ -1,6 +1,6 @@
 //! One direction: a block of rows against all columns, in three steps; nothing is recomputed, 6 N M D flops.
 //!
-//! For each block of at most [`TILE_ROWS`] rows: (1) column stripes in parallel: product, exclusions, row maximum,
+//! For each block of rows: (1) column stripes in parallel: product, exclusions, row maximum,
 //! exponential in place, sums; (2) the stripes' (maximum, sum) pairs merge into exact log-sum-exps, each row becomes one
 //! coefficient ([`super::merge`]); (3) stripes in parallel: contract into both gradients. A thread owns its stripe of the
 //! candidates' gradient, so nothing is reduced across threads; the anchors' partial gradients are added in stripe order.
@@ -10,7 +10,7 @@
 
 use super::merge::{Pull, Row, coefficient, merge, own_denominators};
 use super::{
-    Denominator, Placement, PositiveWeights, SoftmaxOutput, SoftmaxProblem, TILE_BYTES, TILE_COLUMNS, TILE_ROWS,
+    BLOCK_BYTES, Denominator, Placement, PositiveWeights, SoftmaxOutput, SoftmaxProblem, TILE_BYTES, TILE_COLUMNS,
 };
 use crate::real::gemm;
 use crate::vector::{self, Element, masked};
@@ -50,11 +50,11 @@ pub(super) fn stripe_width(m: usize) -> usize {
     m.div_ceil(8).next_multiple_of(32).clamp(64, TILE_COLUMNS)
 }
 
-/// Rows of a block for n x m elements of `size` bytes: [`TILE_ROWS`], shrunk so that the block stays within
-/// [`TILE_BYTES`], but never below 64 rows; all blocks of nearly one size.
-fn block_rows(n: usize, m: usize, size: usize) -> usize {
-    let most = (TILE_BYTES / (m.max(1) * size) / 32 * 32).clamp(64, TILE_ROWS);
-    n.div_ceil(n.div_ceil(most).max(1)).next_multiple_of(32).min(n).max(1)
+/// Rows of a block for n x m elements of `size` bytes in stripes of `width` columns: what keeps a tile within
+/// [`TILE_BYTES`] and the block within [`BLOCK_BYTES`], but never below 128 rows; all blocks of nearly one size.
+fn block_rows(n: usize, m: usize, width: usize, size: usize) -> usize {
+    let most = (TILE_BYTES / (width * size)).min(BLOCK_BYTES / (m.max(1) * size)) / 32 * 32;
+    n.div_ceil(n.div_ceil(most.clamp(128, 512)).max(1)).next_multiple_of(32).min(n).max(1)
 }
 
 /// Zeros that were written, by all threads. Memory that the allocator promises to be zero is mapped by its first reader and
@@ -93,7 +93,7 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
     };
     let width = stripe_width(m);
     let stripes = m.div_ceil(width);
-    let block = block_rows(n, m, size_of::<T>());
+    let block = block_rows(n, m, width, size_of::<T>());
     let mut tiles = vec![T::zero(); block * m]; // first touched by the products, which write only
     let mut state: Vec<Stripe<T>> = (0..stripes)
         .map(|_| Stripe {

@@ -1,0 +1,105 @@
+//! Rows scaled to length 1, and back to the gradient of the raw rows: one pass each, bound by memory traffic.
+
+use crate::vector::{self, Element};
+use rayon::prelude::*;
+
+/// Rows for one task: a few thousand numbers, enough to pay for the task.
+const NUMBERS: usize = 1 << 14;
+
+fn rows_of_task(width: usize) -> usize {
+    (NUMBERS / width.max(1)).max(1)
+}
+
+/// Unit rows and the lengths they were divided by: of each row of `x` (`[n, width]`, row-major) its length, or `shortest` if
+/// that is longer.
+///
+/// # Panics
+/// When `x` is not a whole number of rows.
+pub fn unit_rows<T: Element>(x: &[T], width: usize, shortest: T) -> (Vec<T>, Vec<T>) {
+    assert!(x.len().is_multiple_of(width.max(1)), "unit_rows: {} numbers in rows of {width}", x.len());
+    let mut unit = vec![T::zero(); x.len()];
+    let mut lengths = vec![T::zero(); x.len() / width.max(1)];
+    let rows = rows_of_task(width);
+    if width > 0 {
+        let parts = unit.par_chunks_mut(rows * width).zip(lengths.par_chunks_mut(rows));
+        parts.zip(x.par_chunks(rows * width)).for_each(|((unit, lengths), x)| {
+            let each = unit.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(lengths);
+            for ((unit, x), length) in each {
+                let own = vector::dot(x, x).sqrt();
+                // a length that is no number stays so
+                *length = if own < shortest { shortest } else { own };
+                vector::scaled(unit, T::one() / *length, x);
+            }
+        });
+    }
+    (unit, lengths)
+}
+
+/// The gradient of the raw rows, from that of their unit rows: `(g - u (u . g)) / length`, all `[n, width]`.
+///
+/// # Panics
+/// When the shapes differ.
+pub fn unit_rows_backward<T: Element>(unit: &[T], lengths: &[T], gradient: &[T], width: usize) -> Vec<T> {
+    assert_eq!(unit.len(), gradient.len(), "unit_rows_backward: rows and their gradient");
+    assert_eq!(unit.len(), lengths.len() * width, "unit_rows_backward: rows and {} lengths of {width}", lengths.len());
+    let mut raw = vec![T::zero(); unit.len()];
+    let rows = rows_of_task(width);
+    if width > 0 {
+        let from = unit.par_chunks(rows * width).zip(gradient.par_chunks(rows * width)).zip(lengths.par_chunks(rows));
+        raw.par_chunks_mut(rows * width).zip(from).for_each(|(raw, ((unit, gradient), lengths))| {
+            let each = raw.chunks_exact_mut(width).zip(unit.chunks_exact(width)).zip(gradient.chunks_exact(width));
+            for (((raw, unit), gradient), &length) in each.zip(lengths) {
+                let (share, along) = (T::one() / length, vector::dot(unit, gradient));
+                vector::scaled(raw, share, gradient);
+                vector::axpy(raw, -along * share, unit);
+            }
+        });
+    }
+    raw
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(len: usize, seed: u64) -> Vec<f64> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1u64 << 53) as f64 - 0.5
+        };
+        (0..len).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_finite_differences() {
+        for (n, width) in [(1, 1), (3, 5), (700, 33)] {
+            let x = numbers(n * width, 1);
+            let g = numbers(n * width, 2);
+            let (unit, lengths) = unit_rows(&x, width, 1e-12);
+            for row in unit.chunks(width) {
+                assert!((vector::dot(row, row) - 1.0).abs() < 1e-12);
+            }
+            let raw = unit_rows_backward(&unit, &lengths, &g, width);
+            for at in (0..x.len()).step_by(x.len().div_ceil(40)) {
+                let step = 1e-6;
+                let value = |by: f64| {
+                    let mut x = x.clone();
+                    x[at] += by;
+                    vector::dot(&unit_rows(&x, width, 1e-12).0, &g)
+                };
+                let difference = (value(step) - value(-step)) / (2.0 * step);
+                assert!((raw[at] - difference).abs() < 1e-6, "{} at {at}, by differences {difference}", raw[at]);
+            }
+        }
+    }
+
+    #[test]
+    fn short_rows_and_rows_that_are_no_numbers() {
+        let (unit, lengths) = unit_rows(&[0.0, 0.0, 3.0, 4.0, f32::NAN, 1.0], 2, 1e-12);
+        assert_eq!(unit[..4], [0.0, 0.0, 0.6, 0.8]);
+        assert_eq!(lengths[..2], [1e-12, 5.0]);
+        assert!(unit[4..].iter().all(|x| x.is_nan()));
+        assert!(unit_rows::<f32>(&[], 0, 1e-12).0.is_empty());
+    }
+}
