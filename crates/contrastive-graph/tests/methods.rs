@@ -378,3 +378,30 @@ fn golden_data_lastfm_lightgcn_beats_factorisation() {
     let (mf, gcn) = (recall(0), recall(2));
     assert!(gcn > mf + 0.03 && gcn > 0.2, "LightGCN {gcn}, MF {mf}");
 }
+
+/// 30 % of LastFM's training pairs, one seed of the full comparison in `docs/results.md`, on a shorter schedule.
+#[test]
+fn golden_data_lastfm_contrast_helps_where_pairs_are_few() {
+    fn ndcg(config: &impl MethodConfig, data: &Dataset, epochs: usize) -> f64 {
+        let options = FitOptions::new(&Device::default()).epochs(epochs).seed(1).progress(false);
+        let mut training = config.training_on(data, &options).unwrap();
+        for epoch in 1..=epochs {
+            let steps = training.begin_epoch(epoch, contrastive_train::epoch_rng(1, epoch)).unwrap();
+            (0..steps).for_each(|step| drop(training.step(step).unwrap()));
+        }
+        training.embeddings().evaluate(&data.train, &data.test, &[20]).unwrap().get("ndcg@20").unwrap()
+    }
+    let Some(root) = shared() else { return };
+    let mut data = Dataset::open(root.join("data/lightgcn-lastfm"), &LoadOptions::default()).unwrap();
+    data.train = data.train.subsample(0.3, 1).unwrap();
+    let (rate, batch) = (5e-3, 512);
+    let lightgcn = LightGcnConfig::new().with_dim(32).with_layers(2).with_readout(Readout::Sum);
+    let lightgcn = ndcg(&lightgcn.with_learning_rate(rate).with_batch_size(batch), &data, 40);
+    let sgl = SglConfig::new().with_dim(32).with_layers(2).with_learning_rate(rate).with_batch_size(batch);
+    let sgl = ndcg(&sgl, &data, 16);
+    let lightgcl = LightGclConfig::new().with_dim(32).with_contrast_weight(0.05);
+    let lightgcl = ndcg(&lightgcl.with_learning_rate(rate).with_batch_size(batch), &data, 16);
+    println!("NDCG@20 LightGCN {lightgcn:.4}, SGL {sgl:.4}, LightGCL {lightgcl:.4}");
+    assert!(lightgcl > lightgcn + 0.01, "LightGCL {lightgcl}, LightGCN {lightgcn}");
+    assert!(sgl > lightgcn + 0.01, "SGL {sgl}, LightGCN {lightgcn}");
+}

@@ -40,7 +40,7 @@ impl Default for PlantedOptions {
         Self {
             users: 1500,
             items: 1200,
-            communities: 24,
+            communities: 60,
             mean_degree: 14.0,
             popularity_exponent: 0.7,
             noise: 0.25,
