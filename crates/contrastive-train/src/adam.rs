@@ -4,7 +4,7 @@ use crate::error::TrainError;
 use crate::trainee::{State, take_tensor};
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
 use burn::config::Config;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use contrastive_kernels::adam::AdamStep;
 
 /// Settings of [`Adam`]; the defaults are those of Kingma and Ba (2015) and of torch.
@@ -266,6 +266,7 @@ impl AdamOps for burn::backend::Flex {
         rule: AdamStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         use burn::backend::flex::FlexTensor;
+        use burn::tensor::DType;
         /// The tensor as a whole, contiguous buffer; moved, not copied, if it is one.
         fn whole(x: FlexTensor) -> FlexTensor {
             let bytes = x.layout().num_elements() * x.dtype().size();

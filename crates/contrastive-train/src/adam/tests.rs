@@ -1,5 +1,5 @@
 use super::*;
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 
 fn values(n: usize, salt: usize) -> Vec<f64> {
     (0..n).map(|k| ((k * 7919 + salt * 104_729) % 2003) as f64 / 1001.0 - 1.0).collect()
