@@ -1,4 +1,6 @@
 //! The door into autodiff: a value whose gradients are already known.
+// The `ndarray` backend still works but is deprecated upstream.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use burn::backend::autodiff::{
     Autodiff,
@@ -32,7 +34,6 @@ pub trait AttachOps: Backend {
 impl AttachOps for burn::backend::Flex {}
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated)]
 impl AttachOps for burn::backend::NdArray {}
 
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]

@@ -1,4 +1,6 @@
 //! Adam as one fused operation.
+// The `ndarray` backend still works but is deprecated upstream.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use crate::error::TrainError;
 use crate::trainee::{State, take_tensor};
@@ -228,7 +230,6 @@ pub trait AdamOps: Backend {
 }
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated)]
 impl AdamOps for burn::backend::NdArray {}
 
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]

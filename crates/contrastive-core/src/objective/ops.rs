@@ -1,4 +1,6 @@
 //! The engine as a Burn backend extension: native on the CPU backend, a portable body of backend operations elsewhere.
+// The `ndarray` backend still works but is deprecated upstream.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use super::portable;
 use super::spec::{BothSpec, Spec};
@@ -71,7 +73,6 @@ pub trait PairOps: Backend {
 }
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated)]
 impl PairOps for burn::backend::NdArray {}
 
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
