@@ -5,6 +5,7 @@
 
 pub mod adam;
 pub mod real;
+pub mod rowwise;
 pub mod softmax;
 pub mod sparse;
 pub mod top_k;

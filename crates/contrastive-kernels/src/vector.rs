@@ -20,6 +20,8 @@ pub fn masked<T: Real>() -> T {
 pub trait Element: Real {
     /// `exp(self)`, never infinite; 0 where the result would be below the smallest normal number.
     fn exponential(self) -> Self;
+    /// `log(1 + self)` for numbers from 0 to 1.
+    fn log_one_plus(self) -> Self;
 }
 
 impl Element for f32 {
@@ -43,12 +45,31 @@ impl Element for f32 {
         let y = e * f32::from_bits(power);
         if self < -87.3 { 0.0 } else { y }
     }
+
+    #[inline(always)]
+    fn log_one_plus(self) -> f32 {
+        // 2 artanh(z) with z = x / (2 + x), at most 1 / 3
+        let z = self / (2.0 + self);
+        let q = z * z;
+        let p = 2.0_f32 / 13.0;
+        let p = p.mul_add(q, 2.0 / 11.0);
+        let p = p.mul_add(q, 2.0 / 9.0);
+        let p = p.mul_add(q, 2.0 / 7.0);
+        let p = p.mul_add(q, 2.0 / 5.0);
+        let p = p.mul_add(q, 2.0 / 3.0);
+        (p * q).mul_add(z, z + z)
+    }
 }
 
 impl Element for f64 {
     #[inline(always)]
     fn exponential(self) -> f64 {
         (if self > 709.0 { 709.0 } else { self }).exp()
+    }
+
+    #[inline(always)]
+    fn log_one_plus(self) -> f64 {
+        self.ln_1p()
     }
 }
 
@@ -171,6 +192,46 @@ pub fn exp_biased_in_place<T: Element>(x: &mut [T], scale: T, bias: &[T], shift:
         }
     }
     Arch::new().dispatch(Kernel(x, scale, bias, shift))
+}
+
+/// `x <- 1 / (1 + e^-y)` with `y = x * scale + bias`. Returns the sums of `log(1 + e^y)`, of the results, and of the results
+/// times what was in their place.
+pub fn sigmoid_in_place<T: Element>(x: &mut [T], scale: T, bias: T) -> (T, T, T) {
+    struct Kernel<'a, T>(&'a mut [T], T, T);
+    impl<T: Element> WithSimd for Kernel<'_, T> {
+        type Output = (T, T, T);
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> (T, T, T) {
+            let Self(x, scale, bias) = self;
+            let term = |x: T| {
+                let y = x.mul_add(scale, bias);
+                // NaN passes through here
+                let small = (-y.abs()).exponential();
+                let part = T::one() / (T::one() + small);
+                let share = if y > T::zero() { part } else { small * part };
+                (larger(y, T::zero()) + small.log_one_plus(), share)
+            };
+            let mut sums = [[T::zero(); LANES]; 3];
+            let (chunks, rest) = x.as_chunks_mut::<LANES>();
+            for chunk in chunks {
+                for l in 0..LANES {
+                    let (value, share) = term(chunk[l]);
+                    sums[0][l] += value;
+                    sums[1][l] += share;
+                    sums[2][l] = share.mul_add(chunk[l], sums[2][l]);
+                    chunk[l] = share;
+                }
+            }
+            let mut totals = sums.map(total);
+            for x in rest {
+                let (value, share) = term(*x);
+                totals = [totals[0] + value, totals[1] + share, share.mul_add(*x, totals[2])];
+                *x = share;
+            }
+            totals.into()
+        }
+    }
+    Arch::new().dispatch(Kernel(x, scale, bias))
 }
 
 /// `x <- factor * x`.

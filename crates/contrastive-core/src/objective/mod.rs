@@ -17,14 +17,17 @@
 mod bpr;
 mod dense;
 mod inputs;
+mod metric;
 pub(crate) mod ops;
 mod portable;
 mod presets;
+mod rowwise;
 pub(crate) mod spec;
 
 pub use bpr::{bpr, bpr_from_scores, embedding_penalty};
 pub use contrastive_kernels::softmax::{Denominator, Placement, Wanted};
 pub use inputs::{Evaluation, Gradients, Inputs};
+pub use metric::{Circle, ContrastivePairs, LiftedStructure, MultiSimilarity, SigLip, TripletMargin};
 pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
 
 use crate::attach::attach;

@@ -73,6 +73,15 @@ impl<'a> RowSets<'a> {
         Self { groups, offsets, columns }
     }
 
+    /// # Panics
+    /// When there are not `n` rows, or a column is not below `m`.
+    pub(crate) fn check(&self, what: &str, n: usize, m: usize) {
+        let rows = self.groups.map_or(self.offsets.len() - 1, <[u32]>::len);
+        assert_eq!(rows, n, "{what} has {rows} values instead of {n} ({n} anchors, {m} candidates)");
+        let largest = self.columns.iter().max();
+        assert!(largest.is_none_or(|&j| (j as usize) < m), "{what} name column {largest:?} of {m}");
+    }
+
     /// The columns of row `i`, ascending.
     #[inline]
     pub fn of(&self, i: usize) -> &'a [u32] {
@@ -311,9 +320,7 @@ impl<'a, T: Real> SoftmaxProblem<'a, T> {
         assert!(u32::try_from(m).is_ok(), "softmax: {m} candidates");
         for (what, sets) in [("positives", self.positives), ("excluded", self.excluded)] {
             let Some(sets) = sets else { continue };
-            same(what, Some(sets.groups.map_or(sets.offsets.len() - 1, <[u32]>::len)), n);
-            let largest = sets.columns.iter().max();
-            assert!(largest.is_none_or(|&j| (j as usize) < m), "softmax: {what} name column {largest:?} of {m}");
+            sets.check(&format!("softmax: {what}"), n, m);
         }
         let own = self.denominator == Denominator::OwnPositive;
         let inside = self.placement == Placement::Inside;

@@ -1,0 +1,307 @@
+//! Published functions of a row of similarities.
+
+use super::{RowLoss, RowPairs, Sums, hide};
+use crate::vector::{self, Element, masked};
+
+/// Squared distances below this have no direction: their gradient is 0.
+const NEAR: f64 = 1e-14;
+
+/// The distance of two unit rows of inner product `s`, and its derivative.
+#[inline]
+fn distance<T: Element>(s: T) -> (f64, f64) {
+    let squared = 2.0 - 2.0 * s.f64();
+    if squared < NEAR {
+        return (squared.max(0.0).sqrt(), 0.0);
+    }
+    let d = squared.sqrt();
+    (d, -1.0 / d)
+}
+
+/// `log(1 + e^x)`.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// `1 / (1 + e^-x)`.
+fn logistic(x: f64) -> f64 {
+    if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
+}
+
+/// `log(offset + sum e^x)` of the logits, which become their derivatives.
+fn log_sum_exp(logits: &mut [f64], offset: bool) -> f64 {
+    let floor = if offset { 0.0 } else { f64::NEG_INFINITY };
+    let top = logits.iter().copied().fold(floor, f64::max);
+    if top == f64::NEG_INFINITY {
+        return top;
+    }
+    let start = if offset { (-top).exp() } else { 0.0 };
+    let sum = start + logits.iter().map(|x| (x - top).exp()).sum::<f64>();
+    logits.iter_mut().for_each(|x| *x = (*x - top).exp() / sum);
+    top + sum.ln()
+}
+
+/// Sigmoid loss of every pair (SigLIP, Zhai et al. 2023, equation 1): with `x = scale s + bias`, `log(1 + e^-x)` of
+/// positives and `log(1 + e^x)` of negatives.
+///
+/// Sums: d value / d scale, d value / d bias.
+#[derive(Clone, Copy, Debug)]
+pub struct Sigmoid {
+    /// Inverse temperature.
+    pub scale: f64,
+    /// Added to every logit.
+    pub bias: f64,
+}
+
+impl<T: Element> RowLoss<T> for Sigmoid {
+    fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
+        hide(pairs, row, kept);
+        let (value, bias, scale) = vector::sigmoid_in_place(row, T::of(self.scale), T::of(self.bias));
+        let (mut value, mut bias, mut scale) = (value.f64(), bias.f64(), scale.f64());
+        for (j, s) in pairs.positives().zip(kept.iter()) {
+            let x = self.scale * s.f64() + self.bias;
+            let slope = -logistic(-x);
+            value += softplus(-x);
+            bias += slope;
+            scale += slope * s.f64();
+            row[j] = T::of(slope);
+        }
+        (value, [scale, bias, 0.0, 0.0])
+    }
+
+    fn factor(&self) -> f64 {
+        self.scale
+    }
+}
+
+/// Contrastive loss of pairs (Hadsell et al. 2006) on distances d of unit rows: `max(0, d - positive)` of positives and
+/// `max(0, negative - d)` of negatives, each with its weight.
+///
+/// Sums: the unweighted value of positives, how many of them are above 0, and the same of negatives.
+#[derive(Clone, Copy, Debug)]
+pub struct Margins {
+    /// Positives as near as this cost nothing.
+    pub positive: f64,
+    /// Negatives as far as this cost nothing.
+    pub negative: f64,
+    /// Weights of positives and negatives.
+    pub weights: [f64; 2],
+}
+
+impl<T: Element> RowLoss<T> for Margins {
+    fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
+        hide(pairs, row, kept);
+        let mut sums = Sums::default();
+        // a negative is near enough when s > 1 - margin^2 / 2
+        let bound = T::of(1.0 - self.negative * self.negative * 0.5);
+        for s in row.iter_mut() {
+            let mut slope = 0.0;
+            if *s > bound {
+                let (d, derivative) = distance(*s);
+                let cost = self.negative - d;
+                if cost > 0.0 {
+                    (sums[2], sums[3]) = (sums[2] + cost, sums[3] + 1.0);
+                    slope = -derivative * self.weights[1];
+                }
+            } else if s.is_nan() {
+                sums[2] = f64::NAN;
+            }
+            *s = T::of(slope);
+        }
+        for (j, s) in pairs.positives().zip(kept.iter()) {
+            let (d, derivative) = distance(*s);
+            let cost = d - self.positive;
+            if cost > 0.0 {
+                (sums[0], sums[1]) = (sums[0] + cost, sums[1] + 1.0);
+                row[j] = T::of(derivative * self.weights[0]);
+            } else if s.is_nan() {
+                sums[0] = f64::NAN;
+            }
+        }
+        (self.weights[0] * sums[0] + self.weights[1] * sums[2], sums)
+    }
+}
+
+/// Multi-similarity loss (Wang et al. 2019, equation 15): `log(1 + sum_p e^{-alpha (s_p - base)}) / alpha` and
+/// `log(1 + sum_n e^{beta (s_n - base)}) / beta`.
+#[derive(Clone, Copy, Debug)]
+pub struct MultiSimilarity {
+    /// Sharpness among positives.
+    pub alpha: f64,
+    /// Sharpness among negatives.
+    pub beta: f64,
+    /// The similarity both are measured from.
+    pub base: f64,
+    /// The miner of the paper (equations 11 and 12): keeps a negative if it comes within this of the hardest positive, and
+    /// a positive if it comes within this of the hardest negative.
+    pub epsilon: Option<f64>,
+}
+
+impl<T: Element> RowLoss<T> for MultiSimilarity {
+    fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
+        hide(pairs, row, kept);
+        let mut highest = vector::max(row);
+        let nothing = masked::<T>() * T::of(0.5);
+        let hardest_negative = if highest > nothing { highest.f64() } else { f64::NEG_INFINITY };
+        if let Some(epsilon) = self.epsilon {
+            let lowest = kept.iter().fold(f64::INFINITY, |a, s| a.min(s.f64()));
+            let bound = T::of(lowest - epsilon);
+            row.iter_mut().filter(|s| **s <= bound || lowest == f64::INFINITY).for_each(|s| *s = masked());
+            highest = vector::max(row);
+        }
+        let mut value = 0.0;
+        let scale = T::of(self.beta);
+        let top = if highest > nothing { (highest.f64() - self.base) * self.beta } else { f64::NEG_INFINITY };
+        if top > f64::NEG_INFINITY {
+            let top = top.max(0.0);
+            let (sum, _) = vector::exp_in_place(row, scale, T::of(-self.beta * self.base - top));
+            let sum = sum.f64() + (-top).exp();
+            value += (top + sum.ln()) / self.beta;
+            vector::scale(row, T::of(1.0 / sum));
+        } else {
+            let nan = row.iter().any(|s| s.is_nan());
+            value += if nan { f64::NAN } else { 0.0 };
+            row.fill(T::zero());
+        }
+        let used = |s: &T| self.epsilon.is_none_or(|e| s.f64() - e < hardest_negative);
+        let logit = |s: &T| if used(s) { -self.alpha * (s.f64() - self.base) } else { f64::NEG_INFINITY };
+        let mut logits: Vec<f64> = kept.iter().map(logit).collect();
+        if logits.iter().any(|x| *x > f64::NEG_INFINITY || x.is_nan()) {
+            value += log_sum_exp(&mut logits, true) / self.alpha;
+            pairs.positives().zip(&logits).for_each(|(j, g)| row[j] = T::of(-g));
+        }
+        (value, Sums::default())
+    }
+}
+
+/// Circle loss (Sun et al. 2020, equation 6): `log(1 + sum_n e^{gamma a_n (s_n - m)} sum_p e^{-gamma a_p (s_p - 1 + m)})` with the
+/// weights `a_n = max(0, s_n + m)`, `a_p = max(0, 1 + m - s_p)`, constants to the gradient.
+///
+/// Sums: how many rows are above 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Circle {
+    /// The margin m.
+    pub margin: f64,
+    /// The scale gamma.
+    pub gamma: f64,
+}
+
+impl<T: Element> RowLoss<T> for Circle {
+    fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
+        hide(pairs, row, kept);
+        let nothing = masked::<T>() * T::of(0.5);
+        let negatives = row.iter().any(|s| *s > nothing || s.is_nan());
+        if kept.is_empty() || !negatives {
+            row.fill(T::zero());
+            return (0.0, Sums::default());
+        }
+        let (m, gamma) = (self.margin, self.gamma);
+        let weight = |s: f64| (s + m).max(0.0) * gamma;
+        // the largest logit, then sum and derivatives; a row is read twice instead of copied
+        let logit = |s: T| if s > nothing || s.is_nan() { weight(s.f64()) * (s.f64() - m) } else { f64::NEG_INFINITY };
+        let top = row.iter().fold(f64::NEG_INFINITY, |a, s| a.max(logit(*s)));
+        let mut sum = 0.0;
+        for s in row.iter() {
+            sum += (logit(*s) - top).exp();
+        }
+        let mut positives: Vec<f64> =
+            kept.iter().map(|s| -gamma * (1.0 + m - s.f64()).max(0.0) * (s.f64() - (1.0 - m))).collect();
+        let all = top + sum.ln() + log_sum_exp(&mut positives, false);
+        let value = softplus(all);
+        let slope = logistic(all);
+        for s in row.iter_mut() {
+            let x = logit(*s);
+            *s = T::of(if x > f64::NEG_INFINITY { slope * (x - top).exp() / sum * weight(s.f64()) } else { 0.0 });
+        }
+        for ((j, s), share) in pairs.positives().zip(kept.iter()).zip(&positives) {
+            row[j] = T::of(-slope * share * gamma * (1.0 + m - s.f64()).max(0.0));
+        }
+        (value, [f64::from(u8::from(value > 0.0)), 0.0, 0.0, 0.0])
+    }
+}
+
+/// Generalised lifted structure loss (Hermans et al. 2017, equation 9) on distances d of unit rows:
+/// `max(0, log sum_p e^{d_p} + log sum_n e^{margin - d_n})`; a sum without terms counts as 1.
+#[derive(Clone, Copy, Debug)]
+pub struct LiftedStructure {
+    /// The margin of the negatives.
+    pub margin: f64,
+}
+
+impl<T: Element> RowLoss<T> for LiftedStructure {
+    fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
+        hide(pairs, row, kept);
+        let nothing = masked::<T>() * T::of(0.5);
+        let logit = |s: T| if s > nothing || s.is_nan() { self.margin - distance(s).0 } else { f64::NEG_INFINITY };
+        let top = row.iter().fold(f64::NEG_INFINITY, |a, s| a.max(logit(*s)));
+        let negatives = top > f64::NEG_INFINITY || row.iter().any(|s| s.is_nan());
+        let sum: f64 = if negatives { row.iter().map(|s| (logit(*s) - top).exp()).sum() } else { 1.0 };
+        let mut positives: Vec<f64> = kept.iter().map(|s| distance(*s).0).collect();
+        let near = if positives.is_empty() { 0.0 } else { log_sum_exp(&mut positives, false) };
+        let all = near + if negatives { top + sum.ln() } else { 0.0 };
+        if all <= 0.0 {
+            row.fill(T::zero());
+            return (0.0, Sums::default());
+        }
+        for s in row.iter_mut() {
+            let x = logit(*s);
+            *s = T::of(if x > f64::NEG_INFINITY { -(x - top).exp() / sum * distance(*s).1 } else { 0.0 });
+        }
+        for ((j, s), share) in pairs.positives().zip(kept.iter()).zip(&positives) {
+            row[j] = T::of(share * distance(*s).1);
+        }
+        (all, Sums::default())
+    }
+}
+
+/// Triplet loss (Schroff et al. 2015, equation 2) over all triplets of an anchor, on distances d of unit rows:
+/// `sum_p sum_n max(0, d_p - d_n + margin)`. Positives are sorted, so that a row costs `(P + M) log P`, not `P M`.
+///
+/// Sums: how many triplets are above 0, and how many there are.
+#[derive(Clone, Copy, Debug)]
+pub struct TripletMargin {
+    /// The margin.
+    pub margin: f64,
+}
+
+impl<T: Element> RowLoss<T> for TripletMargin {
+    fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
+        hide(pairs, row, kept);
+        if kept.is_empty() {
+            row.fill(T::zero());
+            return (0.0, Sums::default());
+        }
+        let nothing = masked::<T>() * T::of(0.5);
+        // positives from far to near: those that a negative violates are the first k
+        let placed = kept.iter().zip(pairs.positives());
+        let mut far: Vec<(f64, f64, usize)> = placed.map(|(s, j)| (distance(*s).0, distance(*s).1, j)).collect();
+        far.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        let mut prefix = vec![0.0; far.len() + 1];
+        far.iter().enumerate().for_each(|(k, (d, ..))| prefix[k + 1] = prefix[k] + d);
+        let mut violated = vec![0usize; far.len() + 1]; // how many negatives violate exactly the first k
+        let (mut value, mut active, mut negatives) = (0.0, 0usize, 0usize);
+        for s in row.iter_mut() {
+            if !(*s > nothing || s.is_nan()) {
+                *s = T::zero();
+                continue;
+            }
+            negatives += 1;
+            let (d, derivative) = distance(*s);
+            let bound = d - self.margin;
+            let k = far.partition_point(|p| p.0 > bound);
+            value += prefix[k] - k as f64 * bound;
+            if s.is_nan() {
+                value = f64::NAN;
+            }
+            active += k;
+            violated[k] += 1;
+            *s = T::of(-(k as f64) * derivative);
+        }
+        let mut above = 0;
+        for k in (0..far.len()).rev() {
+            above += violated[k + 1];
+            let (_, derivative, j) = far[k];
+            row[j] = T::of(above as f64 * derivative);
+        }
+        (value, [active as f64, (negatives * kept.len()) as f64, 0.0, 0.0])
+    }
+}

@@ -1,0 +1,186 @@
+//! Objectives that are a sum over anchors of any function of an anchor's similarities: what is no softmax.
+//!
+//! A [`RowLoss`] sees one row of similarities, says what it is worth, and turns it in place into `d value / d similarity`.
+//! The engine makes the rows, shares them out among the threads, and contracts them into both gradients: 6 N M D flops for value
+//! and gradients, 2 N M D for the value, memory for a block of rows.
+//!
+//! For each block of rows: (1) parts of it in parallel: product, the rows' function, the anchors' gradient; (2) stripes of
+//! columns in parallel: the candidates' gradient. Nothing is summed across threads, and blocks follow from the shape: the
+//! results do not depend on the number of threads.
+
+mod losses;
+
+pub use losses::{Circle, LiftedStructure, Margins, MultiSimilarity, Sigmoid, TripletMargin};
+
+use crate::real::gemm;
+use crate::softmax::{RowSets, Wanted};
+use crate::vector::{self, Element};
+use rayon::prelude::*;
+
+/// Most bytes of a block of rows.
+const BLOCK_BYTES: usize = 32 << 20;
+/// Parts of a block: enough for 8 threads.
+const PARTS: usize = 8;
+
+/// What a row adds up beside its value; each [`RowLoss`] says what its sums are.
+pub type Sums = [f64; 4];
+
+/// What an anchor is compared with.
+#[derive(Clone, Copy, Debug)]
+pub struct RowPairs<'a> {
+    /// Columns of the positives, ascending; may hold `own`, which then is none.
+    pub positives: &'a [u32],
+    /// The column that is the anchor itself.
+    pub own: Option<usize>,
+}
+
+impl<'a> RowPairs<'a> {
+    /// Columns of the positives.
+    pub fn positives(self) -> impl Iterator<Item = usize> + Clone + 'a {
+        self.positives.iter().map(|&j| j as usize).filter(move |&j| Some(j) != self.own)
+    }
+}
+
+/// The function of a row.
+pub trait RowLoss<T>: Sync {
+    /// The value of a row of similarities, what it adds to the sums, and, in place of the similarities,
+    /// `d value / d similarity`, up to [`factor`](Self::factor). `kept` is empty, and free to use.
+    fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums);
+
+    /// Multiplies every derivative.
+    fn factor(&self) -> f64 {
+        1.0
+    }
+}
+
+/// n anchors compared with m candidates, all of width d.
+#[derive(Clone, Copy, Debug)]
+pub struct RowProblem<'a, T> {
+    /// n x d.
+    pub anchors: &'a [T],
+    /// m x d.
+    pub candidates: &'a [T],
+    /// d.
+    pub width: usize,
+    /// The positives of each anchor; all other candidates are negatives.
+    pub positives: RowSets<'a>,
+    /// Row i and column `i + offset` are the same thing and never compared.
+    pub self_offset: Option<usize>,
+    /// What to compute.
+    pub wanted: Wanted,
+}
+
+/// Value and gradients of a [`RowProblem`]. Vectors that were not wanted are empty.
+#[derive(Clone, Debug, Default)]
+pub struct RowOutput<T> {
+    /// The sum over rows.
+    pub value: f64,
+    /// n: each row's value.
+    pub rows: Vec<T>,
+    /// The sums over rows.
+    pub sums: Sums,
+    /// n x d.
+    pub anchors: Vec<T>,
+    /// m x d.
+    pub candidates: Vec<T>,
+}
+
+/// Value and gradients of `problem` under `loss`.
+///
+/// # Panics
+/// When anchors or candidates are no whole number of rows, the positives are not of n rows, or name columns that are not
+/// there.
+pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L) -> RowOutput<T> {
+    let d = problem.width;
+    assert!(d > 0, "row losses: width 0");
+    let rows_of = |x: &[T], what: &str| {
+        assert!(x.len().is_multiple_of(d), "row losses: {} values of {what} for width {d}", x.len());
+        x.len() / d
+    };
+    let (n, m) = (rows_of(problem.anchors, "anchors"), rows_of(problem.candidates, "candidates"));
+    problem.positives.check("positives", n, m);
+    let wanted = problem.wanted;
+    let zeros = |on: bool, len: usize| vec![T::zero(); if on { len } else { 0 }];
+    let mut out = RowOutput {
+        value: 0.0,
+        rows: vec![T::zero(); n],
+        sums: Sums::default(),
+        anchors: zeros(wanted.anchors, n * d),
+        candidates: zeros(wanted.candidates, m * d),
+    };
+    if n == 0 || m == 0 {
+        return out;
+    }
+    let most = (BLOCK_BYTES / (m * size_of::<T>())).clamp(64, 512);
+    let block = n.div_ceil(n.div_ceil(most)).next_multiple_of(PARTS).min(n);
+    let part = block.div_ceil(PARTS);
+    let stripe = m.div_ceil(PARTS).next_multiple_of(32).min(1024);
+    let mut tile = vec![T::zero(); block * m];
+    let mut kept: Vec<Vec<T>> = vec![Vec::new(); block.div_ceil(part)];
+
+    for i0 in (0..n).step_by(block) {
+        let r = block.min(n - i0);
+        let tile = &mut tile[..r * m];
+        let anchors = &problem.anchors[i0 * d..][..r * d];
+        let mut gradients: Vec<&mut [T]> = match wanted.anchors {
+            true => out.anchors[i0 * d..][..r * d].chunks_mut(part * d).collect(),
+            false => Vec::new(),
+        };
+        gradients.resize_with(r.div_ceil(part), Default::default);
+        let sums: Vec<(f64, Sums)> = tile
+            .par_chunks_mut(part * m)
+            .zip(out.rows[i0..i0 + r].par_chunks_mut(part))
+            .zip(gradients.into_par_iter().zip(kept.par_iter_mut()))
+            .enumerate()
+            .with_max_len(1)
+            .map(|(p, ((tile, values), (gradient, kept)))| {
+                let (first, rows) = (p * part, values.len());
+                let own = &anchors[first * d..][..rows * d];
+                gemm([rows, m, d], tile, [m, 1], own, [d, 1], problem.candidates, [1, d], T::zero(), T::one());
+                let mut total = (0.0, Sums::default());
+                for (k, (row, value)) in tile.chunks_exact_mut(m).zip(values).enumerate() {
+                    let i = i0 + first + k;
+                    let own = problem.self_offset.map(|o| i + o).filter(|j| *j < m);
+                    let pairs = RowPairs { positives: problem.positives.of(i), own };
+                    kept.clear();
+                    let (v, sums) = loss.row(pairs, row, kept);
+                    *value = T::of(v);
+                    total.0 += v;
+                    total.1.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
+                }
+                if !gradient.is_empty() {
+                    let factor = T::of(loss.factor());
+                    gemm([rows, d, m], gradient, [d, 1], tile, [m, 1], problem.candidates, [d, 1], T::zero(), factor);
+                }
+                total
+            })
+            .collect();
+        for (value, more) in sums {
+            out.value += value;
+            out.sums.iter_mut().zip(more).for_each(|(t, s)| *t += s);
+        }
+        if wanted.candidates {
+            let factor = T::of(loss.factor());
+            let tile = &*tile;
+            out.candidates.par_chunks_mut(stripe * d).enumerate().with_max_len(1).for_each(|(t, gradient)| {
+                let c = gradient.len() / d;
+                gemm([c, d, r], gradient, [d, 1], &tile[t * stripe..], [1, m], anchors, [d, 1], T::one(), factor);
+            });
+        }
+    }
+    out
+}
+
+/// Keeps the similarities of the positives, and hides them and the anchor itself: what is left are the negatives.
+fn hide<T: Element>(pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) {
+    for j in pairs.positives() {
+        kept.push(row[j]);
+        row[j] = vector::masked();
+    }
+    if let Some(own) = pairs.own {
+        row[own] = vector::masked();
+    }
+}
+
+#[cfg(test)]
+mod tests;
