@@ -21,11 +21,13 @@ pub(crate) mod ops;
 mod portable;
 mod presets;
 pub(crate) mod spec;
+mod unpaired;
 
 pub use bpr::{bpr, bpr_from_scores, embedding_penalty};
 pub use contrastive_kernels::softmax::{Denominator, Placement, Wanted};
 pub use inputs::{Evaluation, Gradients, Inputs};
 pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
+pub use unpaired::*;
 
 use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative, positive};
