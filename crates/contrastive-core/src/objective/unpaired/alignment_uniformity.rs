@@ -1,5 +1,6 @@
 //! Alignment and uniformity on the hypersphere.
 
+use super::beside;
 use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative, positive};
 use crate::objective::{Denominator, Inputs, PairObjective, Reduction, Wanted, computed_in};
@@ -57,9 +58,8 @@ impl Alignment {
             let log = squares.clamp_min(SMALLEST).log();
             ((log.clone() * (self.alpha / 2.0)).exp(), (log * (self.alpha / 2.0 - 1.0)).exp())
         };
-        let value = powers.sum() * (1.0 / n as f64);
         let gradient = gap * slopes * (self.alpha / n as f64);
-        let mut value = value;
+        let mut value = beside(powers.sum() * (1.0 / n as f64), &[&x, &y]);
         for (input, rows, sign) in [(&x, &a, 1.0), (&y, &b, -1.0)] {
             if input.is_tracked() {
                 value = attach(value, input, rows.backward(gradient.clone() * sign));
@@ -141,7 +141,7 @@ impl Uniformity {
         let top = r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = r.iter().map(|r| (r - top).exp()).sum();
         let total = top + sum.ln() - ((n * (n - 1)) as f64).ln();
-        let value = Tensor::<1>::from_data([total], options);
+        let value = beside(Tensor::from_data([total], options), &[&x]);
         if !x.is_tracked() {
             return value;
         }

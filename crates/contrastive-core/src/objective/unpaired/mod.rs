@@ -12,7 +12,10 @@ mod soft_targets;
 mod swav;
 mod triplet;
 mod vicreg;
+mod w_mse;
 mod whitening;
+
+use burn::tensor::Tensor;
 
 pub use alignment_uniformity::{Alignment, AlignmentUniformity, Uniformity};
 pub use barlow_twins::BarlowTwins;
@@ -24,4 +27,10 @@ pub use soft_targets::soft_cross_entropy;
 pub use swav::SwAv;
 pub use triplet::{Mining, Triplet, triplet_margin};
 pub use vicreg::{Variance, VicReg};
+pub use w_mse::WMse;
 pub use whitening::{Whitening, WhiteningError, WhiteningForm};
+
+/// `value` as a constant on the side of autodiff that the inputs are on.
+fn beside<const D: usize>(value: Tensor<1>, inputs: &[&Tensor<D>]) -> Tensor<1> {
+    if inputs.iter().any(|input| input.is_autodiff()) { Tensor::from_inner(value) } else { value }
+}

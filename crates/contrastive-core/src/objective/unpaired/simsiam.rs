@@ -1,5 +1,6 @@
 //! SimSiam: a prediction from one view meets the other view's projection, which stands still.
 
+use super::beside;
 use crate::attach::attach;
 use crate::objective::computed_in;
 use crate::similarity::{Compared, Similarity};
@@ -21,6 +22,7 @@ pub fn negative_cosine(predictions: Tensor<2>, targets: Tensor<2>) -> Tensor<1> 
     let (p, z) = (unit(&predictions), unit(&targets).rows);
     let share = -1.0 / n as f64;
     let value = (p.rows.clone() * z.clone()).sum() * share;
+    let value = beside(value, &[&predictions, &targets]);
     if !predictions.is_tracked() {
         return value;
     }

@@ -1,5 +1,6 @@
 //! Cross-entropy against a distribution over candidates.
 
+use super::beside;
 use crate::attach::attach;
 use crate::error::ObjectiveError;
 use crate::objective::computed_in;
@@ -38,6 +39,7 @@ pub(super) fn cross_entropy(targets: Tensor<2>, scores: &Tensor<2>, temperature:
     let mass = q.clone().sum_dim(1);
     let share = factor / n as f64;
     let value = ((sum.clone().log() * mass.clone()).sum() - (q.clone() * s).sum()) * share;
+    let value = beside(value, &[scores]);
     if !scores.is_tracked() {
         return value;
     }

@@ -50,6 +50,20 @@ pub enum WhiteningError {
         /// Groups.
         groups: usize,
     },
+    /// Rows that do not fall into sub-batches of one size.
+    #[error("{rows} rows do not fall into sub-batches of {size}")]
+    SubBatches {
+        /// Rows of the batch.
+        rows: usize,
+        /// Rows of a sub-batch.
+        size: usize,
+    },
+    /// An order of the rows that is none.
+    #[error("an order of {rows} rows must name each of 0..{rows} once")]
+    RowOrder {
+        /// Rows.
+        rows: usize,
+    },
     /// An order of the columns that is none.
     #[error("an order of {columns} columns must name each of 0..{columns} once")]
     Order {
