@@ -6,6 +6,7 @@ use crate::error::{ObjectiveError, not_negative};
 use crate::objective::computed_in;
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::{Tensor, TensorData, activation::relu};
+use contrastive_kernels::real::gemm;
 use rayon::prelude::*;
 
 /// Which triplets of an anchor a, a positive p and a negative n count; `d` are distances.
@@ -30,10 +31,10 @@ pub enum Mining {
 /// The triplet loss of a labelled batch (Weinberger and Saul 2009; Schroff et al. 2015, equation 2): the mean of
 /// `max(0, d_ap - d_an + margin)` over triplets, of Euclidean distances of unit rows unless told otherwise.
 ///
-/// Computed on the host in f64, by blocks of anchors: n^2 d / 2 multiplications for the distances and up to as many again
-/// for the gradient; memory is that of a block of anchors x n, at most 8 MB, never n^3 nor n^2. The hinge over an anchor's
-/// P N triplets takes `(P + N) log N` steps by sorting the negatives; the smooth form and [`with_swap`](Self::with_swap)
-/// take P N, the latter times d.
+/// Computed on the host in f64, by blocks of anchors: 2 n^2 d flops for the distances and 4 n^2 d for the gradient, as matrix
+/// products; memory is that of two blocks of anchors x n, 16 MB, never n^3 nor n^2. The hinge over an anchor's P N triplets
+/// takes `(P + N) log P` steps by sorting the positives; the smooth form and [`with_swap`](Self::with_swap) take P N, the latter
+/// times d.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Triplet {
     margin: f64,
@@ -46,6 +47,12 @@ pub struct Triplet {
 
 /// Numbers of a block of anchors against all rows.
 const BLOCK: usize = 1 << 20;
+
+/// Anchors of a task.
+const STRIP: usize = 64;
+/// Squared distances below this share of the squared lengths are computed from differences: in the expansion by inner products they
+/// would lose digits.
+const CLOSE: f64 = 1e-3;
 
 /// What an anchor adds: the sum of its triplets' values, how many are above 0, and how many there are.
 #[derive(Clone, Copy, Default)]
@@ -142,60 +149,66 @@ impl Triplet {
         }
         let mut gradient = vec![0.0; if wanted { n * d } else { 0 }];
         let mut total = Share::default();
+        let squares: Vec<f64> = (0..n).map(|i| dot(row(rows, d, i), row(rows, d, i))).collect();
         let block = (BLOCK / n.max(1)).clamp(1, n.max(1));
+        let mut distances = vec![0.0; block * n];
         let mut pulls = vec![0.0; block * n];
         for first in (0..n).step_by(block) {
             let count = block.min(n - first);
-            let pulls = &mut pulls[..count * n];
-            let shares: Vec<Share> = pulls
+            let anchors = &rows[first * d..(first + count) * d];
+            let (distances, pulls) = (&mut distances[..count * n], &mut pulls[..count * n]);
+            // inner products first, for a strip of anchors in each task
+            distances.par_chunks_mut(STRIP * n).zip(anchors.par_chunks(STRIP * d)).for_each(|(to, a)| {
+                gemm([a.len() / d, n, d], to, [n, 1], a, [d, 1], rows, [1, d], 0.0, 1.0);
+            });
+            let shares: Vec<Share> = distances
                 .par_chunks_mut(n)
+                .zip(pulls.par_chunks_mut(n))
                 .enumerate()
-                .map(|(k, pulls)| self.anchor(rows, d, labels, first + k, pulls))
+                .map(|(k, (distances, pulls))| {
+                    let a = first + k;
+                    for (j, distance) in distances.iter_mut().enumerate() {
+                        let (sum, square) = (squares[a] + squares[j], squares[a] + squares[j] - 2.0 * *distance);
+                        let exact = square > CLOSE * sum;
+                        *distance = if exact { square.sqrt() } else { apart(row(rows, d, a), row(rows, d, j)) };
+                    }
+                    self.anchor(rows, d, labels, a, distances, pulls)
+                })
                 .collect();
             for share in shares {
                 total.sum += share.sum;
                 total.active += share.active;
                 total.all += share.all;
             }
-            // pulls hold the derivative by a distance over that distance: every row collects its own
-            let pulls = &*pulls;
-            gradient.par_chunks_mut(d.max(1)).enumerate().for_each(|(j, to)| {
-                let mut add = |other: usize, pull: f64| {
-                    if pull != 0.0 {
-                        let (x, y) = (row(rows, d, j), row(rows, d, other));
-                        to.iter_mut().zip(x.iter().zip(y)).for_each(|(t, (x, y))| *t += pull * (x - y));
-                    }
-                };
-                if (first..first + count).contains(&j) {
-                    let own = &pulls[(j - first) * n..(j - first + 1) * n];
-                    own.iter().enumerate().for_each(|(other, &pull)| add(other, pull));
-                }
-                (0..count).for_each(|k| add(first + k, pulls[k * n + j]));
-            });
+            if wanted {
+                collect(&mut gradient, rows, d, first, pulls);
+            }
         }
         let share = 1.0 / (if self.over_all { total.all } else { total.active }).max(1) as f64;
         gradient.iter_mut().for_each(|g| *g *= share);
         (total.sum * share, gradient)
     }
 
-    /// The triplets of anchor `a`; `pulls [n]` becomes the derivative of their sum by each distance from a, over that distance.
-    fn anchor(&self, rows: &[f64], d: usize, labels: &[i64], a: usize, pulls: &mut [f64]) -> Share {
-        let distances: Vec<f64> = (0..labels.len()).map(|j| distance(row(rows, d, a), row(rows, d, j))).collect();
-        let positives: Vec<usize> = (0..labels.len()).filter(|&j| j != a && labels[j] == labels[a]).collect();
-        let mut negatives: Vec<usize> = (0..labels.len()).filter(|&j| labels[j] != labels[a]).collect();
+    /// The triplets of anchor `a` at these distances `[n]`; `pulls [n]` becomes the derivative of their sum by each distance,
+    /// over that distance.
+    fn anchor(&self, rows: &[f64], d: usize, labels: &[i64], a: usize, distances: &[f64], pulls: &mut [f64]) -> Share {
+        let mut positives: Vec<usize> = (0..labels.len()).filter(|&j| j != a && labels[j] == labels[a]).collect();
+        let negatives: Vec<usize> = (0..labels.len()).filter(|&j| labels[j] != labels[a]).collect();
         pulls.fill(0.0);
         if positives.is_empty() || negatives.is_empty() {
             return Share::default();
         }
         let share = if self.swap {
-            let between = |p: usize, n: usize| distance(row(rows, d, p), row(rows, d, n));
-            self.swapped(a, &distances, &positives, &negatives, between, pulls)
+            let between = |p: usize, n: usize| apart(row(rows, d, p), row(rows, d, n));
+            self.swapped(a, distances, &positives, &negatives, between, pulls)
+        } else if matches!(self.mining, Mining::BatchHard | Mining::BatchEasySemihard) {
+            self.single(distances, &positives, &negatives, pulls)
         } else {
-            negatives.sort_by(|&i, &j| distances[i].total_cmp(&distances[j]));
-            self.mined(&distances, &positives, &negatives, pulls)
+            positives.sort_unstable_by(|&i, &j| distances[i].total_cmp(&distances[j]));
+            self.mined(distances, &positives, &negatives, pulls)
         };
         for (pull, distance) in pulls.iter_mut().zip(distances) {
-            *pull = if distance > 0.0 { *pull / distance } else { 0.0 };
+            *pull = if *distance > 0.0 { *pull / distance } else { 0.0 };
         }
         share
     }
@@ -211,69 +224,68 @@ impl Triplet {
         }
     }
 
-    /// Without swapping, the negatives ascending: the triplets that count are a run of negatives for each positive.
-    fn mined(&self, distances: &[f64], positives: &[usize], negatives: &[usize], pulls: &mut [f64]) -> Share {
-        let sorted: Vec<f64> = negatives.iter().map(|&n| distances[n]).collect();
-        let up_to = |limit: f64| sorted.partition_point(|&d| d <= limit);
+    /// One positive and one negative.
+    fn single(&self, distances: &[f64], positives: &[usize], negatives: &[usize], pulls: &mut [f64]) -> Share {
         let by_distance = |i: &&usize, j: &&usize| distances[**i].total_cmp(&distances[**j]);
-        let runs: Vec<(usize, usize, usize)> = match self.mining {
-            Mining::BatchHard => {
-                let farthest = *positives.iter().max_by(by_distance).expect("a positive");
-                vec![(farthest, 0, 1)]
+        let (positive, least) = match self.mining {
+            Mining::BatchHard => (positives.iter().max_by(by_distance), f64::NEG_INFINITY),
+            _ => {
+                let nearest = positives.iter().min_by(by_distance);
+                (nearest, nearest.map_or(0.0, |&p| distances[p]))
             }
-            Mining::BatchEasySemihard => {
-                let nearest = *positives.iter().min_by(by_distance).expect("a positive");
-                let beyond = up_to(distances[nearest]);
-                vec![(nearest, beyond, (beyond + 1).min(sorted.len()))]
-            }
-            _ => positives
-                .iter()
-                .map(|&p| {
-                    let (near, far) = (up_to(distances[p]), up_to(distances[p] + self.margin));
-                    match self.mining {
-                        Mining::Hard => (p, 0, near),
-                        Mining::Semihard => (p, near, far),
-                        Mining::Easy => (p, far, sorted.len()),
-                        _ => (p, 0, sorted.len()),
-                    }
-                })
-                .collect(),
         };
-        let mut share = Share::default();
-        if self.smooth {
-            for (p, low, high) in runs {
-                for k in low..high {
-                    let (cost, slope) = self.cost(distances[p] - sorted[k] + self.margin);
-                    share.sum += cost;
-                    pulls[p] += slope;
-                    pulls[negatives[k]] -= slope;
-                }
-                share.all += high - low;
-                share.active += high - low;
-            }
-            return share;
-        }
+        let negative = negatives.iter().filter(|&&n| distances[n] > least).min_by(by_distance);
+        let (Some(&p), Some(&n)) = (positive, negative) else { return Share::default() };
+        let (cost, slope) = self.cost(distances[p] - distances[n] + self.margin);
+        (pulls[p], pulls[n]) = (slope, -slope);
+        Share { sum: cost, active: usize::from(cost > 0.0), all: 1 }
+    }
+
+    /// The positives ascending: the triplets of a negative that count are a run of positives, those above 0 among them the end
+    /// of it, so that their sum is one of limits `d_ap + margin` less as many times `d_an`.
+    fn mined(&self, distances: &[f64], positives: &[usize], negatives: &[usize], pulls: &mut [f64]) -> Share {
+        let sorted: Vec<f64> = positives.iter().map(|&p| distances[p]).collect();
         let mut sums = vec![0.0];
         sums.extend(sorted.iter().scan(0.0, |sum, d| {
-            *sum += d;
+            *sum += d + self.margin;
             Some(*sum)
         }));
         let mut starts = vec![0.0; sorted.len() + 1];
-        for (p, low, high) in runs {
+        let mut share = Share::default();
+        for &n in negatives {
+            let at = distances[n];
+            let nearer = || sorted.partition_point(|&p| p < at);
+            let beyond = || sorted.partition_point(|&p| p + self.margin < at);
+            let (low, high) = match self.mining {
+                Mining::Hard => (nearer(), sorted.len()),
+                Mining::Semihard => (beyond(), nearer()),
+                Mining::Easy => (0, beyond()),
+                _ => (0, sorted.len()),
+            };
+            let low = low.min(high);
             share.all += high - low;
-            let limit = distances[p] + self.margin;
-            let high = high.min(sorted.partition_point(|&d| d < limit)).max(low);
+            if self.smooth {
+                for (k, p) in (low..high).map(|k| (k, sorted[k])) {
+                    let (cost, slope) = self.cost(p - at + self.margin);
+                    share.sum += cost;
+                    pulls[positives[k]] += slope;
+                    pulls[n] -= slope;
+                }
+                share.active += high - low;
+                continue;
+            }
+            let low = sorted.partition_point(|&p| p + self.margin <= at).clamp(low, high);
             let count = (high - low) as f64;
-            share.sum += count * limit - (sums[high] - sums[low]);
+            share.sum += sums[high] - sums[low] - count * at;
             share.active += high - low;
-            pulls[p] += count;
-            starts[low] -= 1.0;
-            starts[high] += 1.0;
+            pulls[n] -= count;
+            starts[low] += 1.0;
+            starts[high] -= 1.0;
         }
         let mut pull = 0.0;
-        for (&n, start) in negatives.iter().zip(&starts) {
+        for (&p, start) in positives.iter().zip(&starts) {
             pull += start;
-            pulls[n] += pull;
+            pulls[p] += pull;
         }
         share
     }
@@ -310,15 +322,41 @@ fn row(rows: &[f64], d: usize, i: usize) -> &[f64] {
     &rows[i * d..(i + 1) * d]
 }
 
-fn distance(x: &[f64], y: &[f64]) -> f64 {
-    // eight sums side by side, so that the compiler may use vectors
-    let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<8>(), y.as_chunks::<8>());
-    let mut sums = [0.0; 8];
-    for (x, y) in x.iter().zip(y) {
-        (0..8).for_each(|k| sums[k] += (x[k] - y[k]) * (x[k] - y[k]));
-    }
-    let rest: f64 = x_rest.iter().zip(y_rest).map(|(x, y)| (x - y) * (x - y)).sum();
-    (sums.iter().sum::<f64>() + rest).sqrt()
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}
+
+/// The distance of two rows, by differences.
+fn apart(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt()
+}
+
+/// Adds `w_ij (x_i - x_j)` to the gradient of i and its negative to that of j, for the anchors i of a block, which starts at
+/// `first`, and all rows j. The output is cut among threads.
+fn collect(gradient: &mut [f64], rows: &[f64], d: usize, first: usize, pulls: &[f64]) {
+    let n = rows.len() / d;
+    let count = pulls.len() / n;
+    let anchors = &rows[first * d..(first + count) * d];
+    gradient.par_chunks_mut(STRIP * d).enumerate().for_each(|(strip, to)| {
+        let (start, height) = (strip * STRIP, to.len() / d);
+        // as candidates: minus w' x, and x_j times the sum of column j
+        gemm([height, d, count], to, [d, 1], &pulls[start..], [1, n], anchors, [d, 1], 1.0, -1.0);
+        let mut own = vec![0.0; height];
+        for pulls in pulls.chunks(n) {
+            own.iter_mut().zip(&pulls[start..start + height]).for_each(|(own, pull)| *own += pull);
+        }
+        // as anchors: minus w x, and x_i times the sum of row i
+        let (low, high) = (start.max(first), (start + height).min(first + count));
+        if low < high {
+            let mine = &pulls[(low - first) * n..(high - first) * n];
+            let to = &mut to[(low - start) * d..(high - start) * d];
+            gemm([high - low, d, n], to, [d, 1], mine, [n, 1], rows, [d, 1], 1.0, -1.0);
+            mine.chunks(n).zip(&mut own[low - start..]).for_each(|(w, own)| *own += w.iter().sum::<f64>());
+        }
+        for (k, (to, own)) in to.chunks_mut(d).zip(own).enumerate() {
+            to.iter_mut().zip(row(rows, d, start + k)).for_each(|(to, x)| *to += own * x);
+        }
+    });
 }
 
 /// The mean over rows of `max(0, |a - p| - |a - n| + margin)`, of given triplets: anchors, positives and negatives `[n, d]`. With

@@ -74,8 +74,9 @@ pub enum WhiteningError {
 
 /// Whitening over a batch: `(x - mean) W` with `W' C W = 1`, where `C = (x - mean)' (x - mean) / (n - 1) + epsilon`.
 ///
-/// ZCA: Kessy et al. 2018; in groups of shuffled columns: WhitenedCSE (Zhuo et al. 2023, section 3.2); Cholesky: W-MSE (Ermolov et
-/// al. 2021, section 3).
+/// ZCA: Kessy et al. 2018; in groups of shuffled columns: WhitenedCSE (Zhuo et al. 2023), whose code has the covariance of 1 / n
+/// and no gradient through W ([`with_biased_covariance`](Self::with_biased_covariance),
+/// [`with_constant_root`](Self::with_constant_root)); Cholesky: W-MSE (Ermolov et al. 2021).
 ///
 /// W is found on the host, in f64. Its derivative is exact: with `C = Q diag(w) Q'`, `dW = Q (K o Q' dC Q) Q'` where
 /// `K_kl = -1 / (s_k s_l (s_k + s_l))`, `s = sqrt(w)` (the divided differences of `w^{-1/2}`, Daleckii and Krein, in a form that
@@ -85,6 +86,9 @@ pub enum WhiteningError {
 pub struct Whitening {
     form: WhiteningForm,
     epsilon: f64,
+    relative: bool,
+    biased: bool,
+    constant: bool,
     groups: usize,
 }
 
@@ -94,7 +98,26 @@ impl Whitening {
     /// # Errors
     /// When epsilon is negative, infinite or NaN.
     pub fn new(form: WhiteningForm, epsilon: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self { form, epsilon: not_negative("epsilon of the variances", epsilon)?, groups: 1 })
+        let epsilon = not_negative("epsilon of the variances", epsilon)?;
+        Ok(Self { form, epsilon, relative: false, biased: false, constant: false, groups: 1 })
+    }
+
+    /// Epsilon counts in units of a group's mean variance, so that the scale of the rows does not matter.
+    pub fn with_relative_epsilon(mut self) -> Self {
+        self.relative = true;
+        self
+    }
+
+    /// The covariance of 1 / n instead of 1 / (n - 1).
+    pub fn with_biased_covariance(mut self) -> Self {
+        self.biased = true;
+        self
+    }
+
+    /// W is a constant to the gradient, which then flows through the centred rows alone.
+    pub fn with_constant_root(mut self) -> Self {
+        self.constant = true;
+        self
     }
 
     /// In this many groups of neighbouring columns, each for itself.
@@ -159,7 +182,8 @@ impl Whitening {
     fn group(&self, x: Tensor<2>) -> Result<Tensor<2>, WhiteningError> {
         let [n, d] = x.dims();
         let (device, dtype) = (x.device(), x.dtype());
-        let covariance = x.clone().transpose().matmul(x.clone()) * (1.0 / (n - 1) as f64);
+        let rows = if self.constant { x.clone().detach() } else { x.clone() };
+        let covariance = rows.clone().transpose().matmul(rows) * (1.0 / (n - usize::from(!self.biased)) as f64);
         let numbers: Vec<f64> = covariance.to_data().iter::<f64>().collect();
         if numbers.iter().any(|v| !v.is_finite()) {
             return Err(WhiteningError::NotFinite { rows: n, columns: d });
@@ -170,7 +194,8 @@ impl Whitening {
             Tensor::<2>::from_data(TensorData::new(rows, [d, d]), (&device, dtype))
         };
         let eigen = SymmetricEigen::new((&c + c.transpose()) * 0.5);
-        let values = eigen.eigenvalues.map(|w| w.max(0.0) + self.epsilon);
+        let epsilon = if self.relative { self.epsilon * c.trace() / d as f64 } else { self.epsilon };
+        let values = eigen.eigenvalues.map(|w| w.max(0.0) + epsilon);
         let (smallest, largest) = (values.min(), values.max());
         let rounding = if dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
         let singular = || WhiteningError::Singular { rows: n, columns: d, smallest, largest };
@@ -191,7 +216,7 @@ impl Whitening {
                 (root, Box::new(change))
             }
             WhiteningForm::Cholesky => {
-                let factor = Cholesky::new(c + DMatrix::identity(d, d) * self.epsilon).ok_or_else(singular)?;
+                let factor = Cholesky::new(c + DMatrix::identity(d, d) * epsilon).ok_or_else(singular)?;
                 let inverse = factor.l().solve_lower_triangular(&DMatrix::identity(d, d)).ok_or_else(singular)?;
                 let root = inverse.transpose();
                 let upper = DMatrix::from_fn(d, d, |k, l| match k.cmp(&l) {
@@ -208,7 +233,13 @@ impl Whitening {
         let mut root = tensor(&root);
         if covariance.is_tracked() {
             // a change of zero, through which the gradient of W reaches the covariance
-            root = root + change(covariance.clone() - covariance.detach());
+            let mut zero = covariance.clone() - covariance.detach();
+            if self.relative {
+                let identity = tensor(&DMatrix::identity(d, d));
+                let trace = (zero.clone() * identity.clone()).sum().reshape([1, 1]);
+                zero = zero + identity * trace * (self.epsilon / d as f64);
+            }
+            root = root + change(zero);
         }
         Ok(x.matmul(root))
     }
