@@ -7,7 +7,6 @@ use crate::objective::{Denominator, Inputs, PairObjective, Reduction, Wanted, co
 use crate::pairs::Pairs;
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::{Tensor, TensorData};
-use std::sync::Arc;
 
 /// Alignment (Wang and Isola 2020, section 4.1): `mean_i |x_i - y_i|^alpha`, of unit rows unless told otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,14 +74,15 @@ const SMALLEST: f64 = 1e-30;
 /// Uniformity (Wang and Isola 2020, section 4.2): `log mean_{i < j} e^{-t |x_i - x_j|^2}`, of unit rows unless told otherwise.
 ///
 /// Streaming: with `-t |x_i - x_j|^2 = 2t x_i . x_j - t |x_i|^2 - t |x_j|^2`, a row's sum is a log-denominator of the engine
-/// with scale 2t and bias `-t |x_j|^2`, and the whole a log-sum-exp of the rows' `r_i`; the gradient is a second
-/// evaluation with the row weights `w = softmax(r)`:
+/// with scale 2t and bias `-t |x_j|^2`, and the whole a log-sum-exp of the rows' `r_i`. With `w = softmax(r)` and the engine's
+/// gradient of the anchors `g_i = sum_j p_ij 2t x_j`,
 ///
 /// ```text
-/// d / d x_i = 2 sum_j w_i p_ij 2t x_j - 4t w_i x_i
+/// d / d x_i = 2 w_i g_i - 4t w_i x_i
 /// ```
 ///
-/// as the pairs' shares `w_i p_ij` are symmetric. 6 n^2 d flops with the gradient, 2 without; no n x n matrix.
+/// as the pairs' shares `w_i p_ij` are symmetric: an anchor's gradient takes its weight afterwards, and one evaluation is
+/// enough. 4 n^2 d flops with the gradient, 2 without; no n x n matrix.
 #[derive(Clone, Debug)]
 pub struct Uniformity {
     t: f64,
@@ -101,7 +101,8 @@ impl Uniformity {
         let engine = PairObjective::new(1.0 / (2.0 * t))?
             .similarity(Similarity::Dot)
             .pairs(Pairs::Beside)
-            .denominator(Denominator::NegativesOnly);
+            .denominator(Denominator::NegativesOnly)
+            .reduction(Reduction::Sum);
         Ok(Self { t, similarity: Similarity::Cosine, engine })
     }
 
@@ -136,20 +137,16 @@ impl Uniformity {
         let inputs = Inputs::within(rows.clone())
             .with_paired(rows.zeros_like())
             .with_bias((squares.clone() * -1.0).reshape([n]));
-        let logs = self.engine.clone().reduction(Reduction::Sum).evaluate(&inputs, Wanted::VALUE).rows;
-        let r: Vec<f64> = (logs - squares.reshape([n])).into_data().iter::<f64>().collect();
+        let result = self.engine.evaluate(&inputs, Wanted { anchors: x.is_tracked(), candidates: false });
+        let r: Vec<f64> = (result.rows - squares.reshape([n])).into_data().iter::<f64>().collect();
         let top = r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = r.iter().map(|r| (r - top).exp()).sum();
         let total = top + sum.ln() - ((n * (n - 1)) as f64).ln();
         let value = beside(Tensor::from_data([total], options), &[&x]);
-        if !x.is_tracked() {
-            return value;
-        }
+        let Some(pulled) = result.gradients.anchors else { return value };
         let weights: Vec<f64> = r.iter().map(|r| (r - top).exp() / sum).collect();
-        let own = Tensor::<2>::from_data(TensorData::new(weights.clone(), [n, 1]), options);
-        let engine = self.engine.clone().reduction(Reduction::Weighted(Arc::new(weights)));
-        let pulled = engine.evaluate(&inputs, Wanted { anchors: true, candidates: false }).gradients.anchors;
-        let gradient = pulled.expect("the gradient of the anchors") * 2.0 - rows * own * (4.0 * self.t);
+        let weights = Tensor::<2>::from_data(TensorData::new(weights, [n, 1]), options);
+        let gradient = (pulled * 2.0 - rows * (4.0 * self.t)) * weights;
         attach(value, &x, compared.backward(gradient))
     }
 }
