@@ -8,7 +8,7 @@ use crate::pairs::Pairs;
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::{Tensor, TensorData};
 
-/// Alignment (Wang and Isola 2020, section 4.1): `mean_i |x_i - y_i|^alpha`, of unit rows unless told otherwise.
+/// Alignment (Wang and Isola 2020): `mean_i |x_i - y_i|^alpha`, of unit rows unless told otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alignment {
     alpha: f64,
@@ -71,7 +71,7 @@ impl Alignment {
 /// Squared distances below this count as this under powers other than 2.
 const SMALLEST: f64 = 1e-30;
 
-/// Uniformity (Wang and Isola 2020, section 4.2): `log mean_{i < j} e^{-t |x_i - x_j|^2}`, of unit rows unless told otherwise.
+/// Uniformity (Wang and Isola 2020): `log mean_{i < j} e^{-t |x_i - x_j|^2}`, of unit rows unless told otherwise.
 ///
 /// Streaming: with `-t |x_i - x_j|^2 = 2t x_i . x_j - t |x_i|^2 - t |x_j|^2`, a row's sum is a log-denominator of the engine
 /// with scale 2t and bias `-t |x_j|^2`, and the whole a log-sum-exp of the rows' `r_i`. With `w = softmax(r)` and the engine's
@@ -151,7 +151,7 @@ impl Uniformity {
     }
 }
 
-/// Both (Wang and Isola 2020, section 5): `alignment(x, y) + weight (uniformity(x) + uniformity(y)) / 2`.
+/// Both (Wang and Isola 2020): `alignment(x, y) + weight (uniformity(x) + uniformity(y)) / 2`.
 #[derive(Clone, Debug)]
 pub struct AlignmentUniformity {
     alignment: Alignment,

@@ -6,7 +6,7 @@ use crate::objective::computed_in;
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::Tensor;
 
-/// `-mean_i cos(p_i, z_i)`: predictions `[n, d]`, targets `[n, d]` which carry no gradient (SimSiam, equations 1 and 2).
+/// `-mean_i cos(p_i, z_i)`: predictions `[n, d]`, targets `[n, d]` which carry no gradient (SimSiam, equations 1 and 3).
 /// The value is `[1]`.
 ///
 /// A row of length below 1e-12 is divided by 1e-12, so that a row of zeros is no NaN, in the value or the gradient.

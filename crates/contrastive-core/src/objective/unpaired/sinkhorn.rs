@@ -64,7 +64,8 @@ impl Sinkhorn {
     }
 
     /// Soft assignments of n rows to k prototypes which use the prototypes evenly (SwAV, equation 3; SeLa): scores `[n, k]`
-    /// (large is alike) to codes `[n, k]` whose rows sum to 1. Outside autodiff: codes are targets.
+    /// (large is alike) to codes `[n, k]` whose rows sum to 1. Outside autodiff: codes are targets. Scores
+    /// that are not finite give codes that are NaN, and so do rows that vanish in the plain domain.
     ///
     /// # Panics
     /// When there are no scores.

@@ -28,7 +28,8 @@ pub enum Mining {
     BatchEasySemihard,
 }
 
-/// The triplet loss of a labelled batch (Weinberger and Saul 2009; Schroff et al. 2015, equation 2): the mean of
+/// The triplet loss of a labelled batch (Weinberger and Saul 2009; Schroff et al. 2015, whose
+/// distances are squared): the mean of
 /// `max(0, d_ap - d_an + margin)` over triplets, of Euclidean distances of unit rows unless told otherwise.
 ///
 /// Computed on the host in f64, by blocks of anchors: 2 n^2 d flops for the distances and 4 n^2 d for the gradient, as matrix
@@ -93,7 +94,7 @@ impl Triplet {
         self
     }
 
-    /// The nearer of `d_an` and `d_pn` instead of `d_an` (Balntas et al. 2016, section 3.2).
+    /// The nearer of `d_an` and `d_pn` instead of `d_an` (Balntas et al. 2016).
     ///
     /// # Errors
     /// When triplets are mined: swapping needs all.

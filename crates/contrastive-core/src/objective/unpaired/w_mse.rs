@@ -5,7 +5,7 @@ use super::whitening::{Whitening, WhiteningError, WhiteningForm};
 use crate::error::{ObjectiveError, positive};
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// W-MSE (Ermolov et al. 2021, equations 3 to 5): `mean_i (2 - 2 cos(w(a)_i, w(b)_i))`, where each view is whitened by
+/// W-MSE (Ermolov et al. 2021): `mean_i (2 - 2 cos(w(a)_i, w(b)_i))`, where each view is whitened by
 /// Cholesky in sub-batches of rows. Both views carry gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WMse {
