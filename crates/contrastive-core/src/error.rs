@@ -24,6 +24,16 @@ pub enum ObjectiveError {
         /// The number.
         value: f64,
     },
+    /// A number outside the interval it may come from.
+    #[error("{name} {value}: it must lie in {allowed}")]
+    Outside {
+        /// What the number is.
+        name: &'static str,
+        /// The number.
+        value: f64,
+        /// The interval.
+        allowed: &'static str,
+    },
     /// Lists of pairs whose parts do not fit.
     #[error("pair lists: {0}")]
     Pairs(String),

@@ -23,12 +23,14 @@ mod portable;
 mod presets;
 mod rowwise;
 pub(crate) mod spec;
+mod unpaired;
 
 pub use bpr::{bpr, bpr_from_scores, embedding_penalty};
 pub use contrastive_kernels::softmax::{Denominator, Placement, Wanted};
 pub use inputs::{Evaluation, Gradients, Inputs};
 pub use metric::{Circle, ContrastivePairs, LiftedStructure, MultiSimilarity, SigLip, TripletMargin};
 pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
+pub use unpaired::*;
 
 use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative, positive};

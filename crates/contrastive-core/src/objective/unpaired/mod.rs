@@ -1,0 +1,36 @@
+//! Objectives that compare no pairs of rows, or only few: two views of a thing, dimensions with each other, rows with
+//! prototypes, triplets.
+
+mod alignment_uniformity;
+mod barlow_twins;
+mod byol;
+mod dino;
+mod moments;
+mod simsiam;
+mod sinkhorn;
+mod soft_targets;
+mod swav;
+mod triplet;
+mod vicreg;
+mod w_mse;
+mod whitening;
+
+use burn::tensor::Tensor;
+
+pub use alignment_uniformity::{Alignment, AlignmentUniformity, Uniformity};
+pub use barlow_twins::BarlowTwins;
+pub use byol::byol;
+pub use dino::{Dino, DinoCenter};
+pub use simsiam::{negative_cosine, simsiam};
+pub use sinkhorn::{Sinkhorn, SinkhornError};
+pub use soft_targets::soft_cross_entropy;
+pub use swav::SwAv;
+pub use triplet::{Mining, Triplet, triplet_margin};
+pub use vicreg::{Variance, VicReg};
+pub use w_mse::WMse;
+pub use whitening::{Whitening, WhiteningError, WhiteningForm};
+
+/// `value` as a constant on the side of autodiff that the inputs are on.
+fn beside<const D: usize>(value: Tensor<1>, inputs: &[&Tensor<D>]) -> Tensor<1> {
+    if inputs.iter().any(|input| input.is_autodiff()) { Tensor::from_inner(value) } else { value }
+}

@@ -1,0 +1,39 @@
+//! SimSiam: a prediction from one view meets the other view's projection, which stands still.
+
+use super::beside;
+use crate::attach::attach;
+use crate::objective::computed_in;
+use crate::similarity::{Compared, Similarity};
+use burn::tensor::Tensor;
+
+/// `-mean_i cos(p_i, z_i)`: predictions `[n, d]`, targets `[n, d]` which carry no gradient (SimSiam, equations 1 and 3).
+/// The value is `[1]`.
+///
+/// A row of length below 1e-12 is divided by 1e-12, so that a row of zeros is no NaN, in the value or the gradient.
+///
+/// # Panics
+/// When the shapes differ, or there are no rows.
+pub fn negative_cosine(predictions: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+    let [n, d] = predictions.dims();
+    assert_eq!([n, d], targets.dims(), "the shapes of predictions and targets");
+    assert!(n > 0, "the cosine of no rows: [{n}, {d}]");
+    let dtype = computed_in(predictions.dtype());
+    let unit = |x: &Tensor<2>| Compared::new(Similarity::Cosine, x.clone().inner().cast(dtype));
+    let (p, z) = (unit(&predictions), unit(&targets).rows);
+    let share = -1.0 / n as f64;
+    let value = (p.rows.clone() * z.clone()).sum() * share;
+    let value = beside(value, &[&predictions, &targets]);
+    if !predictions.is_tracked() {
+        return value;
+    }
+    attach(value, &predictions, p.backward(z * share))
+}
+
+/// SimSiam (Chen and He 2021, equation 4): half of `-cos(p0, stop(z1))` and half of `-cos(p1, stop(z0))`, the mean over
+/// rows. Predictions p and projections z of the two views are `[n, d]`; the value is `[1]`, between -1 and 1.
+///
+/// # Panics
+/// When the shapes differ, or there are no rows.
+pub fn simsiam(p0: Tensor<2>, p1: Tensor<2>, z0: Tensor<2>, z1: Tensor<2>) -> Tensor<1> {
+    (negative_cosine(p0, z1) + negative_cosine(p1, z0)) * 0.5
+}
