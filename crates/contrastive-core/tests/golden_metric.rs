@@ -1,10 +1,10 @@
-//! Losses of pairs, triplets and rows: against the reference libraries, and native against portable against dense.
+//! Losses of pairs and rows: against the reference libraries, and native against portable against dense.
 
 mod common;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use common::*;
-use contrastive_core::objective::{Circle, ContrastivePairs, LiftedStructure, MultiSimilarity, SigLip, TripletMargin};
+use contrastive_core::objective::{Circle, ContrastivePairs, LiftedStructure, MultiSimilarity, SigLip};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -86,25 +86,6 @@ fn golden_metric_learning() {
 }
 
 #[test]
-fn golden_triplet() {
-    let Some(file) = golden("triplet") else { return };
-    let mut seen = 0;
-    for (case, dtype) in cases(&file).iter().flat_map(|c| types().into_iter().map(move |t| (c, t))) {
-        let name = case["name"].as_str().unwrap();
-        if !name.starts_with("triplet_all") {
-            continue;
-        }
-        seen += 1;
-        let objective = TripletMargin::new(number(case, "margin")).unwrap();
-        match name.contains("mean_reducer") {
-            true => check(case, dtype, |x, y| objective.mean_over_all(x, y)),
-            false => check(case, dtype, |x, y| objective.loss(x, y)),
-        }
-    }
-    assert_eq!(seen, 12 * types().len());
-}
-
-#[test]
 fn golden_siglip() {
     let Some(file) = golden("siglip") else { return };
     for (case, dtype) in cases(&file).iter().flat_map(|c| types().into_iter().map(move |t| (c, t))) {
@@ -113,7 +94,8 @@ fn golden_siglip() {
             tracked(numbers(x), matrix_shape(x), dtype)
         };
         let one = |name: &str| tracked(numbers(&case["inputs"][name]), [1], dtype);
-        let forms: [fn(&SigLip, [Tensor<2>; 2], [Tensor<1>; 2]) -> Tensor<1>; 3] = [
+        type Form = fn(&SigLip, [Tensor<2>; 2], [Tensor<1>; 2]) -> Tensor<1>;
+        let forms: [Form; 3] = [
             |o, [a, c], [s, b]| o.loss(a, c, s, b),
             |o, [a, c], [s, b]| o.clone().portable(true).loss(a, c, s, b),
             |o, [a, c], [s, b]| o.dense(a, c, s, b),
@@ -195,7 +177,6 @@ fn settings_out_of_range_are_named() {
     fails(Circle::new(-0.1, 80.0).unwrap_err(), "margin -0.1");
     fails(Circle::new(0.4, f64::INFINITY).unwrap_err(), "gamma inf");
     fails(LiftedStructure::new(f64::NAN).unwrap_err(), "margin NaN");
-    fails(TripletMargin::new(-1.0).unwrap_err(), "margin -1");
     fails(ContrastivePairs::new(0.0, -1.0).unwrap_err(), "negative margin -1");
 }
 

@@ -1,4 +1,4 @@
-//! Deep metric learning: losses of pairs, triplets and rows under labels, and the sigmoid loss of all pairs. None holds the
+//! Deep metric learning: losses of pairs and rows under labels, and the sigmoid loss of all pairs. None holds the
 //! anchors x candidates matrix; every type has its definition beside it as `dense`.
 
 use super::rowwise::{Comparison, Evaluated, RowFunction};
@@ -72,17 +72,17 @@ fn ones_above_zero<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 }
 
 impl RowFunction for kernel::Sigmoid {
-    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> Option<(Tensor<1>, Tensor<1>)> {
+    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let x = s.clone() * self.scale + self.bias;
         let rows = softplus(x.clone()) * negative.clone() + softplus(x.clone() * -1.0) * positive.clone();
         let share = sigmoid(x);
         let slope = share.clone() * negative + (share - 1.0) * positive;
-        Some((sum_rows(rows), sums(vec![(slope.clone() * s).sum(), slope.sum()])))
+        (sum_rows(rows), sums(vec![(slope.clone() * s).sum(), slope.sum()]))
     }
 }
 
 impl RowFunction for kernel::Margins {
-    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> Option<(Tensor<1>, Tensor<1>)> {
+    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let near = distances(s, positive.clone() + negative.clone());
         let far = (near.clone() - self.positive).clamp_min(0.0) * positive;
         let near = (near * -1.0 + self.negative).clamp_min(0.0) * negative;
@@ -92,12 +92,12 @@ impl RowFunction for kernel::Margins {
             near.clone().sum(),
             ones_above_zero(near.clone()).sum(),
         ]);
-        Some((sum_rows(far * self.weights[0] + near * self.weights[1]), sums))
+        (sum_rows(far * self.weights[0] + near * self.weights[1]), sums)
     }
 }
 
 impl RowFunction for kernel::MultiSimilarity {
-    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> Option<(Tensor<1>, Tensor<1>)> {
+    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let (mut positive, mut negative) = (positive, negative);
         if let Some(epsilon) = self.epsilon {
             let aside = |mask: &Tensor<2>| (mask.clone() * -1.0 + 1.0) * -NOTHING;
@@ -111,12 +111,12 @@ impl RowFunction for kernel::MultiSimilarity {
         let near = log_sum_exp(from.clone() * -self.alpha, positive, true) * (1.0 / self.alpha);
         let rows = near + log_sum_exp(from * self.beta, negative, true) * (1.0 / self.beta);
         let sums = no_sums(&rows);
-        Some((rows, sums))
+        (rows, sums)
     }
 }
 
 impl RowFunction for kernel::Circle {
-    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> Option<(Tensor<1>, Tensor<1>)> {
+    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let (m, gamma) = (self.margin, self.gamma);
         let both = any(&positive) * any(&negative);
         let plain = s.clone().detach();
@@ -126,24 +126,18 @@ impl RowFunction for kernel::Circle {
         let b = both.dims()[0];
         let rows = softplus((all * both.clone()).reshape([b, 1])).reshape([b]) * both;
         let sums = sums(vec![ones_above_zero(rows.clone()).sum()]);
-        Some((rows, sums))
+        (rows, sums)
     }
 }
 
 impl RowFunction for kernel::LiftedStructure {
-    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> Option<(Tensor<1>, Tensor<1>)> {
+    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let [some, others] = [any(&positive), any(&negative)];
         let d = distances(s, positive.clone() + negative.clone());
         let near = log_sum_exp(d.clone(), positive, false) * some;
         let rows = (near + log_sum_exp(d * -1.0 + self.margin, negative, false) * others).clamp_min(0.0);
         let sums = no_sums(&rows);
-        Some((rows, sums))
-    }
-}
-
-impl RowFunction for kernel::TripletMargin {
-    fn dense(&self, _: Tensor<2>, _: Tensor<2>, _: Tensor<2>) -> Option<(Tensor<1>, Tensor<1>)> {
-        None
+        (rows, sums)
     }
 }
 
@@ -301,34 +295,6 @@ impl LiftedStructure {
     pub fn new(margin: f64) -> Result<Self, ObjectiveError> {
         let margin = not_negative("margin", margin)?;
         Ok(Self { function: kernel::LiftedStructure { margin }, portable: false })
-    }
-}
-
-row_loss!(
-    /// Triplet loss over all triplets (Schroff et al. 2015, equation 2) on distances of unit rows: the mean of
-    /// `max(0, d_p - d_n + margin)` over the triplets where it is above 0. A row costs `(P + M) log P`: triplets are never
-    /// listed. On other backends than the CPU's it is computed on the host.
-    TripletMargin,
-    mean_above_zero
-);
-
-impl TripletMargin {
-    /// The margin is 0.2 in the paper.
-    ///
-    /// # Errors
-    /// When the margin is negative or not finite.
-    pub fn new(margin: f64) -> Result<Self, ObjectiveError> {
-        let margin = not_negative("margin", margin)?;
-        Ok(Self { function: kernel::TripletMargin { margin }, portable: false })
-    }
-
-    /// The mean over all triplets, those at 0 included.
-    ///
-    /// # Panics
-    /// When rows and labels differ in number.
-    pub fn mean_over_all(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
-        let share: Share = |_, sums| if sums[1] > 0.0 { 1.0 / sums[1] } else { 0.0 };
-        within(&self.function, &rows, labels, share, self.portable)
     }
 }
 

@@ -28,7 +28,7 @@ mod unpaired;
 pub use bpr::{bpr, bpr_from_scores, embedding_penalty};
 pub use contrastive_kernels::softmax::{Denominator, Placement, Wanted};
 pub use inputs::{Evaluation, Gradients, Inputs};
-pub use metric::{Circle, ContrastivePairs, LiftedStructure, MultiSimilarity, SigLip, TripletMargin};
+pub use metric::{Circle, ContrastivePairs, LiftedStructure, MultiSimilarity, SigLip};
 pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
 pub use unpaired::*;
 

@@ -15,8 +15,8 @@ const BLOCK_ELEMENTS: usize = 1 << 22;
 /// A function of rows of similarities, twice: as tensor operations, and as a kernel.
 pub(super) trait RowFunction: RowLoss<f32> + RowLoss<f64> + Clone {
     /// The definition: row values `[b]` and sums `[4]` of similarities `[b, m]`, given which pairs are positive and which
-    /// negative (`[b, m]` of 0 and 1). `None` if it has none in memory linear in m.
-    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> Option<(Tensor<1>, Tensor<1>)>;
+    /// negative (`[b, m]` of 0 and 1).
+    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>);
 }
 
 /// Who is compared with whom.
@@ -55,8 +55,7 @@ impl Comparison {
     pub fn dense(&self, function: &impl RowFunction, a: &Tensor<2>, c: &Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let (n, m) = (a.dims()[0], c.dims()[0]);
         let [positive, negative] = self.masks(0, n, m, a);
-        let (rows, sums) =
-            function.dense(a.clone().matmul(c.clone().transpose()), positive, negative).expect("a definition");
+        let (rows, sums) = function.dense(a.clone().matmul(c.clone().transpose()), positive, negative);
         (rows.sum(), sums)
     }
 
@@ -74,7 +73,7 @@ impl Comparison {
         if !portable && is_native(&a) {
             return self.on_host(function, &a, &c, wanted);
         }
-        self.by_blocks(function, &a, &c, wanted).unwrap_or_else(|| self.on_host(function, &a, &c, wanted))
+        self.by_blocks(function, &a, &c, wanted)
     }
 
     fn on_host(&self, function: &impl RowFunction, a: &Tensor<2>, c: &Tensor<2>, wanted: Wanted) -> Evaluated {
@@ -111,13 +110,7 @@ impl Comparison {
         Evaluated { value, sums, anchors: table(out.anchors, n), candidates: table(out.candidates, m) }
     }
 
-    fn by_blocks(
-        &self,
-        function: &impl RowFunction,
-        a: &Tensor<2>,
-        c: &Tensor<2>,
-        wanted: Wanted,
-    ) -> Option<Evaluated> {
+    fn by_blocks(&self, function: &impl RowFunction, a: &Tensor<2>, c: &Tensor<2>, wanted: Wanted) -> Evaluated {
         let ([n, d], m) = (a.dims(), c.dims()[0]);
         let block = (BLOCK_ELEMENTS / m).clamp(1, n);
         let (mut value, mut sums) = (0.0, Sums::default());
@@ -128,7 +121,7 @@ impl Comparison {
             let rows = a.clone().slice([i0..i0 + b, 0..d]);
             let s = Tensor::<2>::from_inner(rows.clone().matmul(c.clone().transpose())).require_grad();
             let [positive, negative] = self.masks(i0, b, m, a).map(Tensor::from_inner);
-            let (values, more) = function.dense(s.clone(), positive, negative)?;
+            let (values, more) = function.dense(s.clone(), positive, negative);
             let total = values.sum();
             value += total.to_data().iter::<f64>().sum::<f64>();
             sums.iter_mut().zip(more.into_data().iter::<f64>()).for_each(|(t, x)| *t += x);
@@ -150,7 +143,7 @@ impl Comparison {
         }
         let nothing = || Tensor::zeros([1, 1], (&a.device(), a.dtype()));
         let anchors = if parts.is_empty() { nothing() } else { Tensor::cat(parts, 0) };
-        Some(Evaluated { value, sums, anchors, candidates: candidates.unwrap_or_else(nothing) })
+        Evaluated { value, sums, anchors, candidates: candidates.unwrap_or_else(nothing) }
     }
 }
 

@@ -10,7 +10,7 @@
 
 mod losses;
 
-pub use losses::{Circle, LiftedStructure, Margins, MultiSimilarity, Sigmoid, TripletMargin};
+pub use losses::{Circle, LiftedStructure, Margins, MultiSimilarity, Sigmoid};
 
 use crate::real::gemm;
 use crate::softmax::{RowSets, Wanted};

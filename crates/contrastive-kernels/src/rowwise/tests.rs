@@ -73,7 +73,6 @@ fn gradients_are_those_of_finite_differences() {
     check("multi-similarity", &MultiSimilarity { alpha: 2.0, beta: 50.0, base: 0.5, epsilon: None }, 1e-5);
     check("mined", &MultiSimilarity { alpha: 2.0, beta: 10.0, base: 0.5, epsilon: Some(0.1) }, 1e-5);
     check("lifted structure", &LiftedStructure { margin: 1.0 }, 1e-5);
-    check("triplet", &TripletMargin { margin: 0.2 }, 1e-5);
 }
 
 /// The sums of the sigmoid loss are the derivatives of scale and bias.
@@ -99,40 +98,6 @@ fn sigmoid_sums_are_derivatives() {
     assert!((sums[0] - by_scale).abs() < 1e-6 && (sums[1] - by_bias).abs() < 1e-6, "{sums:?}, {by_scale}, {by_bias}");
 }
 
-/// All triplets by three loops.
-#[test]
-fn triplets_are_all_counted() {
-    let (n, d, classes) = (23, 4, 5);
-    let (groups, offsets, columns) = sets(n, classes);
-    let x = units(n, d, 8);
-    let distance = |i: usize, j: usize| (0..d).map(|k| (x[i * d + k] - x[j * d + k]).powi(2)).sum::<f64>().sqrt();
-    for margin in [0.05, 0.3, 3.0] {
-        let (mut value, mut active, mut all) = (0.0, 0.0, 0.0);
-        for a in 0..n {
-            for p in (0..n).filter(|&p| p != a && groups[p] == groups[a]) {
-                for q in (0..n).filter(|&q| groups[q] != groups[a]) {
-                    let cost = distance(a, p) - distance(a, q) + margin;
-                    all += 1.0;
-                    if cost > 0.0 {
-                        (value, active) = (value + cost, active + 1.0);
-                    }
-                }
-            }
-        }
-        let problem = RowProblem {
-            anchors: &x,
-            candidates: &x,
-            width: d,
-            positives: RowSets::new(Some(&groups), &offsets, &columns),
-            self_offset: Some(0),
-            wanted: Wanted::ALL,
-        };
-        let out = evaluate(&problem, &TripletMargin { margin });
-        assert!((out.value - value).abs() < 1e-10 * value, "{} for {value}", out.value);
-        assert_eq!(out.sums[..2], [active, all]);
-    }
-}
-
 /// A number that is none reaches the value, in any column.
 #[test]
 fn nan_is_not_swallowed() {
@@ -155,7 +120,6 @@ fn nan_is_not_swallowed() {
         assert!(evaluate(&problem, &multi).value.is_nan());
         assert!(evaluate(&problem, &Circle { margin: 0.4, gamma: 80.0 }).value.is_nan());
         assert!(evaluate(&problem, &LiftedStructure { margin: 1.0 }).value.is_nan());
-        assert!(evaluate(&problem, &TripletMargin { margin: 0.2 }).value.is_nan());
     }
 }
 
