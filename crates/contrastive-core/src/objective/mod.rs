@@ -14,18 +14,36 @@
 //! into autodiff; [`dense`](PairObjective::dense) is the same formula in plain tensor operations, the readable definition
 //! and the oracle of the tests.
 
+mod bilinear;
 mod bpr;
+mod debiased;
 mod dense;
+mod grace;
 mod inputs;
+mod log_sums;
+mod moco;
+mod nearest;
+mod nnclr;
 pub(crate) mod ops;
 mod portable;
 mod presets;
+mod ranking;
+mod ressl;
 pub(crate) mod spec;
 
+pub use bilinear::BilinearInfoNce;
 pub use bpr::{bpr, bpr_from_scores, embedding_penalty};
 pub use contrastive_kernels::softmax::{Denominator, Placement, Wanted};
+pub use debiased::DebiasedInfoNce;
+pub use grace::Grace;
 pub use inputs::{Evaluation, Gradients, Inputs};
+pub use log_sums::LogSums;
+pub use moco::Moco;
+pub use nearest::nearest_rows;
+pub use nnclr::NnClr;
 pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
+pub use ranking::MultipleNegativesRanking;
+pub use ressl::ReSsl;
 
 use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative, positive};
