@@ -6,6 +6,7 @@ use burn::tensor::{DType, Tensor};
 use common::*;
 use contrastive_core::memory::Queue;
 use contrastive_core::objective::*;
+use contrastive_core::pairs::Pairs;
 use contrastive_core::similarity::Similarity;
 use serde_json::Value;
 
@@ -208,5 +209,50 @@ fn golden_hard_debiased_infonce() {
         let objective = DebiasedInfoNce::new(t, hidden).unwrap();
         let objective = objective.with_hardness(case.number("beta").unwrap_or(0.0)).unwrap();
         case.check(objective.loss(a.clone(), b.clone()), &[("z0", &a), ("z1", &b)]);
+    });
+}
+
+#[test]
+fn golden_cross_batch_memory() {
+    let Some(file) = golden("cross_batch_memory") else { return };
+    for dtype in if has_f64() { vec![DType::F64, DType::F32] } else { vec![DType::F32] } {
+        let (mut steps, mut worst) = (0, [0f64; 2]);
+        for case in cases(&file) {
+            let number = |name: &str| case["params"][name].as_f64().unwrap();
+            let objective = PairContrastive::of_similarities(number("pos_margin"), number("neg_margin")).unwrap();
+            let rows = |step: usize| matrix(&case["inputs"][format!("embeddings_{step}")], dtype);
+            let size = number("memory_size") as usize;
+            let mut memory = Queue::labelled(size, rows(0).dims()[1], (&device(), dtype)).unwrap();
+            for (step, expected) in case["expected"]["steps"].as_array().unwrap().iter().enumerate() {
+                let (x, labels) = (rows(step), integers(&case["inputs"][format!("labels_{step}")]));
+                let batch = CrossBatch::new(x.clone(), &labels, &mut memory);
+                assert_eq!(Value::from(memory.is_full()), expected["full"]);
+                let objective = objective.clone().pairs(batch.pairs).exclusions(batch.exclusions);
+                let loss = objective.loss(&batch.inputs);
+                let (l, a, r) = if dtype == DType::F64 { (1e-10, 1e-9, 1e-9) } else { (1e-5, 1e-5, 1e-4) };
+                let (got, want) = (values(&loss), expected["loss"].as_f64().unwrap());
+                close("loss", &got, &[want], 0.0, l);
+                let (g, grad) = (values(&x.grad(&loss.backward()).unwrap()), numbers(&expected["grad"]));
+                close("embeddings", &g, &grad, a, r);
+                worst[0] = worst[0].max(((got[0] - want) / want).abs());
+                worst[1] = g.iter().zip(&grad).map(|(g, w)| (g - w).abs()).fold(worst[1], f64::max);
+                steps += 1;
+            }
+        }
+        println!("cross_batch_memory {dtype:?}: {steps} steps, worst loss {:.1e}, gradient {:.1e}", worst[0], worst[1]);
+    }
+}
+
+#[test]
+fn golden_pair_contrastive() {
+    each("metric_learning", |case| {
+        if !case.is("contrastive") {
+            return;
+        }
+        let x = case.input("embeddings");
+        let labels = Pairs::labels(&integers(&case.case["inputs"]["labels"]));
+        let (positive, negative) = (case.number("pos_margin").unwrap(), case.number("neg_margin").unwrap());
+        let objective = PairContrastive::of_distances(positive, negative).unwrap().pairs(labels);
+        case.check(objective.loss(&Inputs::within(x.clone())), &[("embeddings", &x)]);
     });
 }

@@ -79,3 +79,25 @@ pub fn nearest_rows(queries: Tensor<2>, support: Tensor<2>, similarity: Similari
     let rows = |x: Tensor<2>| Compared::new(similarity, x.inner().cast(dtype)).rows.into_dispatch();
     Tensor::from_dispatch(Dispatch::largest_product(rows(queries), rows(support)))
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::backend::{Flex, flex::FlexTensor};
+    use burn::tensor::TensorData;
+
+    #[test]
+    fn both_bodies_find_the_same_rows() {
+        // 2,100 x 2,100 products: more than one block
+        let (n, d) = (2100, 3);
+        let table = |seed: usize| {
+            let values: Vec<f64> = (0..n * d).map(|k| (((k + seed) * 7919) % 10007) as f64 / 5003.0 - 1.0).collect();
+            FlexTensor::from_data(TensorData::new(values, [n, d]))
+        };
+        let (queries, rows) = (table(1), table(123));
+        let native = Flex::largest_product(queries.clone(), rows.clone());
+        let portable = portable::<Flex>(queries, rows);
+        let numbers = |x: FlexTensor| x.into_data().iter::<i64>().collect::<Vec<_>>();
+        assert_eq!(numbers(portable), numbers(native));
+    }
+}
