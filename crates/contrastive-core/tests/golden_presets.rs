@@ -109,7 +109,7 @@ fn golden_moco_memory_bank() {
         queue.push(bank("initial_bank"));
         for (step, expected) in case["expected"]["steps"].as_array().unwrap().iter().enumerate() {
             let batch = bank(&format!("batch_{step}"));
-            let fits = (step + 1) * batch.dims()[0] <= size || size % batch.dims()[0] == 0;
+            let fits = (step + 1) * batch.dims()[0] <= size || size.is_multiple_of(batch.dims()[0]);
             close("seen", &values(&queue.rows().unwrap()), &numbers(&expected["negatives_seen"]), 1e-7, 0.0);
             queue.push(batch);
             if !fits {

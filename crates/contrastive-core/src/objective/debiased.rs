@@ -120,9 +120,10 @@ impl DebiasedInfoNce {
         let (p, r) = ((positive - top).exp(), (log_sum - top).exp());
         let free = (r - self.hidden * others * p) / (1.0 - self.hidden);
         let least = (others.ln() - 1.0 / self.temperature - top).exp();
-        let (negatives, by_sum, by_positive) = match free > least {
-            true => (free, r / (1.0 - self.hidden), -self.hidden * others * p / (1.0 - self.hidden)),
-            false => (least, 0.0, 0.0),
+        // in this order, so that what is not a number stays none
+        let (negatives, by_sum, by_positive) = match free <= least {
+            true => (least, 0.0, 0.0),
+            false => (free, r / (1.0 - self.hidden), -self.hidden * others * p / (1.0 - self.hidden)),
         };
         let all = p + negatives;
         Row { value: all.ln() + top - positive, by_sum: by_sum / all, by_positive: (p + by_positive) / all - 1.0 }

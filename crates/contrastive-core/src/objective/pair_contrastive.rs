@@ -191,8 +191,9 @@ impl Side {
                 ((distance - margin) * sign, Some(slope))
             }
         };
-        let cost = excess.clamp_min(0.0) * mask;
-        let active = cost.clone().greater_elem(0.0).float().cast(s.dtype());
+        let active = excess.clone().greater_elem(0.0).float().cast(s.dtype()) * mask;
+        // a product and no maximum, so that what is not a number stays none
+        let cost = excess * active.clone();
         self.rows.extend(host(cost.sum_dim(1)));
         self.count += host(active.clone().sum_dim(1)).iter().sum::<f64>();
         // d excess / d s is -sign in both forms, up to the slope

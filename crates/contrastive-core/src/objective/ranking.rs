@@ -213,10 +213,9 @@ impl MultipleNegativesRanking {
     }
 }
 
-/// `log(e^a + e^b)`.
+/// `log(e^a + e^b)`; not a number if either is none.
 fn log_add(a: f64, b: f64) -> f64 {
-    let (low, high) = if a < b { (a, b) } else { (b, a) };
-    if high == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+    if a == b { a + std::f64::consts::LN_2 } else { a.max(b) + (-(a - b).abs()).exp().ln_1p() }
 }
 
 /// Row values and their mean.
