@@ -187,6 +187,19 @@ fn limits_are_the_simpler_objectives() {
     }
 }
 
+#[test]
+fn grace_of_orthonormal_nodes() {
+    // identical views, n orthonormal rows: n - 1 negatives within and n - 1 between the views, all at cosine 0
+    let (n, t) = (5usize, 0.4f64);
+    let identity = || tracked((0..n * n).map(|k| f64::from(k % (n + 1) == 0)).collect(), [n, n], DType::F32);
+    let expected = ((1.0 / t).exp() + 2.0 * (n as f64 - 1.0)).ln() - 1.0 / t;
+    let loss = Grace::new(t).unwrap().loss(identity(), identity());
+    close("GRACE", &values(&loss), &[expected], 1e-6, 1e-6);
+    let between = ((1.0 / t).exp() + n as f64 - 1.0).ln() - 1.0 / t;
+    let loss = Grace::new(t).unwrap().between_views().loss(identity(), identity());
+    close("between views", &values(&loss), &[between], 1e-6, 1e-6);
+}
+
 /// GRACE's equation in tensor operations.
 struct PlainGrace;
 

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 
 /// The momentum of an exponentially averaged copy (momentum encoder, target network, teacher), constant or on a cosine
-/// from its first value up to 1 (BYOL, Grill et al. 2020, section 3.2):
+/// from its first value up to 1 (BYOL, Grill et al. 2020):
 ///
 /// ```text
 /// target <- m target + (1 - m) online           m_k = 1 - (1 - m_0) (cos(pi k / K) + 1) / 2

@@ -5,7 +5,7 @@ use crate::error::ObjectiveError;
 use crate::similarity::Similarity;
 use burn::tensor::Tensor;
 
-/// InfoNCE of `a_i W c_j` (CPC, van den Oord et al. 2018, equation 3; CURL, Laskin et al. 2020, section 4.4): the diagonal
+/// InfoNCE of `a_i W c_j` (CPC, van den Oord et al. 2018, equation 3; CURL, Laskin et al. 2020): the diagonal
 /// holds the positives; nothing is normalised.
 #[derive(Clone, Debug)]
 pub struct BilinearInfoNce(PairObjective);

@@ -8,8 +8,7 @@ use crate::similarity::{Compared, Similarity};
 use crate::temperature::Temperature;
 use burn::tensor::Tensor;
 
-/// Debiased contrastive loss (Chuang et al. 2020, equation 8) and its form with hard negatives (Robinson et al. 2021,
-/// equation 4), on two views of n things. For each of the 2n rows, with its other view at the logit s+, the logits s of the
+/// Debiased contrastive loss (Chuang et al. 2020) and its form with hard negatives (Robinson et al. 2021), on two views of n things. For each of the 2n rows, with its other view at the logit s+, the logits s of the
 /// N = 2n - 2 other rows, and the share tau+ of them that belong to the row's own class unseen:
 ///
 /// ```text
@@ -41,7 +40,7 @@ impl DebiasedInfoNce {
         Ok(Self { temperature, hidden: hidden_positives, hardness: 0.0 })
     }
 
-    /// Negatives are weighted with `e^{beta s}` (paper: beta between 0.1 and 2; 0 weighs all alike).
+    /// Negatives are weighted with `e^{beta s}` (published values lie around 1; 0 weighs all alike).
     ///
     /// # Errors
     /// When beta is negative, infinite or NaN.

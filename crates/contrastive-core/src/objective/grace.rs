@@ -27,7 +27,7 @@ impl Grace {
         Ok(Self(PairObjective::new(temperature)?.pairs(Pairs::TwoViews)))
     }
 
-    /// Negatives of the other view only (the paper's ablation): symmetric InfoNCE between the views.
+    /// Negatives of the other view only: symmetric InfoNCE between the views (CLIP's objective).
     pub fn between_views(self) -> Self {
         Self(self.0.pairs(Pairs::Diagonal).direction(Direction::Both))
     }

@@ -7,7 +7,7 @@ use crate::memory::Queue;
 use crate::similarity::Similarity;
 use burn::tensor::Tensor;
 
-/// NNCLR's objective (Dwibedi et al. 2021, equation 2): `nn(z_i)`, the row of the support nearest to z_i by cosine, finds the
+/// NNCLR's objective (Dwibedi et al. 2021, equation 3): `nn(z_i)`, the row of the support nearest to z_i by cosine, finds the
 /// other view of thing i among the other views of the batch.
 ///
 /// ```text

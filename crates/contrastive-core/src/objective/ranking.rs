@@ -22,7 +22,7 @@ use burn::tensor::Tensor;
 /// hardness   one way, each other document weighted with e^{alpha cos(q_i, d_j)}, a constant to the gradient
 /// ```
 ///
-/// The joint form is GTE's improved contrastive loss (Li et al. 2023, equation 4) as sentence-transformers reads it: the
+/// The joint form is GTE's improved contrastive loss (Li et al. 2023) as sentence-transformers reads it: the
 /// pair itself counts in both directions. The weights are those of LLaVE (Lan et al. 2025).
 #[derive(Clone, Debug)]
 pub struct MultipleNegativesRanking {

@@ -8,7 +8,7 @@ use crate::pairs::Pairs;
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::Tensor;
 
-/// Relational self-supervised learning (Zheng et al. 2021, equation 5): the cross-entropy between the softmax of the
+/// Relational self-supervised learning (Zheng et al. 2021): the cross-entropy between the softmax of the
 /// teacher's similarities to the candidates and that of the student's.
 ///
 /// ```text
