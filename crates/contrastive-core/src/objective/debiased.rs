@@ -74,13 +74,15 @@ impl DebiasedInfoNce {
             Tensor::cat(vec![unit.clone().slice([half..rows, 0..width]), unit.clone().slice([0..half, 0..width])], 0);
         let positive: Vec<f64> = host(beside(&unit, &twins)).iter().map(|s| s / self.temperature).collect();
 
+        // weights that differ by less than rounding are all alike; the engine knows no temperature so high
+        let hardness = if self.hardness < 1e-8 * self.temperature { 0.0 } else { self.hardness };
         let sums = |scale: f64| {
             let twin = PairLists::one_each((0..rows as u32).map(|i| (i + half as u32) % rows as u32).collect());
             let sums = LogSums::new(self.temperature / scale).expect("a checked temperature");
             sums.similarity(Similarity::Dot).exclusions(Exclusions::lists(twin).and_own_row(0))
         };
         let inputs = Inputs::within(unit.clone());
-        let (hard, soft) = (sums(1.0 + self.hardness), (self.hardness > 0.0).then(|| sums(self.hardness)));
+        let (hard, soft) = (sums(1.0 + hardness), (hardness > 0.0).then(|| sums(hardness)));
         let others = (rows - 2) as f64;
         let mut reweighted = hard.values(&inputs);
         if let Some(soft) = &soft {
