@@ -21,6 +21,7 @@
 pub mod attach;
 pub mod error;
 pub mod linear;
+pub mod memory;
 pub mod objective;
 pub mod pairs;
 pub mod similarity;

@@ -14,22 +14,46 @@
 //! into autodiff; [`dense`](PairObjective::dense) is the same formula in plain tensor operations, the readable definition
 //! and the oracle of the tests.
 
+mod bilinear;
 mod bpr;
+mod choices;
+mod cross_batch;
+mod debiased;
 mod dense;
+mod grace;
 mod inputs;
+mod log_sums;
 mod metric;
+mod moco;
+mod nearest;
+mod nnclr;
 pub(crate) mod ops;
+mod pair_contrastive;
 mod portable;
 mod presets;
+mod ranking;
+mod ressl;
 mod rowwise;
 pub(crate) mod spec;
 mod unpaired;
 
+pub use bilinear::BilinearInfoNce;
 pub use bpr::{bpr, bpr_from_scores, embedding_penalty};
+pub use choices::{Direction, PositiveWeights, Reduction};
 pub use contrastive_kernels::softmax::{Denominator, Placement, Wanted};
+pub use cross_batch::CrossBatch;
+pub use debiased::DebiasedInfoNce;
+pub use grace::Grace;
 pub use inputs::{Evaluation, Gradients, Inputs};
+pub use log_sums::LogSums;
 pub use metric::{Circle, ContrastivePairs, LiftedStructure, MultiSimilarity, SigLip};
+pub use moco::Moco;
+pub use nearest::nearest_rows;
+pub use nnclr::NnClr;
+pub use pair_contrastive::PairContrastive;
 pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
+pub use ranking::MultipleNegativesRanking;
+pub use ressl::ReSsl;
 pub use unpaired::*;
 
 use crate::attach::attach;
@@ -42,46 +66,6 @@ use burn::tensor::{DType, Tensor};
 use ops::PairOps;
 use spec::{BothSpec, Spec, Targets};
 use std::sync::Arc;
-
-/// Target weights `t_ip` of an anchor's positives.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum PositiveWeights {
-    /// `1 / |P_i|`: the mean over its positives.
-    #[default]
-    Mean,
-    /// 1 each: the sum over its positives.
-    Sum,
-    /// One weight for all positives of an anchor, one for each anchor.
-    PerAnchor(Arc<Vec<f64>>),
-    /// The weights of the [`PairLists`].
-    Listed,
-}
-
-/// Which side asks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Direction {
-    /// Anchors among candidates.
-    #[default]
-    Forward,
-    /// Also candidates among anchors; the value is the mean of the two (CLIP), or their sum when rows are summed.
-    Both,
-}
-
-/// How the rows' values become one.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Reduction {
-    /// The mean over all anchors; an anchor without positives counts as 0.
-    #[default]
-    Mean,
-    /// The mean over the anchors that have a positive.
-    MeanWithPositives,
-    /// The mean over positive pairs: with [`PositiveWeights::Sum`], every pair counts the same.
-    MeanOverPairs,
-    /// The sum over anchors.
-    Sum,
-    /// `sum_i w_i l_i` with these weights, one for each anchor.
-    Weighted(Arc<Vec<f64>>),
-}
 
 /// An objective of the softmax family: a point in the space of choices. Start from a preset or from [`PairObjective::new`].
 #[derive(Clone, Debug)]

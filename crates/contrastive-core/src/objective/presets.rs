@@ -91,7 +91,7 @@ impl InfoNce {
 }
 
 /// Two views of the same things, one after the other.
-fn stacked(first: Tensor<2>, second: Tensor<2>) -> Tensor<2> {
+pub(super) fn stacked(first: Tensor<2>, second: Tensor<2>) -> Tensor<2> {
     assert_eq!(first.dims(), second.dims(), "the shapes of the two views");
     Tensor::cat(vec![first, second], 0)
 }

@@ -1,0 +1,139 @@
+//! A network that follows another one slowly.
+
+use super::MemoryError;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Bool, Int, Tensor};
+use std::any::Any;
+use std::collections::VecDeque;
+
+/// The momentum of an exponentially averaged copy (momentum encoder, target network, teacher), constant or on a cosine
+/// from its first value up to 1 (BYOL, Grill et al. 2020):
+///
+/// ```text
+/// target <- m target + (1 - m) online           m_k = 1 - (1 - m_0) (cos(pi k / K) + 1) / 2
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ema {
+    momentum: f64,
+    steps: Option<usize>,
+}
+
+impl Ema {
+    /// The same momentum at every step (MoCo: 0.999).
+    ///
+    /// # Errors
+    /// When it is not between 0 and 1.
+    pub fn constant(momentum: f64) -> Result<Self, MemoryError> {
+        if (0.0..=1.0).contains(&momentum) {
+            Ok(Self { momentum, steps: None })
+        } else {
+            Err(MemoryError::Momentum(momentum))
+        }
+    }
+
+    /// From `momentum` at step 0 (BYOL: 0.996) to 1 at step `steps`, and 1 from then on.
+    ///
+    /// # Errors
+    /// When the momentum is not between 0 and 1, or there are no steps.
+    pub fn cosine(momentum: f64, steps: usize) -> Result<Self, MemoryError> {
+        if steps == 0 {
+            return Err(MemoryError::Steps);
+        }
+        Ok(Self { steps: Some(steps), ..Self::constant(momentum)? })
+    }
+
+    /// The momentum of a step, counted from 0.
+    pub fn momentum(&self, step: usize) -> f64 {
+        match self.steps {
+            None => self.momentum,
+            Some(steps) => {
+                let angle = std::f64::consts::PI * step.min(steps) as f64 / steps as f64;
+                1.0 - (1.0 - self.momentum) * (angle.cos() + 1.0) / 2.0
+            }
+        }
+    }
+
+    /// The target after step `step`; see [`follow`].
+    ///
+    /// # Panics
+    /// As [`follow`].
+    pub fn update<M: Module>(&self, online: &M, target: M, step: usize) -> M {
+        follow(online, target, self.momentum(step))
+    }
+}
+
+/// `momentum * target + (1 - momentum) * online` for every float tensor of a module, running statistics among them; whole
+/// numbers and truth values are copied. No gradient flows, and the target keeps its own identities of parameters and
+/// its own answers to whether they are trained.
+///
+/// Start from `online.clone().valid()` (no gradients; note that dropout and batch statistics are then those of
+/// evaluation) or `online.clone().no_grad()`.
+///
+/// # Panics
+/// When the two modules are not built alike.
+pub fn follow<M: Module>(online: &M, target: M, momentum: f64) -> M {
+    let mut source = Source(VecDeque::new());
+    online.visit(&mut source);
+    let mut mixer = Mixer { source, momentum };
+    let target = target.map(&mut mixer);
+    assert!(mixer.source.0.is_empty(), "the online network has {} tensors more than its target", mixer.source.0.len());
+    target
+}
+
+/// The tensors of a module in the order of its fields.
+struct Source(VecDeque<Box<dyn Any>>);
+
+impl Source {
+    fn next<T: 'static>(&mut self) -> T {
+        let next = self.0.pop_front().unwrap_or_else(|| panic!("the target has more tensors than the online network"));
+        *next.downcast().unwrap_or_else(|_| panic!("online network and target are not built alike"))
+    }
+}
+
+impl ModuleVisitor for Source {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push_back(Box::new(param.base().inner()));
+    }
+
+    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+        self.0.push_back(Box::new(param.val()));
+    }
+
+    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
+        self.0.push_back(Box::new(param.val()));
+    }
+}
+
+struct Mixer {
+    source: Source,
+    momentum: f64,
+}
+
+impl ModuleMapper for Mixer {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let online: Tensor<D> = self.source.next();
+        param.map(|target| {
+            assert_eq!(online.dims(), target.dims(), "the shapes of an online tensor and of its target");
+            let (autodiff, trained) = (target.is_autodiff(), target.is_require_grad());
+            let mixed = target.inner() * self.momentum + online * (1.0 - self.momentum);
+            let mixed = if autodiff { Tensor::from_inner(mixed) } else { mixed };
+            if trained { mixed.require_grad() } else { mixed }
+        })
+    }
+
+    fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
+        let online: Tensor<D, Int> = self.source.next();
+        param.map(|target| {
+            assert_eq!(online.dims(), target.dims(), "the shapes of an online tensor and of its target");
+            online
+        })
+    }
+
+    fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
+        let online: Tensor<D, Bool> = self.source.next();
+        param.map(|target| {
+            assert_eq!(online.dims(), target.dims(), "the shapes of an online tensor and of its target");
+            online
+        })
+    }
+}

@@ -1,0 +1,33 @@
+//! What outlives a batch: a first-in-first-out queue of past rows, and a slowly following copy of an encoder.
+//!
+//! Neither carries a gradient. Both can be stored with a run and taken up again without a difference.
+
+mod ema;
+mod queue;
+
+pub use ema::{Ema, follow};
+pub use queue::Queue;
+
+use thiserror::Error;
+
+/// What can be wrong with a memory.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum MemoryError {
+    /// A queue without room.
+    #[error("a queue of {capacity} rows of width {width}: both must be at least 1")]
+    Size {
+        /// Most rows it would hold.
+        capacity: usize,
+        /// Numbers in a row.
+        width: usize,
+    },
+    /// A momentum outside its range.
+    #[error("momentum {0}: it must lie between 0 (copy the online network) and 1 (never follow it)")]
+    Momentum(f64),
+    /// A schedule without steps.
+    #[error("a momentum schedule over 0 steps: it needs at least 1")]
+    Steps,
+    /// A stored state that this memory cannot take over.
+    #[error("state of a queue: {0}")]
+    State(String),
+}

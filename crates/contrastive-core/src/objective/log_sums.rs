@@ -1,0 +1,109 @@
+//! Log-sum-exps over candidates, the building block of objectives that combine several of them.
+
+use super::{Denominator, Evaluation, Inputs, PairObjective, PositiveWeights, Reduction, Wanted};
+use crate::attach::attach;
+use crate::error::ObjectiveError;
+use crate::pairs::{Exclusions, Pairs};
+use crate::similarity::Similarity;
+use burn::tensor::{Tensor, TensorData};
+use std::sync::Arc;
+
+/// `L_i = log sum_j exp(sim(a_i, c_j) / tau)` over the candidates j that anchor i is compared with: the engine without
+/// positives.
+///
+/// An objective whose value is any function f of a few such sums (at several temperatures, over several sets of candidates) is
+/// evaluated in linear memory in two passes: [`values`](Self::values) of each, then [`weighted`](Self::weighted) of each with
+/// `df / dL_i` as weights, which gives the exact gradient. Debiased and hard-negative InfoNCE are written that way.
+#[derive(Clone, Debug)]
+pub struct LogSums(PairObjective);
+
+impl LogSums {
+    /// Cosine similarities at this temperature, over all candidates (a table compared with itself: all other rows).
+    ///
+    /// # Errors
+    /// When the temperature is zero, negative, infinite or NaN.
+    pub fn new(temperature: f64) -> Result<Self, ObjectiveError> {
+        let objective = PairObjective::new(temperature)?.pairs(Pairs::Beside).denominator(Denominator::NegativesOnly);
+        Ok(Self(objective))
+    }
+
+    /// How alike two rows are.
+    pub fn similarity(self, similarity: Similarity) -> Self {
+        Self(self.0.similarity(similarity))
+    }
+
+    /// Who is left out of the sums.
+    pub fn exclusions(self, exclusions: Exclusions) -> Self {
+        Self(self.0.exclusions(exclusions))
+    }
+
+    /// Uses the body of backend operations even where a native kernel exists.
+    pub fn portable(self, portable: bool) -> Self {
+        Self(self.0.portable(portable))
+    }
+
+    /// `L_i` of each anchor, on the host; minus infinity for an anchor without candidates. 2 n m d flops.
+    ///
+    /// # Panics
+    /// When shapes and exclusions do not fit, or the inputs have paired positives or a scale.
+    pub fn values(&self, inputs: &Inputs) -> Vec<f64> {
+        let n = inputs.anchors.dims()[0];
+        let m = inputs.candidates.as_ref().map_or(n, |c| c.dims()[0]);
+        let spec = self.0.spec(n, m, inputs.candidates.is_none(), false, Wanted::VALUE);
+        let mut sums = host(self.weighted(inputs, vec![1.0; n], Wanted::VALUE).rows);
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let listed = spec.excluded.as_ref().map_or(&[][..], |e| e.of(i));
+            let own = spec.self_offset.map(|o| i + o).filter(|&j| j < m && listed.binary_search(&(j as u32)).is_err());
+            if listed.len() + usize::from(own.is_some()) == m {
+                *sum = f64::NEG_INFINITY;
+            }
+        }
+        sums
+    }
+
+    /// `sum_i w_i L_i` with its gradients; an anchor without candidates counts as 0. 6 n m d flops.
+    ///
+    /// # Panics
+    /// As [`values`](Self::values), and when the number of weights is not that of the anchors.
+    pub fn weighted(&self, inputs: &Inputs, weights: Vec<f64>, wanted: Wanted) -> Evaluation {
+        assert!(inputs.paired.is_none(), "log-sum-exps over candidates have no paired positives");
+        let n = inputs.anchors.dims()[0];
+        let objective = self.0.clone().reduction(Reduction::Weighted(Arc::new(weights)));
+        let objective = objective.positive_weights(PositiveWeights::PerAnchor(Arc::new(vec![0.0; n])));
+        let objective = objective.denominator_weights(Arc::new(vec![1.0; n]));
+        let nothing = inputs.anchors.clone().inner().zeros_like();
+        let mut result = objective.evaluate(&inputs.clone().with_paired(nothing), wanted);
+        result.gradients.paired = None;
+        result
+    }
+}
+
+/// All numbers of a tensor.
+pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+/// `[n, 1]`, beside rows `like`.
+pub(crate) fn column(values: &[f64], like: &Tensor<2>) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len(), 1]), (&like.device(), like.dtype()))
+}
+
+/// `[n]`, beside rows `like`.
+pub(crate) fn numbers(values: &[f64], like: &Tensor<2>) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&like.device(), like.dtype()))
+}
+
+/// `[n, 1]`: the inner products of rows with rows.
+pub(crate) fn beside(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
+    (a.clone() * b.clone()).sum_dim(1)
+}
+
+/// The value of an evaluation with its gradients attached to the tensors they belong to.
+pub(crate) fn attached(value: Tensor<1>, parts: [(&Tensor<2>, Option<Tensor<2>>); 2]) -> Tensor<1> {
+    let autodiff = parts.iter().any(|(input, _)| input.is_autodiff());
+    let value = if autodiff { Tensor::from_inner(value) } else { value };
+    parts.into_iter().fold(value, |value, (input, gradient)| match gradient {
+        Some(gradient) => attach(value, input, gradient),
+        None => value,
+    })
+}

@@ -1,0 +1,92 @@
+//! ReSSL: a student shall see the same relations to a queue as its teacher.
+
+use super::log_sums::{LogSums, attached};
+use super::{Denominator, Evaluation, Gradients, Inputs, PairObjective, Wanted};
+use crate::error::ObjectiveError;
+use crate::memory::Queue;
+use crate::pairs::Pairs;
+use crate::similarity::{Compared, Similarity};
+use burn::tensor::Tensor;
+
+/// Relational self-supervised learning (Zheng et al. 2021): the cross-entropy between the softmax of the
+/// teacher's similarities to the candidates and that of the student's.
+///
+/// ```text
+/// p_ij = softmax_j(k_i . c_j / T_teacher)        l_i = -sum_j p_ij log softmax_j(q_i . c_j / T_student)
+/// ```
+///
+/// No matrix is needed: `l_i = log D_i - q_i . m_i / T_student`, where `m_i = sum_j p_ij c_j` is the gradient of the
+/// teacher's log-denominator by its row. The teacher and the candidates are constants.
+#[derive(Clone, Debug)]
+pub struct ReSsl {
+    similarity: Similarity,
+    teacher: f64,
+    sums: LogSums,
+    student: PairObjective,
+}
+
+impl ReSsl {
+    /// Cosine similarities at these temperatures (paper: student 0.1, teacher 0.04; the teacher's is the sharper one).
+    ///
+    /// # Errors
+    /// When a temperature is zero, negative, infinite or NaN.
+    pub fn new(student: f64, teacher: f64) -> Result<Self, ObjectiveError> {
+        let objective = PairObjective::new(student)?.pairs(Pairs::Beside).denominator(Denominator::NegativesOnly);
+        Ok(Self {
+            similarity: Similarity::Cosine,
+            teacher,
+            sums: LogSums::new(teacher)?.similarity(Similarity::Dot),
+            student: objective.similarity(Similarity::Dot),
+        })
+    }
+
+    /// Inner products instead of cosines, of rows that are already normalised.
+    pub fn with_similarity(mut self, similarity: Similarity) -> Self {
+        self.similarity = similarity;
+        self
+    }
+
+    /// The student's rows `[n, d]`, the teacher's `[n, d]`, and a queue of earlier rows of the teacher. The mean over the
+    /// rows, `[1]`; only the student gets a gradient.
+    ///
+    /// # Panics
+    /// When the shapes do not fit, or the queue is empty.
+    pub fn loss(&self, student: Tensor<2>, teacher: Tensor<2>, queue: &Queue) -> Tensor<1> {
+        let rows = queue.rows().unwrap_or_else(|| panic!("relations of {:?} rows to an empty queue", student.dims()));
+        self.loss_among(student, teacher, rows)
+    }
+
+    /// The same with candidates `[m, d]` of any origin, taken as constants.
+    ///
+    /// # Panics
+    /// When the shapes do not fit.
+    pub fn loss_among(&self, student: Tensor<2>, teacher: Tensor<2>, candidates: Tensor<2>) -> Tensor<1> {
+        let result = self.evaluate(&student, &teacher, &candidates, student.is_tracked());
+        attached(result.value, [(&student, result.gradients.anchors), (&teacher, None)])
+    }
+
+    /// Value, row values and, if wanted, the student's gradient (as that of the anchors).
+    ///
+    /// # Panics
+    /// When the shapes do not fit.
+    pub fn evaluate(
+        &self,
+        student: &Tensor<2>,
+        teacher: &Tensor<2>,
+        candidates: &Tensor<2>,
+        gradients: bool,
+    ) -> Evaluation {
+        assert_eq!(student.dims(), teacher.dims(), "the shapes of student and teacher");
+        let n = student.dims()[0];
+        let dtype = super::computed_in(student.dtype());
+        let compared = |x: &Tensor<2>| Compared::new(self.similarity, x.clone().inner().cast(dtype));
+        let (q, k, c) = (compared(student), compared(teacher).rows, compared(candidates).rows);
+        let rows_alone = Wanted { anchors: true, candidates: false };
+        let relations = self.sums.weighted(&Inputs::new(k, c.clone()), vec![1.0; n], rows_alone).gradients.anchors;
+        let means = relations.expect("the gradient of the teacher's rows") * self.teacher;
+        let inputs = Inputs::new(q.rows.clone(), c).with_paired(means);
+        let result = self.student.evaluate(&inputs, if gradients { rows_alone } else { Wanted::VALUE });
+        let anchors = result.gradients.anchors.map(|g| q.backward(g));
+        Evaluation { gradients: Gradients { anchors, ..Gradients::default() }, ..result }
+    }
+}
