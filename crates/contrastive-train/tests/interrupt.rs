@@ -41,10 +41,15 @@ fn child_trains() {
 }
 
 fn start(folder: &Path, pause_us: u64, ballast: usize) -> Child {
+    command(folder, pause_us, ballast).spawn().unwrap()
+}
+
+fn command(folder: &Path, pause_us: u64, ballast: usize) -> Command {
     fs::remove_file(folder.join("begun")).ok();
     let mut command = child("child_trains", folder);
     command.env("PAUSE_US", pause_us.to_string()).env("BALLAST", ballast.to_string());
-    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command
 }
 
 /// The epoch that the child has begun, once it has.
@@ -175,6 +180,25 @@ fn an_interrupted_run_says_how_to_go_on() {
     assert!(epoch >= 2);
     assert!(text.contains(&format!("interrupted after epoch {epoch}; ")), "{text}");
     assert!(text.contains("run again with resume(true) and run_dir("), "{text}");
+}
+
+/// As under `nohup`: SIGHUP stays without effect, the others end the run in good order.
+#[test]
+fn signals_ignored_from_the_start_stay_ignored() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = command(dir.path(), 5_000, 0);
+    starts_with(&mut command, libc::SIG_IGN, &[libc::SIGHUP]);
+    let mut child = command.spawn().unwrap();
+    while begun(dir.path(), &mut child) < Some(2) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    signal(&child, "HUP");
+    let epoch = begun(dir.path(), &mut child);
+    while begun(dir.path(), &mut child) == epoch {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    signal(&child, "TERM");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(INTERRUPTED));
 }
 
 #[test]

@@ -174,7 +174,24 @@ pub fn checkpoint_epoch(path: &Path) -> Result<usize, TrainError> {
 pub fn child(name: &str, folder: &Path) -> std::process::Command {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env("CONTRASTIVE_TRAIN_CHILD", folder);
+    #[cfg(unix)]
+    starts_with(&mut command, libc::SIG_DFL, &[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]);
     command
+}
+
+/// The command starts with these signals at `SIG_DFL` or `SIG_IGN`, whatever this process was started with.
+#[cfg(unix)]
+pub fn starts_with(command: &mut std::process::Command, how: libc::sighandler_t, signals: &'static [libc::c_int]) {
+    use std::os::unix::process::CommandExt;
+    let set = move || {
+        for &signal in signals {
+            // SAFETY: no function is installed.
+            unsafe { libc::signal(signal, how) };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec this calls signal(2) alone, which is safe there.
+    unsafe { command.pre_exec(set) };
 }
 
 /// The folder, if this process is such a child.
