@@ -4,7 +4,8 @@ mod common;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use common::*;
-use contrastive_core::objective::{Circle, ContrastivePairs, LiftedStructure, MultiSimilarity, SigLip};
+use contrastive_core::objective::{Circle, Inputs, LiftedStructure, MultiSimilarity, PairContrastive, SigLip};
+use contrastive_core::pairs::Pairs;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -64,10 +65,11 @@ fn golden_metric_learning() {
         let name = case["name"].as_str().unwrap();
         if name.starts_with("contrastive") {
             seen[0] += 1;
-            let objective = ContrastivePairs::new(number(case, "pos_margin"), number(case, "neg_margin")).unwrap();
-            check(case, dtype, |x, y| objective.loss(x, y));
-            check(case, dtype, |x, y| objective.clone().portable(true).loss(x, y));
-            check(case, dtype, |x, y| objective.dense(x, y));
+            let margins = (number(case, "pos_margin"), number(case, "neg_margin"));
+            let objective = PairContrastive::of_distances(margins.0, margins.1).unwrap();
+            let objective = |labels: &[i64]| objective.clone().pairs(Pairs::labels(labels));
+            check(case, dtype, |x, y| objective(y).loss(&Inputs::within(x)));
+            check(case, dtype, |x, y| objective(y).portable(true).loss(&Inputs::within(x)));
         } else if name.starts_with("circle") {
             seen[1] += 1;
             let objective = Circle::new(number(case, "m"), number(case, "gamma")).unwrap();
@@ -162,7 +164,6 @@ fn dense_is_streaming() {
         compare!(MultiSimilarity::new(1.0, 5.0, 0.0).unwrap().mined(0.1).unwrap());
         compare!(Circle::new(0.25, 16.0).unwrap());
         compare!(LiftedStructure::new(1.0).unwrap());
-        compare!(ContrastivePairs::new(0.1, 1.2).unwrap());
     }
 }
 
@@ -177,7 +178,6 @@ fn settings_out_of_range_are_named() {
     fails(Circle::new(-0.1, 80.0).unwrap_err(), "margin -0.1");
     fails(Circle::new(0.4, f64::INFINITY).unwrap_err(), "gamma inf");
     fails(LiftedStructure::new(f64::NAN).unwrap_err(), "margin NaN");
-    fails(ContrastivePairs::new(0.0, -1.0).unwrap_err(), "negative margin -1");
 }
 
 #[test]

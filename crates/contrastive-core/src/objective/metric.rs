@@ -83,9 +83,15 @@ impl RowFunction for kernel::Sigmoid {
 
 impl RowFunction for kernel::Margins {
     fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
-        let near = distances(s, positive.clone() + negative.clone());
-        let far = (near.clone() - self.positive).clamp_min(0.0) * positive;
-        let near = (near * -1.0 + self.negative).clamp_min(0.0) * negative;
+        // distances grow where similarities fall
+        let (far, near) = match self.measure {
+            kernel::Measure::Similarity => (s.clone() * -1.0 + self.positive, s - self.negative),
+            kernel::Measure::Distance => {
+                let d = distances(s, positive.clone() + negative.clone());
+                (d.clone() - self.positive, d * -1.0 + self.negative)
+            }
+        };
+        let (far, near) = (far.clamp_min(0.0) * positive, near.clamp_min(0.0) * negative);
         let sums = sums(vec![
             far.clone().sum(),
             ones_above_zero(far.clone()).sum(),
@@ -157,7 +163,7 @@ fn labelled(rows: &Tensor<2>, labels: &[i64]) -> Comparison {
     let n = rows.dims()[0];
     assert_eq!(labels.len(), n, "labels and rows");
     let positives = Pairs::labels(labels).resolve(n, n).expect("labels are lists");
-    Comparison { positives, own: Some(0) }
+    Comparison { positives, excluded: None, own: Some(0) }
 }
 
 fn single(value: f64, like: &Tensor<2>) -> Tensor<1> {
@@ -170,7 +176,7 @@ fn within(function: &impl RowFunction, rows: &Tensor<2>, labels: &[i64], share: 
     let x = compared.rows.clone();
     let wanted = if rows.is_tracked() { Wanted::ALL } else { Wanted::VALUE };
     let comparison = labelled(rows, labels);
-    let Evaluated { value, sums, anchors, candidates } = comparison.evaluate(function, &x, &x, wanted, portable);
+    let Evaluated { value, sums, anchors, candidates, .. } = comparison.evaluate(function, &x, &x, wanted, portable);
     let share = share(labels.len(), &sums);
     let value = single(value * share, rows);
     if !rows.is_tracked() {
@@ -298,56 +304,6 @@ impl LiftedStructure {
     }
 }
 
-/// Contrastive loss of pairs (Hadsell, Chopra and LeCun 2006) on distances d of unit rows: the mean of
-/// `max(0, d - positive)` over the positive pairs where it is above 0, plus that of `max(0, negative - d)` over negative
-/// pairs (PyTorch Metric Learning's reduction; the paper squares the second). Two passes, the first of which counts.
-#[derive(Clone, Debug)]
-pub struct ContrastivePairs {
-    function: kernel::Margins,
-    portable: bool,
-}
-
-impl ContrastivePairs {
-    /// Positives nearer than the first margin (0) and negatives farther than the second (1) cost nothing.
-    ///
-    /// # Errors
-    /// When a margin is negative or not finite.
-    pub fn new(positive: f64, negative: f64) -> Result<Self, ObjectiveError> {
-        not_negative("positive margin", positive)?;
-        not_negative("negative margin", negative)?;
-        Ok(Self { function: kernel::Margins { positive, negative, weights: [1.0; 2] }, portable: false })
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
-    }
-
-    fn weighted(&self, rows: &Tensor<2>, labels: &[i64]) -> kernel::Margins {
-        let x = unit_rows(rows.clone().inner());
-        let first = labelled(rows, labels).evaluate(&self.function, &x, &x, Wanted::VALUE, self.portable);
-        let share = |count: f64| if count > 0.0 { 1.0 / count } else { 0.0 };
-        kernel::Margins { weights: [share(first.sums[1]), share(first.sums[3])], ..self.function }
-    }
-
-    /// Rows `[n, d]` with a label each. The value is `[1]`.
-    ///
-    /// # Panics
-    /// When rows and labels differ in number.
-    pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
-        within(&self.weighted(&rows, labels), &rows, labels, |_, _| 1.0, self.portable)
-    }
-
-    /// The same by plain, differentiable tensor operations: materialises several n x n matrices.
-    ///
-    /// # Panics
-    /// As `loss`.
-    pub fn dense(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
-        dense_within(&self.weighted(&rows, labels), &rows, labels, |_, _| 1.0)
-    }
-}
-
 /// Sigmoid loss of all pairs (SigLIP, Zhai et al. 2023, equation 1): image i belongs to text i and to no other; the sum over
 /// all pairs divided by their number of images.
 #[derive(Clone, Debug, Default)]
@@ -377,7 +333,10 @@ impl SigLip {
         assert_eq!([scale.dims(), bias.dims()], [[1], [1]], "the shapes of scale and bias");
         let number = |x: &Tensor<1>| x.to_data().iter::<f64>().next().expect("a number");
         let positives = PairLists::one_each((0..images.dims()[0] as u32).collect());
-        (Comparison { positives, own: None }, kernel::Sigmoid { scale: number(scale), bias: number(bias) })
+        (
+            Comparison { positives, excluded: None, own: None },
+            kernel::Sigmoid { scale: number(scale), bias: number(bias) },
+        )
     }
 
     /// Images `[n, d]` and their texts `[n, d]`, the scale `[1]` (not its logarithm) and the bias `[1]`. The value is `[1]`.

@@ -46,7 +46,7 @@ pub use debiased::DebiasedInfoNce;
 pub use grace::Grace;
 pub use inputs::{Evaluation, Gradients, Inputs};
 pub use log_sums::LogSums;
-pub use metric::{Circle, ContrastivePairs, LiftedStructure, MultiSimilarity, SigLip};
+pub use metric::{Circle, LiftedStructure, MultiSimilarity, SigLip};
 pub use moco::Moco;
 pub use nearest::nearest_rows;
 pub use nnclr::NnClr;

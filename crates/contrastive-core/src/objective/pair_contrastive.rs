@@ -1,15 +1,14 @@
 //! The contrastive loss of pairs: positives pulled up to a margin, negatives pushed beyond another.
 
-use super::log_sums::{attached, host, numbers};
+use super::log_sums::{attached, numbers};
+use super::rowwise::Comparison;
 use super::{Evaluation, Gradients, Inputs, Wanted};
 use crate::error::ObjectiveError;
 use crate::pairs::{Exclusions, Pairs};
 use crate::similarity::{Compared, Similarity};
 use crate::temperature::Temperature;
-use burn::tensor::{DType, Tensor, TensorData};
-
-/// Elements of a block of similarities.
-const BLOCK_ELEMENTS: usize = 1 << 20;
+use burn::tensor::Tensor;
+use contrastive_kernels::rowwise::{Margins, Measure};
 
 /// The contrastive loss of pairs (Hadsell et al. 2006, equation 4, with hinges that are not squared), of rows scaled to
 /// length 1:
@@ -20,20 +19,16 @@ const BLOCK_ELEMENTS: usize = 1 << 20;
 /// ```
 ///
 /// The value is the mean over the positive pairs that cost something plus the mean over the negative pairs that do (PyTorch
-/// Metric Learning's reading; 0 where none does). Evaluated by row blocks: memory is linear in anchors and candidates.
+/// Metric Learning's reading; 0 where none does). Two passes, the first of which counts: 8 n m d flops, memory linear in anchors
+/// and candidates.
 #[derive(Clone, Debug)]
 pub struct PairContrastive {
-    kind: Kind,
+    measure: Measure,
     positive: f64,
     negative: f64,
     pairs: Pairs,
     exclusions: Exclusions,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Similarity,
-    Distance,
+    portable: bool,
 }
 
 impl PairContrastive {
@@ -42,7 +37,7 @@ impl PairContrastive {
     /// # Errors
     /// When a margin is infinite or NaN.
     pub fn of_similarities(positive: f64, negative: f64) -> Result<Self, ObjectiveError> {
-        Self::new(Kind::Similarity, positive, negative)
+        Self::new(Measure::Similarity, positive, negative)
     }
 
     /// Of Euclidean distances between unit rows: positives beyond `positive` and negatives within `negative` cost (usual: 0
@@ -51,14 +46,21 @@ impl PairContrastive {
     /// # Errors
     /// When a margin is infinite or NaN.
     pub fn of_distances(positive: f64, negative: f64) -> Result<Self, ObjectiveError> {
-        Self::new(Kind::Distance, positive, negative)
+        Self::new(Measure::Distance, positive, negative)
     }
 
-    fn new(kind: Kind, positive: f64, negative: f64) -> Result<Self, ObjectiveError> {
+    fn new(measure: Measure, positive: f64, negative: f64) -> Result<Self, ObjectiveError> {
         if !(positive.is_finite() && negative.is_finite()) {
             return Err(ObjectiveError::Contradiction("the margins of positives and negatives must be finite"));
         }
-        Ok(Self { kind, positive, negative, pairs: Pairs::Diagonal, exclusions: Exclusions::none() })
+        Ok(Self {
+            measure,
+            positive,
+            negative,
+            pairs: Pairs::Diagonal,
+            exclusions: Exclusions::none(),
+            portable: false,
+        })
     }
 
     /// Who belongs to whom; the diagonal unless given. Positives beside the candidates are not supported.
@@ -70,6 +72,12 @@ impl PairContrastive {
     /// Who is never compared.
     pub fn exclusions(mut self, exclusions: Exclusions) -> Self {
         self.exclusions = exclusions;
+        self
+    }
+
+    /// Uses the body of tensor operations also where a native kernel exists.
+    pub fn portable(mut self, portable: bool) -> Self {
+        self.portable = portable;
         self
     }
 
@@ -102,116 +110,23 @@ impl PairContrastive {
         let anchors = Compared::new(Similarity::Cosine, plain.anchors);
         let other = plain.candidates.map(|c| Compared::new(Similarity::Cosine, c));
         let (a, c) = (&anchors.rows, other.as_ref().map_or(&anchors.rows, |c| &c.rows));
-        let d = a.dims()[1];
+        let comparison = Comparison { positives, excluded, own };
+        // the first pass counts the pairs that cost something
+        let function =
+            Margins { measure: self.measure, positive: self.positive, negative: self.negative, weights: [1.0; 2] };
+        let counts = comparison.evaluate(&function, a, c, Wanted::VALUE, self.portable).sums;
+        let function = Margins { weights: [counts[1], counts[3]].map(|count| 1.0 / count.max(1.0)), ..function };
+        let out = comparison.evaluate(&function, a, c, wanted, self.portable);
 
-        let mut sums = [Side::default(), Side::default()];
-        let block = (BLOCK_ELEMENTS / m).clamp(1, n);
-        for i0 in (0..n).step_by(block) {
-            let r = block.min(n - i0);
-            let (mut alike, mut unlike) = (vec![0f32; r * m], vec![1f32; r * m]);
-            for i in 0..r {
-                let row = i * m..(i + 1) * m;
-                let (alike, unlike) = (&mut alike[row.clone()], &mut unlike[row]);
-                for &j in positives.of(i0 + i) {
-                    (alike[j as usize], unlike[j as usize]) = (1.0, 0.0);
-                }
-                let listed = excluded.iter().flat_map(|e| e.of(i0 + i)).map(|&j| j as usize);
-                for j in listed.chain(own.map(|o| i0 + i + o).filter(|&j| j < m)) {
-                    (alike[j], unlike[j]) = (0.0, 0.0);
-                }
-            }
-            let rows = a.clone().slice([i0..i0 + r, 0..d]);
-            let s = rows.clone().matmul(c.clone().transpose());
-            for (side, (mask, sign)) in sums.iter_mut().zip([(alike, 1.0), (unlike, -1.0)]) {
-                let margin = if sign > 0.0 { self.positive } else { self.negative };
-                let data = TensorData::new(mask, [r, m]).convert_dtype(a.dtype());
-                let mask = Tensor::<2>::from_data(data, (&a.device(), a.dtype()));
-                side.add(self.kind, &rows, c, &s, mask, margin, sign, wanted);
-            }
-        }
-
-        let mut rows = vec![0f64; n];
-        for side in &sums {
-            rows.iter_mut().zip(&side.rows).for_each(|(all, part)| *all += part * side.share());
-        }
         let mut gradients = Gradients::default();
-        let [alike, unlike] = &mut sums;
-        let both = |x: Option<Tensor<2>>, y: Option<Tensor<2>>| Some(x? * alike.share() + y? * unlike.share());
-        let joined = |parts: &[Tensor<2>]| (!parts.is_empty()).then(|| Tensor::cat(parts.to_vec(), 0));
-        let of_anchors = both(joined(&alike.anchors), joined(&unlike.anchors));
-        let of_candidates = both(alike.candidates.clone(), unlike.candidates.clone());
         match &other {
-            None => {
-                let whole = of_anchors.zip(of_candidates).map(|(x, y)| x + y);
-                gradients.anchors = whole.map(|g| anchors.backward(g));
-            }
+            None if any => gradients.anchors = Some(anchors.backward(out.anchors + out.candidates)),
+            None => {}
             Some(other) => {
-                gradients.anchors = of_anchors.map(|g| anchors.backward(g));
-                gradients.candidates = of_candidates.map(|g| other.backward(g));
+                gradients.anchors = wanted.anchors.then(|| anchors.backward(out.anchors));
+                gradients.candidates = wanted.candidates.then(|| other.backward(out.candidates));
             }
         }
-        let value = numbers(&[rows.iter().sum()], a);
-        Evaluation { value, rows: numbers(&rows, a), columns: None, gradients }
-    }
-}
-
-/// The positive pairs, or the negative ones: sums that wait for the number of pairs that cost something.
-#[derive(Default)]
-struct Side {
-    rows: Vec<f64>,
-    count: f64,
-    anchors: Vec<Tensor<2>>,
-    candidates: Option<Tensor<2>>,
-}
-
-impl Side {
-    /// One block; `sign` is 1 for positives.
-    #[allow(clippy::too_many_arguments)]
-    fn add(
-        &mut self,
-        kind: Kind,
-        rows: &Tensor<2>,
-        candidates: &Tensor<2>,
-        s: &Tensor<2>,
-        mask: Tensor<2>,
-        margin: f64,
-        sign: f64,
-        wanted: Wanted,
-    ) {
-        let (excess, slope) = match kind {
-            Kind::Similarity => ((s.clone() - margin) * -sign, None),
-            Kind::Distance => {
-                // below this the square of a distance is rounding
-                let least = if s.dtype() == DType::F64 { 1e-14 } else { 1e-6 };
-                let square = s.clone() * -2.0 + 2.0;
-                let seen = square.clone().greater_elem(least).float().cast(s.dtype());
-                let distance = square.clamp_min(least).sqrt() * seen.clone();
-                // d distance / d s = -1 / distance
-                let slope = seen.clone() / (distance.clone() + (seen * -1.0 + 1.0));
-                ((distance - margin) * sign, Some(slope))
-            }
-        };
-        let active = excess.clone().greater_elem(0.0).float().cast(s.dtype()) * mask;
-        // a product and no maximum, so that what is not a number stays none
-        let cost = excess * active.clone();
-        self.rows.extend(host(cost.sum_dim(1)));
-        self.count += host(active.clone().sum_dim(1)).iter().sum::<f64>();
-        // d excess / d s is -sign in both forms, up to the slope
-        let pull = active * -sign;
-        let pull = if let Some(slope) = slope { pull * slope } else { pull };
-        if wanted.anchors {
-            self.anchors.push(pull.clone().matmul(candidates.clone()));
-        }
-        if wanted.candidates {
-            let more = pull.transpose().matmul(rows.clone());
-            self.candidates = Some(match self.candidates.take() {
-                Some(sum) => sum + more,
-                None => more,
-            });
-        }
-    }
-
-    fn share(&self) -> f64 {
-        1.0 / self.count.max(1.0)
+        Evaluation { value: numbers(&[out.value], a), rows: numbers(&out.rows, a), columns: None, gradients }
     }
 }

@@ -22,12 +22,14 @@ pub(super) trait RowFunction: RowLoss<f32> + RowLoss<f64> + Clone {
 /// Who is compared with whom.
 pub(super) struct Comparison {
     pub positives: PairLists,
+    pub excluded: Option<PairLists>,
     pub own: Option<usize>,
 }
 
 /// Sum over rows, the sums, and the gradients of what was compared; zeros of no meaning where they were not wanted.
 pub(super) struct Evaluated {
     pub value: f64,
+    pub rows: Vec<f64>,
     pub sums: Sums,
     pub anchors: Tensor<2>,
     pub candidates: Tensor<2>,
@@ -41,8 +43,9 @@ impl Comparison {
             for &j in self.positives.of(i0 + k) {
                 (positive[k * m + j as usize], negative[k * m + j as usize]) = (1.0, 0.0);
             }
-            if let Some(own) = self.own.map(|o| i0 + k + o).filter(|j| *j < m) {
-                (positive[k * m + own], negative[k * m + own]) = (0.0, 0.0);
+            let listed = self.excluded.iter().flat_map(|e| e.of(i0 + k)).map(|&j| j as usize);
+            for j in listed.chain(self.own.map(|o| i0 + k + o).filter(|j| *j < m)) {
+                (positive[k * m + j], negative[k * m + j]) = (0.0, 0.0);
             }
         }
         [positive, negative].map(|v| {
@@ -92,12 +95,15 @@ impl Comparison {
     ) -> Evaluated {
         let ([n, d], m) = (a.dims(), c.dims()[0]);
         let (anchors, candidates) = (a.to_data(), c.to_data());
-        let lists = &self.positives;
+        fn sets(lists: &PairLists) -> RowSets<'_> {
+            RowSets::new(lists.groups.as_deref(), &lists.offsets, &lists.columns)
+        }
         let problem = RowProblem {
             anchors: anchors.as_slice::<T>().expect("the type that was matched"),
             candidates: candidates.as_slice::<T>().expect("the type that was matched"),
             width: d,
-            positives: RowSets::new(lists.groups.as_deref(), &lists.offsets, &lists.columns),
+            positives: sets(&self.positives),
+            excluded: self.excluded.as_ref().map(sets),
             self_offset: self.own,
             wanted,
         };
@@ -106,14 +112,14 @@ impl Comparison {
             true => Tensor::zeros([1, 1], (&a.device(), a.dtype())),
             false => Tensor::from_data(TensorData::new(values, [rows, d]), (&a.device(), a.dtype())),
         };
-        let (value, sums) = (out.value, out.sums);
-        Evaluated { value, sums, anchors: table(out.anchors, n), candidates: table(out.candidates, m) }
+        let (value, sums, rows) = (out.value, out.sums, out.rows.iter().map(|v| v.f64()).collect());
+        Evaluated { value, rows, sums, anchors: table(out.anchors, n), candidates: table(out.candidates, m) }
     }
 
     fn by_blocks(&self, function: &impl RowFunction, a: &Tensor<2>, c: &Tensor<2>, wanted: Wanted) -> Evaluated {
         let ([n, d], m) = (a.dims(), c.dims()[0]);
         let block = (BLOCK_ELEMENTS / m).clamp(1, n);
-        let (mut value, mut sums) = (0.0, Sums::default());
+        let (mut each, mut sums) = (Vec::with_capacity(n), Sums::default());
         let mut parts = Vec::new();
         let mut candidates: Option<Tensor<2>> = None;
         for i0 in (0..n).step_by(block) {
@@ -122,14 +128,13 @@ impl Comparison {
             let s = Tensor::<2>::from_inner(rows.clone().matmul(c.clone().transpose())).require_grad();
             let [positive, negative] = self.masks(i0, b, m, a).map(Tensor::from_inner);
             let (values, more) = function.dense(s.clone(), positive, negative);
-            let total = values.sum();
-            value += total.to_data().iter::<f64>().sum::<f64>();
+            each.extend(values.to_data().iter::<f64>());
             sums.iter_mut().zip(more.into_data().iter::<f64>()).for_each(|(t, x)| *t += x);
             if wanted == Wanted::VALUE {
                 continue;
             }
             let zeros = || Tensor::zeros([b, m], (&a.device(), a.dtype()));
-            let slopes = s.grad(&total.backward()).unwrap_or_else(zeros);
+            let slopes = s.grad(&values.sum().backward()).unwrap_or_else(zeros);
             if wanted.anchors {
                 parts.push(slopes.clone().matmul(c.clone()));
             }
@@ -143,7 +148,8 @@ impl Comparison {
         }
         let nothing = || Tensor::zeros([1, 1], (&a.device(), a.dtype()));
         let anchors = if parts.is_empty() { nothing() } else { Tensor::cat(parts, 0) };
-        Evaluated { value, sums, anchors, candidates: candidates.unwrap_or_else(nothing) }
+        let value = each.iter().sum();
+        Evaluated { value, rows: each, sums, anchors, candidates: candidates.unwrap_or_else(nothing) }
     }
 }
 

@@ -74,15 +74,39 @@ impl<T: Element> RowLoss<T> for Sigmoid {
     }
 }
 
-/// Contrastive loss of pairs (Hadsell et al. 2006) on distances d of unit rows: `max(0, d - positive)` of positives and
-/// `max(0, negative - d)` of negatives, each with its weight.
+/// What a margin is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Similarities s: `max(0, positive - s)` of positives, `max(0, s - negative)` of negatives.
+    Similarity,
+    /// Distances d of unit rows: `max(0, d - positive)` of positives, `max(0, negative - d)` of negatives.
+    Distance,
+}
+
+impl Measure {
+    /// How far the pair is beyond the margin, and its derivative; `sign` is 1 for a positive, -1 for a negative.
+    fn excess<T: Element>(self, s: T, margin: f64, sign: f64) -> (f64, f64) {
+        match self {
+            Self::Similarity => ((margin - s.f64()) * sign, -sign),
+            Self::Distance => {
+                let (d, derivative) = distance(s);
+                ((d - margin) * sign, derivative * sign)
+            }
+        }
+    }
+}
+
+/// Contrastive loss of pairs (Hadsell et al. 2006): what positives and negatives are beyond their margins, each side with its
+/// weight.
 ///
 /// Sums: the unweighted value of positives, how many of them are above 0, and the same of negatives.
 #[derive(Clone, Copy, Debug)]
 pub struct Margins {
-    /// Positives as near as this cost nothing.
+    /// What the margins are measured in.
+    pub measure: Measure,
+    /// The margin of the positives.
     pub positive: f64,
-    /// Negatives as far as this cost nothing.
+    /// The margin of the negatives.
     pub negative: f64,
     /// Weights of positives and negatives.
     pub weights: [f64; 2],
@@ -92,16 +116,19 @@ impl<T: Element> RowLoss<T> for Margins {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let mut sums = Sums::default();
-        // a negative is near enough when s > 1 - margin^2 / 2
-        let bound = T::of(1.0 - self.negative * self.negative * 0.5);
+        // most negatives are recognised by a comparison
+        let bound = T::of(match self.measure {
+            Measure::Similarity => self.negative,
+            Measure::Distance if self.negative > 0.0 => 1.0 - self.negative * self.negative * 0.5,
+            Measure::Distance => 2.0,
+        });
         for s in row.iter_mut() {
             let mut slope = 0.0;
             if *s > bound {
-                let (d, derivative) = distance(*s);
-                let cost = self.negative - d;
+                let (cost, derivative) = self.measure.excess(*s, self.negative, -1.0);
                 if cost > 0.0 {
                     (sums[2], sums[3]) = (sums[2] + cost, sums[3] + 1.0);
-                    slope = -derivative * self.weights[1];
+                    slope = derivative * self.weights[1];
                 }
             } else if s.is_nan() {
                 sums[2] = f64::NAN;
@@ -109,8 +136,7 @@ impl<T: Element> RowLoss<T> for Margins {
             *s = T::of(slope);
         }
         for (j, s) in pairs.positives().zip(kept.iter()) {
-            let (d, derivative) = distance(*s);
-            let cost = d - self.positive;
+            let (cost, derivative) = self.measure.excess(*s, self.positive, 1.0);
             if cost > 0.0 {
                 (sums[0], sums[1]) = (sums[0] + cost, sums[1] + 1.0);
                 row[j] = T::of(derivative * self.weights[0]);

@@ -10,7 +10,7 @@
 
 mod losses;
 
-pub use losses::{Circle, LiftedStructure, Margins, MultiSimilarity, Sigmoid};
+pub use losses::{Circle, LiftedStructure, Margins, Measure, MultiSimilarity, Sigmoid};
 
 use crate::real::gemm;
 use crate::softmax::{RowSets, Wanted};
@@ -28,8 +28,10 @@ pub type Sums = [f64; 4];
 /// What an anchor is compared with.
 #[derive(Clone, Copy, Debug)]
 pub struct RowPairs<'a> {
-    /// Columns of the positives, ascending; may hold `own`, which then is none.
+    /// Columns of the positives, ascending; those that are `own` or excluded are none.
     pub positives: &'a [u32],
+    /// Columns that are not compared, ascending.
+    pub excluded: &'a [u32],
     /// The column that is the anchor itself.
     pub own: Option<usize>,
 }
@@ -37,7 +39,8 @@ pub struct RowPairs<'a> {
 impl<'a> RowPairs<'a> {
     /// Columns of the positives.
     pub fn positives(self) -> impl Iterator<Item = usize> + Clone + 'a {
-        self.positives.iter().map(|&j| j as usize).filter(move |&j| Some(j) != self.own)
+        let compared = move |j: &u32| Some(*j as usize) != self.own && self.excluded.binary_search(j).is_err();
+        self.positives.iter().copied().filter(compared).map(|j| j as usize)
     }
 }
 
@@ -64,6 +67,8 @@ pub struct RowProblem<'a, T> {
     pub width: usize,
     /// The positives of each anchor; all other candidates are negatives.
     pub positives: RowSets<'a>,
+    /// Pairs that are never compared.
+    pub excluded: Option<RowSets<'a>>,
     /// Row i and column `i + offset` are the same thing and never compared.
     pub self_offset: Option<usize>,
     /// What to compute.
@@ -99,6 +104,9 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
     };
     let (n, m) = (rows_of(problem.anchors, "anchors"), rows_of(problem.candidates, "candidates"));
     problem.positives.check("positives", n, m);
+    if let Some(excluded) = problem.excluded {
+        excluded.check("excluded", n, m);
+    }
     let wanted = problem.wanted;
     let zeros = |on: bool, len: usize| vec![T::zero(); if on { len } else { 0 }];
     let mut out = RowOutput {
@@ -141,7 +149,8 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
                 for (k, (row, value)) in tile.chunks_exact_mut(m).zip(values).enumerate() {
                     let i = i0 + first + k;
                     let own = problem.self_offset.map(|o| i + o).filter(|j| *j < m);
-                    let pairs = RowPairs { positives: problem.positives.of(i), own };
+                    let excluded = problem.excluded.map_or(&[][..], |e| e.of(i));
+                    let pairs = RowPairs { positives: problem.positives.of(i), excluded, own };
                     kept.clear();
                     let (v, sums) = loss.row(pairs, row, kept);
                     *value = T::of(v);
@@ -171,14 +180,14 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
     out
 }
 
-/// Keeps the similarities of the positives, and hides them and the anchor itself: what is left are the negatives.
+/// Keeps the similarities of the positives, and hides them and what is not compared: what is left are the negatives.
 fn hide<T: Element>(pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) {
     for j in pairs.positives() {
         kept.push(row[j]);
         row[j] = vector::masked();
     }
-    if let Some(own) = pairs.own {
-        row[own] = vector::masked();
+    for j in pairs.excluded.iter().map(|&j| j as usize).chain(pairs.own) {
+        row[j] = vector::masked();
     }
 }
 

@@ -26,7 +26,15 @@ fn sets(n: usize, classes: usize) -> (Vec<u32>, Vec<usize>, Vec<u32>) {
 
 /// A table compared with itself.
 fn within<'a, T>(x: &'a [T], width: usize, positives: RowSets<'a>) -> RowProblem<'a, T> {
-    RowProblem { anchors: x, candidates: x, width, positives, self_offset: Some(0), wanted: Wanted::ALL }
+    RowProblem {
+        anchors: x,
+        candidates: x,
+        width,
+        positives,
+        excluded: None,
+        self_offset: Some(0),
+        wanted: Wanted::ALL,
+    }
 }
 
 /// Gradient of a table compared with itself, against finite differences of its value.
@@ -69,7 +77,9 @@ fn check<L: RowLoss<f64> + RowLoss<f32>>(name: &str, loss: &L, tolerance: f64) {
 #[test]
 fn gradients_are_those_of_finite_differences() {
     check("sigmoid", &Sigmoid { scale: 10.0, bias: -3.0 }, 1e-6);
-    check("margins", &Margins { positive: 0.1, negative: 1.1, weights: [0.5, 0.25] }, 1e-5);
+    check("margins", &Margins { measure: Measure::Distance, positive: 0.1, negative: 1.1, weights: [0.5, 0.25] }, 1e-5);
+    let margins = Margins { measure: Measure::Similarity, positive: 0.8, negative: -0.1, weights: [0.5, 0.25] };
+    check("margins of similarities", &margins, 1e-5);
     check("multi-similarity", &MultiSimilarity { alpha: 2.0, beta: 50.0, base: 0.5, epsilon: None }, 1e-5);
     check("mined", &MultiSimilarity { alpha: 2.0, beta: 10.0, base: 0.5, epsilon: Some(0.1) }, 1e-5);
     check("lifted structure", &LiftedStructure { margin: 1.0 }, 1e-5);
@@ -86,6 +96,7 @@ fn sigmoid_sums_are_derivatives() {
         candidates: &y,
         width: d,
         positives: RowSets::new(None, &offsets, &columns),
+        excluded: None,
         self_offset: None,
         wanted: Wanted::ALL,
     };
@@ -111,11 +122,19 @@ fn nan_is_not_swallowed() {
             candidates: &x,
             width: d,
             positives: RowSets::new(Some(&groups), &offsets, &columns),
+            excluded: None,
             self_offset: Some(0),
             wanted: Wanted::ALL,
         };
         assert!(evaluate(&problem, &Sigmoid { scale: 10.0, bias: 0.0 }).value.is_nan());
-        assert!(evaluate(&problem, &Margins { positive: 0.0, negative: 1.0, weights: [1.0; 2] }).value.is_nan());
+        assert!(
+            evaluate(
+                &problem,
+                &Margins { measure: Measure::Distance, positive: 0.0, negative: 1.0, weights: [1.0; 2] }
+            )
+            .value
+            .is_nan()
+        );
         let multi = MultiSimilarity { alpha: 2.0, beta: 50.0, base: 0.5, epsilon: None };
         assert!(evaluate(&problem, &multi).value.is_nan());
         assert!(evaluate(&problem, &Circle { margin: 0.4, gamma: 80.0 }).value.is_nan());
@@ -134,6 +153,7 @@ fn results_do_not_depend_on_threads() {
         candidates: &x,
         width: d,
         positives: RowSets::new(Some(&groups), &offsets, &columns),
+        excluded: None,
         self_offset: Some(0),
         wanted: Wanted::ALL,
     };
