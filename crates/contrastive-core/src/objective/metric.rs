@@ -6,7 +6,7 @@ use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative, positive};
 use crate::pairs::{PairLists, Pairs};
 use crate::similarity::{Compared, Similarity, unit_rows};
-use burn::tensor::{Tensor, TensorData, activation::sigmoid};
+use burn::tensor::{DType, Tensor, TensorData, activation::sigmoid};
 use contrastive_kernels::rowwise as kernel;
 use contrastive_kernels::softmax::Wanted;
 
@@ -41,7 +41,9 @@ fn no_sums(like: &Tensor<1>) -> Tensor<1> {
 
 /// Distances of unit rows where `mask` is 1, else of orthogonal ones.
 fn distances(s: Tensor<2>, mask: Tensor<2>) -> Tensor<2> {
-    ((s * mask) * -2.0 + 2.0).clamp_min(1e-14).sqrt()
+    // below this a squared distance is rounding
+    let least = if s.dtype() == DType::F64 { 1e-14 } else { 1e-6 };
+    ((s * mask) * -2.0 + 2.0).clamp_min(least).sqrt()
 }
 
 /// `log(offset + sum e^x)` over a row, of the logits where `mask` is 1; 0 or below -1e20 where there is none.
