@@ -3,7 +3,7 @@
 mod shared;
 
 use clap::Parser;
-use contrastive::graph::method::{LightGcnConfig, MethodConfig, Readout};
+use contrastive::graph::method::{LightGcnConfig, MethodConfig, Readout, Sampling};
 
 #[derive(Parser, Debug)]
 struct Arguments {
@@ -15,6 +15,9 @@ struct Arguments {
     /// Mean over layers, as published, instead of the sum.
     #[arg(long)]
     mean: bool,
+    /// Draws a user, then one of its items, as the released PyTorch code does, instead of going through all pairs.
+    #[arg(long)]
+    uniform_users: bool,
     /// Weight of the penalty on the batch's rows.
     #[arg(long, default_value_t = 1e-4)]
     l2: f64,
@@ -30,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_readout(if arguments.mean { Readout::Mean } else { Readout::Sum })
         .with_learning_rate(run.lr)
         .with_batch_size(run.batch)
+        .with_sampling(if arguments.uniform_users { Sampling::UniformUsers } else { Sampling::Pairs })
         .with_l2(arguments.l2);
     let model = config.fit(&data, &run.options()?)?;
     run.report(&data, &model)
