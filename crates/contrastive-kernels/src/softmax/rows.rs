@@ -51,10 +51,10 @@ pub(super) fn stripe_width(m: usize) -> usize {
 }
 
 /// Rows of a block for n x m elements of `size` bytes in stripes of `width` columns: what keeps a tile within
-/// [`TILE_BYTES`] and the block within [`BLOCK_BYTES`], but never below 128 rows; all blocks of nearly one size.
+/// [`TILE_BYTES`] and the block within [`BLOCK_BYTES`], but never below 64 rows; all blocks of nearly one size.
 fn block_rows(n: usize, m: usize, width: usize, size: usize) -> usize {
     let most = (TILE_BYTES / (width * size)).min(BLOCK_BYTES / (m.max(1) * size)) / 32 * 32;
-    n.div_ceil(n.div_ceil(most.clamp(128, 512)).max(1)).next_multiple_of(32).min(n).max(1)
+    n.div_ceil(n.div_ceil(most.clamp(64, 512)).max(1)).next_multiple_of(32).min(n).max(1)
 }
 
 /// Zeros that were written, by all threads. Memory that the allocator promises to be zero is mapped by its first reader and
