@@ -4,7 +4,9 @@ mod common;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use common::*;
-use contrastive_core::objective::{Circle, Inputs, LiftedStructure, MultiSimilarity, PairContrastive, SigLip};
+use contrastive_core::objective::{
+    Circle, ClassMargin, Inputs, LiftedStructure, MultiSimilarity, Nca, PairContrastive, SigLip,
+};
 use contrastive_core::pairs::Pairs;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -121,6 +123,63 @@ fn golden_siglip() {
             close(values(&bias.grad(&gradients).unwrap()), "logit_bias");
         }
     }
+}
+
+/// Rows among one row for each class; the library's weights are `[c, d]` for proxies, `[d, c]` for classifiers.
+#[test]
+fn golden_metric_learning_classes() {
+    let Some(file) = golden("metric_learning") else { return };
+    let mut seen = 0;
+    for (case, dtype) in cases(&file).iter().flat_map(|c| types().into_iter().map(move |t| (c, t))) {
+        let name = case["name"].as_str().unwrap();
+        if name.starts_with("nca") {
+            let objective = Nca::new(number(case, "softmax_scale")).unwrap();
+            check(case, dtype, |x, y| objective.loss(x, y));
+            seen += 1;
+            continue;
+        }
+        type Form = Box<dyn Fn(Tensor<2>, &[i64], Tensor<2>) -> Tensor<1>>;
+        let both = |objective: ClassMargin| -> Vec<Form> {
+            let other = objective.clone().portable(true);
+            vec![Box::new(move |x, y, w| objective.loss(x, y, w)), Box::new(move |x, y, w| other.loss(x, y, w))]
+        };
+        let (forms, turned): (Vec<Form>, bool) = match name.rsplit_once('_').unwrap().0 {
+            "proxy_nca" => {
+                let objective = Nca::new(number(case, "softmax_scale")).unwrap();
+                (vec![Box::new(move |x, y, w| objective.loss_with_proxies(x, y, w))], false)
+            }
+            "cosface" => (both(ClassMargin::cosface(number(case, "margin"), number(case, "scale")).unwrap()), true),
+            "arcface" => {
+                let margin = number(case, "margin_degrees").to_radians();
+                (both(ClassMargin::arcface(margin, number(case, "scale")).unwrap()), true)
+            }
+            "normalized_softmax" => (both(ClassMargin::normalized_softmax(number(case, "temperature")).unwrap()), true),
+            _ => continue,
+        };
+        seen += 1;
+        for form in forms {
+            let input = &case["inputs"]["weight"];
+            let fresh = || tracked(numbers(input), matrix_shape(input), dtype);
+            let placed = |leaf: &Tensor<2>| if turned { leaf.clone().transpose() } else { leaf.clone() };
+            check(case, dtype, |x, y| form(x, y, placed(&fresh())));
+            let leaf = fresh();
+            let rows = &case["inputs"]["embeddings"];
+            let rows = tracked(numbers(rows), matrix_shape(rows), dtype);
+            let labels: Vec<i64> = numbers(&case["inputs"]["labels"]).iter().map(|l| *l as i64).collect();
+            let gradients = form(rows, &labels, placed(&leaf)).backward();
+            let tight = if dtype == DType::F64 { 1e-9 } else { 2e-4 };
+            let want = numbers(&case["expected"]["grads"]["weight"]);
+            assert_close(&values(&leaf.grad(&gradients).unwrap()), &want, tight, tight, &format!("weights of {name}"));
+        }
+    }
+    assert_eq!(seen, 15 * types().len());
+}
+
+#[test]
+#[should_panic(expected = "for 3 classes")]
+fn labels_must_be_classes() {
+    let [x, w] = [[4, 2], [3, 2]].map(|shape| tracked(vec![0.5; shape[0] * shape[1]], shape, DType::F32));
+    Nca::new(1.0).unwrap().loss_with_proxies(x, &[0, 1, 3, 2], w);
 }
 
 /// Random rows and labels: some classes of one row, one class of all rows, one row.

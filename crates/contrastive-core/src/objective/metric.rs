@@ -149,6 +149,29 @@ impl RowFunction for kernel::LiftedStructure {
     }
 }
 
+impl RowFunction for kernel::MarginSoftmax {
+    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
+        let own = (s.clone() * positive.clone()).sum_dim(1);
+        let own = match self.margin {
+            kernel::TargetMargin::Cosine(m) => own - m,
+            kernel::TargetMargin::Angle(m) => {
+                let own = own.clamp(-1.0 + 1e-7, 1.0 - 1e-7);
+                let sine = (own.clone() * own.clone() * -1.0 + 1.0).sqrt();
+                let turned = own.clone() * m.cos() - sine * m.sin();
+                let beyond = own.clone().detach().lower_elem(-m.cos());
+                turned.mask_where(beyond, own - m * m.sin())
+            }
+        } * self.scale;
+        let [b, m] = s.dims();
+        let others = s * self.scale * negative.clone() + (negative * -1.0 + 1.0) * NOTHING;
+        let all = Tensor::cat(vec![own.clone(), others], 1);
+        let mask = Tensor::ones([b, m + 1], (&all.device(), all.dtype()));
+        let rows = (log_sum_exp(all, mask, false) - own.reshape([b])) * any(&positive);
+        let sums = no_sums(&rows);
+        (rows, sums)
+    }
+}
+
 /// How a sum over rows becomes a loss: what the value and the gradients are multiplied with.
 type Share = fn(rows: usize, sums: &kernel::Sums) -> f64;
 

@@ -276,3 +276,64 @@ impl<T: Element> RowLoss<T> for LiftedStructure {
         (all, Sums::default())
     }
 }
+
+/// What the right class has to be ahead by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TargetMargin {
+    /// Taken from the cosine (CosFace).
+    Cosine(f64),
+    /// Added to the angle, in radians (ArcFace); beyond half a turn `cos - margin sin(margin)`.
+    Angle(f64),
+}
+
+impl TargetMargin {
+    /// The cosine that counts for a right class of cosine `s`, and its derivative.
+    fn of(self, s: f64) -> (f64, f64) {
+        match self {
+            Self::Cosine(m) => (s - m, 1.0),
+            Self::Angle(m) => {
+                // near 1 the angle has no derivative
+                let s = s.clamp(-1.0 + 1e-7, 1.0 - 1e-7);
+                if s.acos() + m <= std::f64::consts::PI {
+                    let sine = (1.0 - s * s).sqrt();
+                    (s * m.cos() - sine * m.sin(), m.cos() + s / sine * m.sin())
+                } else {
+                    (s - m * m.sin(), 1.0)
+                }
+            }
+        }
+    }
+}
+
+/// Cross-entropy of scaled cosines with a margin for the positive: `log(e^{y} + sum_n e^{scale s_n}) - y`, where `y` is the
+/// scaled cosine of the first positive after its margin. A row without positives is 0.
+#[derive(Clone, Copy, Debug)]
+pub struct MarginSoftmax {
+    /// Inverse temperature.
+    pub scale: f64,
+    /// For the positive.
+    pub margin: TargetMargin,
+}
+
+impl<T: Element> RowLoss<T> for MarginSoftmax {
+    fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
+        hide(pairs, row, kept);
+        let (Some(target), Some(s)) = (pairs.positives().next(), kept.first()) else {
+            row.fill(T::zero());
+            return (0.0, Sums::default());
+        };
+        let (cosine, slope) = self.margin.of(s.f64());
+        let own = cosine * self.scale;
+        let top = (vector::max(row).f64() * self.scale).max(own);
+        let (sum, _) = vector::exp_in_place(row, T::of(self.scale), T::of(-top));
+        let share = (own - top).exp();
+        let sum = sum.f64() + share;
+        vector::scale(row, T::of(1.0 / sum));
+        row[target] = T::of((share / sum - 1.0) * slope);
+        (top + sum.ln() - own, Sums::default())
+    }
+
+    fn factor(&self) -> f64 {
+        self.scale
+    }
+}

@@ -10,7 +10,7 @@
 
 mod losses;
 
-pub use losses::{Circle, LiftedStructure, Margins, Measure, MultiSimilarity, Sigmoid};
+pub use losses::{Circle, LiftedStructure, MarginSoftmax, Margins, Measure, MultiSimilarity, Sigmoid, TargetMargin};
 
 use crate::real::gemm;
 use crate::softmax::{RowSets, Wanted};

@@ -82,6 +82,9 @@ fn gradients_are_those_of_finite_differences() {
     check("margins of similarities", &margins, 1e-5);
     check("multi-similarity", &MultiSimilarity { alpha: 2.0, beta: 50.0, base: 0.5, epsilon: None }, 1e-5);
     check("mined", &MultiSimilarity { alpha: 2.0, beta: 10.0, base: 0.5, epsilon: Some(0.1) }, 1e-5);
+    for margin in [TargetMargin::Cosine(0.35), TargetMargin::Angle(0.5), TargetMargin::Angle(2.5)] {
+        check("margin softmax", &MarginSoftmax { scale: 8.0, margin }, 1e-5);
+    }
     check("lifted structure", &LiftedStructure { margin: 1.0 }, 1e-5);
 }
 
