@@ -6,7 +6,7 @@ use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative, positive};
 use crate::pairs::{PairLists, Pairs};
 use crate::similarity::{Compared, Similarity, unit_rows};
-use burn::tensor::{DType, Tensor, TensorData, activation::sigmoid};
+use burn::tensor::{DType, Tensor, TensorData};
 use contrastive_kernels::rowwise as kernel;
 use contrastive_kernels::softmax::Wanted;
 
@@ -77,7 +77,8 @@ impl RowFunction for kernel::Sigmoid {
     fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let x = s.clone() * self.scale + self.bias;
         let rows = softplus(x.clone()) * negative.clone() + softplus(x.clone() * -1.0) * positive.clone();
-        let share = sigmoid(x);
+        // a backend's own sigmoid may round to f32
+        let share = (softplus(x * -1.0) * -1.0).exp();
         let slope = share.clone() * negative + (share - 1.0) * positive;
         (sum_rows(rows), sums(vec![(slope.clone() * s).sum(), slope.sum()]))
     }

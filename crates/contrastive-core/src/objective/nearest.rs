@@ -1,4 +1,6 @@
 //! The nearest row of a table, exactly and without the matrix.
+// The `ndarray` backend still works but is deprecated upstream.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use crate::similarity::{Compared, Similarity};
 use burn::backend::{
@@ -24,7 +26,6 @@ pub trait NearestOps: Backend {
 }
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated)]
 impl NearestOps for burn::backend::NdArray {}
 
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
