@@ -1,12 +1,13 @@
 //! Deep metric learning: losses of pairs and rows under labels, and the sigmoid loss of all pairs. None holds the
 //! anchors x candidates matrix; every type has its definition beside it as `dense`.
 
+use super::log_sums::numbers;
 use super::rowwise::{Comparison, Evaluated, RowFunction};
 use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative, positive};
 use crate::pairs::{PairLists, Pairs};
 use crate::similarity::{Compared, Similarity, unit_rows};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use contrastive_kernels::rowwise as kernel;
 use contrastive_kernels::softmax::Wanted;
 
@@ -192,10 +193,6 @@ fn labelled(rows: &Tensor<2>, labels: &[i64]) -> Comparison {
     Comparison { positives, excluded: None, own: Some(0) }
 }
 
-fn single(value: f64, like: &Tensor<2>) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(vec![value], [1]), (&like.device().inner(), like.dtype()))
-}
-
 /// The loss of unit rows under labels, attached to the raw rows.
 fn within(function: &impl RowFunction, rows: &Tensor<2>, labels: &[i64], share: Share, portable: bool) -> Tensor<1> {
     let compared = Compared::new(Similarity::Cosine, rows.clone().inner());
@@ -204,7 +201,7 @@ fn within(function: &impl RowFunction, rows: &Tensor<2>, labels: &[i64], share: 
     let comparison = labelled(rows, labels);
     let Evaluated { value, sums, anchors, candidates, .. } = comparison.evaluate(function, &x, &x, wanted, portable);
     let share = share(labels.len(), &sums);
-    let value = single(value * share, rows);
+    let value = numbers(&[value * share], &rows.clone().inner());
     if !rows.is_tracked() {
         return value;
     }
@@ -376,14 +373,15 @@ impl SigLip {
         let wanted = if tracked { Wanted::ALL } else { Wanted::VALUE };
         let out = comparison.evaluate(&function, &a.rows, &c.rows, wanted, self.portable);
         let share = 1.0 / images.dims()[0] as f64;
-        let mut value = single(out.value * share, &images);
+        let plain = &a.rows;
+        let mut value = numbers(&[out.value * share], plain);
         if tracked {
             let back = |x: &Compared, g: Tensor<2>| x.backward(g.cast(images.dtype()) * share);
             value = attach(value, &images, back(&a, out.anchors));
             value = attach(value, &texts, back(&c, out.candidates));
         }
         for (input, sum) in [(&scale, out.sums[0]), (&bias, out.sums[1])] {
-            value = attach(value, input, single(sum * share, &images));
+            value = attach(value, input, numbers(&[sum * share], plain));
         }
         value
     }

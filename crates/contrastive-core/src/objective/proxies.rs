@@ -1,12 +1,13 @@
 //! Rows among labelled rows or among one learned row for each class (a proxy, a column of a classifier).
 
+use super::log_sums::numbers;
 use super::rowwise::Comparison;
 use super::{Inputs, PairObjective, Placement, PositiveWeights, Reduction};
 use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative, positive};
 use crate::pairs::{PairLists, Pairs};
 use crate::similarity::{Compared, Similarity};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use contrastive_kernels::rowwise::{MarginSoftmax, TargetMargin};
 use contrastive_kernels::softmax::Wanted;
 
@@ -111,8 +112,7 @@ impl ClassMargin {
         let comparison = Comparison { positives, excluded: None, own: None };
         let out = comparison.evaluate(&self.function, &a.rows, &w.rows, wanted, self.portable);
         let share = 1.0 / n as f64;
-        let data = TensorData::new(vec![out.value * share], [1]);
-        let value = Tensor::from_data(data, (&rows.device().inner(), rows.dtype()));
+        let value = numbers(&[out.value * share], &a.rows);
         if !tracked {
             return value;
         }

@@ -120,15 +120,7 @@ fn nan_is_not_swallowed() {
     for bad in 0..n {
         let mut x = units(n, d, 4);
         x[bad * d] = f64::NAN;
-        let problem = RowProblem {
-            anchors: &x,
-            candidates: &x,
-            width: d,
-            positives: RowSets::new(Some(&groups), &offsets, &columns),
-            excluded: None,
-            self_offset: Some(0),
-            wanted: Wanted::ALL,
-        };
+        let problem = within(&x, d, RowSets::new(Some(&groups), &offsets, &columns));
         assert!(evaluate(&problem, &Sigmoid { scale: 10.0, bias: 0.0 }).value.is_nan());
         assert!(
             evaluate(
@@ -151,15 +143,7 @@ fn results_do_not_depend_on_threads() {
     let (n, d) = (700, 16);
     let (groups, offsets, columns) = sets(n, 50);
     let x: Vec<f32> = units(n, d, 9).iter().map(|&x| x as f32).collect();
-    let problem = RowProblem {
-        anchors: &x,
-        candidates: &x,
-        width: d,
-        positives: RowSets::new(Some(&groups), &offsets, &columns),
-        excluded: None,
-        self_offset: Some(0),
-        wanted: Wanted::ALL,
-    };
+    let problem = within(&x, d, RowSets::new(Some(&groups), &offsets, &columns));
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| evaluate(&problem, &Sigmoid { scale: 10.0, bias: -10.0 }))
