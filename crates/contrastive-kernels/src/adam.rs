@@ -208,9 +208,9 @@ mod tests {
         adam_step(&mut [0f32; 3], &[0.0; 2], &mut [0.0; 3], &mut [0.0; 3], &RULE);
     }
 
-    /// Prints the share of memory bandwidth; run with `--ignored --nocapture` on an idle machine.
+    /// Prints the share of memory bandwidth; run by hand, `cargo test --release -p contrastive-kernels --lib bandwidth -- --ignored --nocapture`, on an idle machine.
     #[test]
-    #[ignore = "a measurement"]
+    #[ignore = "a measurement for an idle machine, no check"]
     fn bandwidth_share() {
         for n in [1 << 20, 4 << 20, 16 << 20] {
             let [mut p, mut m, mut v] = [1.0f32, 0.0, 0.0].map(|x| vec![x; n]);
