@@ -91,6 +91,29 @@ impl PairLists {
         self.offsets[self.groups.as_ref().map_or(i, |g| g[i] as usize)]
     }
 
+    /// Where the entries of the anchors `i0..i0 + b` lie among all entries; all of them if lists are shared.
+    pub(crate) fn entries(&self, i0: usize, b: usize) -> std::ops::Range<usize> {
+        match self.groups {
+            Some(_) => 0..self.columns.len(),
+            None => self.offsets[i0]..self.offsets[i0 + b],
+        }
+    }
+
+    /// The lists of the anchors `i0..i0 + b`.
+    pub(crate) fn rows(&self, i0: usize, b: usize) -> Self {
+        let entries = self.entries(i0, b);
+        let offsets = match self.groups {
+            Some(_) => self.offsets.clone(),
+            None => self.offsets[i0..=i0 + b].iter().map(|o| o - entries.start).collect(),
+        };
+        Self {
+            groups: self.groups.as_ref().map(|g| g[i0..i0 + b].to_vec()),
+            offsets,
+            columns: self.columns[entries.clone()].to_vec(),
+            weights: self.weights.as_ref().map(|w| w[entries].to_vec()),
+        }
+    }
+
     /// The same relation seen from the candidates: list j holds the anchors that list j. Weights travel along.
     pub(crate) fn transpose(&self, candidates: usize) -> Self {
         let n = self.anchors();
@@ -150,6 +173,12 @@ pub enum Pairs {
     Diagonal,
     /// 2N rows that are two views of N things, one view after the other: row i belongs to row i +- N (NT-Xent).
     TwoViews,
+    /// V N rows that are V views of N things, one view after the other: rows i and j belong together when i and j are the same
+    /// modulo N (multi-crop and multi-view forms of NT-Xent and SupCon).
+    Views(usize),
+    /// Ordered rows: candidate j is a positive of anchor i when `|i - j|` is at most this; with a table compared with itself,
+    /// a row is never its own positive (temporal neighbours).
+    Band(usize),
     /// Anchors and candidates with the same label belong together (SupCon); a row is never its own positive when a table is
     /// compared with itself.
     Labels {
@@ -185,7 +214,7 @@ impl Pairs {
     /// Are the pairs the same when anchors and candidates change places?
     pub(crate) fn symmetric(&self) -> bool {
         match self {
-            Self::Diagonal | Self::TwoViews => true,
+            Self::Diagonal | Self::TwoViews | Self::Views(_) | Self::Band(_) => true,
             Self::Labels { anchors, candidates } => Arc::ptr_eq(anchors, candidates) || anchors == candidates,
             Self::Lists(_) | Self::Beside => false,
         }
@@ -208,6 +237,23 @@ impl Pairs {
                 );
                 let half = n as u32 / 2;
                 Some(PairLists::one_each((0..n as u32).map(|i| if i < half { i + half } else { i - half }).collect()))
+            }
+            Self::Views(views) => {
+                assert!(
+                    n == m && *views > 1 && n.is_multiple_of(*views),
+                    "{views} views of {n} anchors and {m} candidates: one table of V N rows is needed, with V above 1"
+                );
+                let things = n / views;
+                let labels: Vec<i64> = (0..n).map(|i| (i % things) as i64).collect();
+                Some(PairLists::classes(&labels, &labels))
+            }
+            Self::Band(width) => {
+                let (mut offsets, mut columns) = (vec![0], Vec::new());
+                for i in 0..n {
+                    columns.extend((i.saturating_sub(*width)..(i + width + 1).min(m)).map(|j| j as u32));
+                    offsets.push(columns.len());
+                }
+                Some(PairLists { groups: None, offsets, columns, weights: None })
             }
             Self::Labels { anchors, candidates } => {
                 assert_eq!(
@@ -260,10 +306,6 @@ impl Exclusions {
     pub fn and_own_row(mut self, offset: usize) -> Self {
         self.offset = Some(offset);
         self
-    }
-
-    pub(crate) fn is_lists(&self) -> bool {
-        self.same.is_some() || self.lists.is_some()
     }
 
     /// The lists for `n` anchors and `m` candidates.

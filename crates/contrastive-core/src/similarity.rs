@@ -13,14 +13,25 @@ pub enum Similarity {
     Cosine,
     /// Their inner product.
     Dot,
+    /// `-|a - c|^2`: the logits of a Gaussian kernel (t-SNE's and NCA's similarity, uniformity's potential). Computed as
+    /// `2 a . c - |a|^2 - |c|^2` of rows measured from the candidates' mean, so it is exact to rounding of the squared
+    /// spread of the rows. Types that compare rows through their distances anyway take it for [`Similarity::Dot`].
+    NegativeSquaredDistance,
 }
 
 /// Rows as they are compared, and what the gradient of the raw rows needs.
 pub(crate) struct Compared {
-    /// `[n, d]`: the rows whose inner products are the similarities.
+    /// `[n, d]`: the rows whose inner products are the similarities; `[n, d + 2]` for distances.
     pub rows: Tensor<2>,
-    /// `[n, 1]`: the lengths of the raw rows, where they were divided by them.
-    lengths: Option<Tensor<2>>,
+    form: Form,
+}
+
+enum Form {
+    Raw,
+    /// `[n, 1]`: the lengths of the raw rows, which were divided by them.
+    Unit(Tensor<2>),
+    /// `[n, d]`: the rows from the common centre, and the sign of their own square in `rows`.
+    Distance(Tensor<2>, f64),
 }
 
 /// Lengths below this divide as this.
@@ -29,24 +40,94 @@ const SHORTEST: f64 = 1e-12;
 impl Compared {
     pub(crate) fn new(similarity: Similarity, x: Tensor<2>) -> Self {
         match similarity {
-            Similarity::Dot => Self { rows: x, lengths: None },
+            Similarity::Dot | Similarity::NegativeSquaredDistance => Self { rows: x, form: Form::Raw },
             Similarity::Cosine => {
                 let (rows, lengths) = Dispatch::unit_rows(x.into_dispatch(), SHORTEST);
-                Self { rows: Tensor::from_dispatch(rows), lengths: Some(Tensor::from_dispatch(lengths)) }
+                Self { rows: Tensor::from_dispatch(rows), form: Form::Unit(Tensor::from_dispatch(lengths)) }
             }
         }
     }
 
+    /// Rows whose inner products with those of the other sign are negative squared distances.
+    fn distance(x: Tensor<2>, centre: &Tensor<2>, sign: f64) -> Self {
+        let x = x - centre.clone();
+        Self { rows: squares_beside(x.clone(), sign), form: Form::Distance(x, sign) }
+    }
+
     /// The gradient of the raw rows: of unit rows u it is `(g - u (u . g)) / length`.
     pub(crate) fn backward(&self, gradient: Tensor<2>) -> Tensor<2> {
-        let Some(lengths) = &self.lengths else { return gradient };
-        let (rows, lengths) = (self.rows.clone().into_dispatch(), lengths.clone().into_dispatch());
-        Tensor::from_dispatch(Dispatch::unit_rows_backward(rows, lengths, gradient.into_dispatch()))
+        match &self.form {
+            Form::Raw => gradient,
+            Form::Unit(lengths) => {
+                let (rows, lengths) = (self.rows.clone().into_dispatch(), lengths.clone().into_dispatch());
+                Tensor::from_dispatch(Dispatch::unit_rows_backward(rows, lengths, gradient.into_dispatch()))
+            }
+            Form::Distance(x, sign) => {
+                let [n, d] = x.dims();
+                let at = if *sign < 0.0 { d } else { d + 1 };
+                let square = gradient.clone().slice([0..n, at..at + 1]);
+                gradient.slice([0..n, 0..d]) * std::f64::consts::SQRT_2 + x.clone() * square * (2.0 * sign)
+            }
+        }
+    }
+}
+
+/// `[x sqrt(2), -|x|^2, -1]` for sign -1, `[x sqrt(2), 1, |x|^2]` for sign 1; the inner product of one of each is
+/// `2 a . c - |a|^2 - |c|^2`.
+fn squares_beside(x: Tensor<2>, sign: f64) -> Tensor<2> {
+    let square = (x.clone() * x.clone()).sum_dim(1);
+    let one = square.clone().detach().zeros_like() + sign;
+    let pair = if sign < 0.0 { [square * -1.0, one] } else { [one, square] };
+    let [square, one] = pair;
+    Tensor::cat(vec![x * std::f64::consts::SQRT_2, square, one], 1)
+}
+
+/// The two sides of a comparison, and what stands beside each anchor.
+pub(crate) struct Sides {
+    pub anchors: Compared,
+    /// Absent for a table compared with itself whose rows are the same on both sides.
+    pub candidates: Option<Compared>,
+    pub paired: Option<Compared>,
+}
+
+impl Sides {
+    pub(crate) fn new(
+        similarity: Similarity,
+        anchors: Tensor<2>,
+        candidates: Option<Tensor<2>>,
+        paired: Option<Tensor<2>>,
+    ) -> Self {
+        if similarity != Similarity::NegativeSquaredDistance {
+            let compared = |x: Tensor<2>| Compared::new(similarity, x);
+            return Self {
+                anchors: compared(anchors),
+                candidates: candidates.map(compared),
+                paired: paired.map(compared),
+            };
+        }
+        let candidates = candidates.unwrap_or_else(|| anchors.clone());
+        // distances do not depend on where they are measured from
+        let centre = candidates.clone().mean_dim(0);
+        Self {
+            anchors: Compared::distance(anchors, &centre, -1.0),
+            candidates: Some(Compared::distance(candidates, &centre, 1.0)),
+            paired: paired.map(|p| Compared::distance(p, &centre, 1.0)),
+        }
+    }
+}
+
+/// The rows of both sides whose inner products are the similarities, by differentiable tensor operations: the definition.
+pub(crate) fn defined(similarity: Similarity, x: &Tensor<2>, anchor: bool) -> Tensor<2> {
+    match similarity {
+        Similarity::Cosine => unit_rows(x.clone()),
+        Similarity::Dot => x.clone(),
+        Similarity::NegativeSquaredDistance => squares_beside(x.clone(), if anchor { -1.0 } else { 1.0 }),
     }
 }
 
 /// Rows scaled to length 1, differentiable by plain tensor operations (rows shorter than 1e-12 are divided by that).
 pub fn unit_rows(x: Tensor<2>) -> Tensor<2> {
-    let lengths = (x.clone() * x.clone()).sum_dim(1).sqrt().clamp_min(SHORTEST);
+    // clamped before the root, whose slope at 0 is infinite
+    let lengths = (x.clone() * x.clone()).sum_dim(1).clamp_min(SHORTEST * SHORTEST).sqrt();
     x / lengths
 }

@@ -3,6 +3,7 @@
 use crate::error::ObjectiveError;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Divides every similarity.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,5 +50,70 @@ impl LogitScale {
     /// [`Inputs::with_scale`](crate::objective::Inputs::with_scale).
     pub fn scale(&self) -> Tensor<1> {
         self.log_scale.val().clamp_max(self.max_log).exp()
+    }
+}
+
+/// A temperature that changes with training, step by step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum TemperatureSchedule {
+    /// One constant.
+    Constant(f64),
+    /// From the first to the last value in equal steps; the last ever after.
+    Linear {
+        /// At step 0.
+        from: f64,
+        /// From step `steps` on.
+        to: f64,
+        /// How many steps that takes.
+        steps: usize,
+    },
+    /// `min + (max - min) (1 + cos(2 pi t / period)) / 2` (Kukleva et al. 2023, equation 2): large temperatures, which serve the
+    /// frequent classes, and small ones, which serve the rare, in turn.
+    Cosine {
+        /// The smallest temperature (paper: 0.1).
+        min: f64,
+        /// The largest (paper: 1.0).
+        max: f64,
+        /// Steps from one maximum to the next.
+        period: usize,
+    },
+}
+
+impl TemperatureSchedule {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// When a temperature is zero, negative, infinite or NaN, or a number of steps is 0.
+    pub fn validate(&self) -> Result<(), ObjectiveError> {
+        let (temperatures, steps) = match *self {
+            Self::Constant(t) => ([t, t], 1),
+            Self::Linear { from, to, steps } => ([from, to], steps),
+            Self::Cosine { min, max, period } => ([min, max], period),
+        };
+        for t in temperatures {
+            Temperature::fixed(t)?;
+        }
+        if steps == 0 {
+            return Err(ObjectiveError::NotPositive { name: "steps of a temperature schedule", value: 0.0 });
+        }
+        Ok(())
+    }
+
+    /// The temperature of step `t`, counted from 0; [`scale`](Self::scale) is its inverse as an input.
+    pub fn at(&self, t: usize) -> f64 {
+        match *self {
+            Self::Constant(temperature) => temperature,
+            Self::Linear { from, to, steps } => from + (to - from) * (t as f64 / steps.max(1) as f64).min(1.0),
+            Self::Cosine { min, max, period } => {
+                let phase = t as f64 / period.max(1) as f64 * std::f64::consts::TAU;
+                min + (max - min) * (1.0 + phase.cos()) * 0.5
+            }
+        }
+    }
+
+    /// `[1]`: the inverse temperature of step `t`; hand it to
+    /// [`Inputs::with_scale`](crate::objective::Inputs::with_scale).
+    pub fn scale(&self, t: usize, like: &Tensor<2>) -> Tensor<1> {
+        Tensor::from_data([1.0 / self.at(t)], (&like.device(), like.dtype()))
     }
 }

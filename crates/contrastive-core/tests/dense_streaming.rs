@@ -24,6 +24,16 @@ struct Case {
     paired: Option<Vec<f64>>,
     scale: Option<Vec<f64>>,
     bias: Option<Vec<f64>>,
+    terms: Option<Terms>,
+}
+
+/// An inverse temperature for each pair of classes, and a log-weight for each pair: a matrix, or a product of rank 2.
+#[derive(Clone)]
+struct Terms {
+    table: Vec<f64>,
+    classes: [Vec<u32>; 2],
+    left: Vec<f64>,
+    right: Option<Vec<f64>>,
 }
 
 /// Tracked tensors of a case, in the order anchors, candidates, paired, scale, bias.
@@ -57,6 +67,22 @@ impl Case {
             one.push(tracked(b.clone(), [m], dtype));
             inputs = inputs.with_bias(one[one.len() - 1].clone());
         }
+        if let Some(terms) = &self.terms {
+            let [anchors, candidates] = terms.classes.clone();
+            let table = tracked(terms.table.clone(), [2, 3], dtype);
+            let first = two.len();
+            two.push(table.clone());
+            inputs = inputs.with_pair_scale(PairTerm::classes(table, anchors, candidates));
+            two.push(tracked(terms.left.clone(), [n, terms.left.len() / n], dtype));
+            inputs = inputs.with_pair_bias(match &terms.right {
+                None => PairTerm::matrix(two[first + 1].clone()),
+                Some(right) => {
+                    two.push(tracked(right.clone(), [m, 2], dtype));
+                    let shrunk = |x: Tensor<2>| x.tanh() * 0.5;
+                    PairTerm::product(two[first + 1].clone(), two[first + 2].clone(), shrunk)
+                }
+            });
+        }
         Leaves { inputs, two, one }
     }
 
@@ -67,8 +93,10 @@ impl Case {
         let value = form(&self.objective, &leaves.inputs);
         let gradients = (value.clone() * 1.5).backward();
         let zero = |k: usize| vec![0.0; k];
-        let two =
-            leaves.two.iter().map(|t| t.grad(&gradients).map_or_else(|| zero(t.dims()[0] * self.d), |g| values(&g)));
+        let two = leaves
+            .two
+            .iter()
+            .map(|t| t.grad(&gradients).map_or_else(|| zero(t.dims().iter().product()), |g| values(&g)));
         let one = leaves.one.iter().map(|t| t.grad(&gradients).map_or_else(|| zero(t.dims()[0]), |g| values(&g)));
         (values(&value)[0], two.chain(one).collect())
     }
@@ -93,7 +121,7 @@ fn cases(seed: u64) -> Vec<Case> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut all = Vec::new();
     let denominators = [Denominator::WithPositives, Denominator::NegativesOnly, Denominator::OwnPositive];
-    for round in 0..96 {
+    for round in 0..128 {
         let denominator = denominators[round % 3];
         let inside = denominator != Denominator::OwnPositive && rng.random::<f64>() < 0.3;
         let itself = round % 4 == 1;
@@ -106,21 +134,32 @@ fn cases(seed: u64) -> Vec<Case> {
         let m = if itself || both { n } else { rng.random_range(n..90) };
         let d = rng.random_range(1..20);
         let temperature = [0.005, 0.07, 0.5, 1.0][rng.random_range(0..4)];
-        let dot = rng.random::<f64>() < 0.3;
+        let similarity = match rng.random_range(0..10) {
+            0..3 => Similarity::Dot,
+            3..5 => Similarity::NegativeSquaredDistance,
+            _ => Similarity::Cosine,
+        };
         let input_scale = rng.random::<f64>() < 0.4;
         let mut objective =
             if input_scale { PairObjective::with_input_scale() } else { PairObjective::new(temperature).unwrap() };
         objective = objective.denominator(denominator);
-        if dot {
-            objective = objective.similarity(Similarity::Dot);
-        }
+        objective = objective.similarity(similarity);
         let labels: Vec<i64> = (0..n).map(|_| rng.random_range(0..n.div_ceil(3)) as i64).collect();
         let pairs = if beside {
             Pairs::Beside
         } else if itself {
-            if rng.random() { Pairs::TwoViews } else { Pairs::labels(&labels) }
+            match rng.random_range(0..4) {
+                0 => Pairs::TwoViews,
+                1 => Pairs::Views(2),
+                2 => Pairs::Band(2),
+                _ => Pairs::labels(&labels),
+            }
         } else if both {
-            if rng.random() { Pairs::Diagonal } else { Pairs::labels(&labels) }
+            match rng.random_range(0..3) {
+                0 => Pairs::Diagonal,
+                1 => Pairs::Band(1),
+                _ => Pairs::labels(&labels),
+            }
         } else {
             match rng.random_range(0..3) {
                 0 => Pairs::Diagonal,
@@ -142,7 +181,8 @@ fn cases(seed: u64) -> Vec<Case> {
             ))),
             _ => objective,
         };
-        objective = match rng.random_range(0..5) {
+        objective = match rng.random_range(0..6) {
+            4 => objective.reduction(Reduction::MeanNonZero),
             0 => objective.reduction(Reduction::Sum),
             1 => objective.reduction(Reduction::MeanWithPositives),
             2 => objective.reduction(Reduction::MeanOverPairs),
@@ -176,8 +216,22 @@ fn cases(seed: u64) -> Vec<Case> {
         }
         if both {
             objective = objective.direction(Direction::Both);
+            match rng.random_range(0..3) {
+                0 => objective = objective.direction_weights(0.8, 0.3).unwrap(),
+                1 => objective = objective.exclusions(Exclusions::lists(lists(&mut rng, n, m, 0.3, false))),
+                _ => {}
+            }
         }
-        let spread = if dot && temperature < 0.05 { 0.2 } else { 0.7 };
+        let spread = if similarity != Similarity::Cosine && temperature < 0.05 { 0.2 } else { 0.7 };
+        let terms = (rng.random::<f64>() < 0.25).then(|| {
+            let product = rng.random::<bool>();
+            Terms {
+                table: (0..6).map(|_| 0.5 + rng.random::<f64>()).collect(),
+                classes: [(n, 2), (m, 3)].map(|(count, k)| (0..count).map(|_| rng.random_range(0..k)).collect()),
+                left: normal(&mut rng, n * if product { 2 } else { m }, 0.5),
+                right: product.then(|| normal(&mut rng, m * 2, 0.5)),
+            }
+        });
         let scales = if both || rng.random() { 1 } else { n };
         let biased = !both && !itself && rng.random::<f64>() < 0.3;
         all.push(Case {
@@ -195,6 +249,7 @@ fn cases(seed: u64) -> Vec<Case> {
             paired: beside.then(|| normal(&mut rng, n * d, spread)),
             scale: input_scale.then(|| (0..scales).map(|_| (0.5 + rng.random::<f64>()) / temperature).collect()),
             bias: biased.then(|| normal(&mut rng, m, 0.5)),
+            terms,
         });
     }
     all
@@ -258,6 +313,7 @@ fn finite_differences_agree() {
                     paired: case.paired.clone(),
                     scale: case.scale.clone(),
                     bias: case.bias.clone(),
+                    terms: case.terms.clone(),
                     ..case
                 })
             });

@@ -34,6 +34,9 @@ pub enum Reduction {
     Mean,
     /// The mean over the anchors that have a positive.
     MeanWithPositives,
+    /// The mean over the anchors whose value is above 0 (the "average of the nonzero" of metric-learning libraries); 0 when there
+    /// is none. The number of such anchors is a constant for the gradient. Costs one more pass for the values.
+    MeanNonZero,
     /// The mean over positive pairs: with [`PositiveWeights::Sum`], every pair counts the same.
     MeanOverPairs,
     /// The sum over anchors.

@@ -1,8 +1,9 @@
 //! The same objectives in plain tensor operations, with the whole matrix: the readable definition.
 
-use super::{Direction, Inputs, PairObjective};
+use super::log_sums::{column, mean_above_zero};
+use super::{Direction, Inputs, PairObjective, Reduction};
 use crate::objective::spec::Spec;
-use crate::similarity::{Similarity, unit_rows};
+use crate::similarity::defined;
 use crate::temperature::Temperature;
 use burn::tensor::{Tensor, TensorData};
 use contrastive_kernels::softmax::{Denominator, Placement, Wanted};
@@ -17,43 +18,63 @@ impl PairObjective {
     /// As [`evaluate`](Self::evaluate).
     pub fn dense(&self, inputs: &Inputs) -> Tensor<1> {
         let (n, m, itself) = inputs.check(&self.pairs, &self.temperature);
-        let unit = |x: &Tensor<2>| match self.similarity {
-            Similarity::Cosine => unit_rows(x.clone()),
-            Similarity::Dot => x.clone(),
-        };
-        let a = unit(&inputs.anchors);
-        let c = inputs.candidates.as_ref().map_or_else(|| a.clone(), unit);
-        let paired = inputs.paired.as_ref().map(unit);
+        let a = defined(self.similarity, &inputs.anchors, true);
+        let c = defined(self.similarity, inputs.candidates.as_ref().unwrap_or(&inputs.anchors), false);
+        let paired = inputs.paired.as_ref().map(|p| defined(self.similarity, p, false));
         let scale = match (self.temperature, &inputs.scale) {
             (Temperature::Input, Some(scale)) => scale.clone(),
             (Temperature::Fixed(t), _) => Tensor::from_data([1.0 / t], (&a.device(), a.dtype())),
             (Temperature::Input, None) => panic!("the inverse temperature is an input, but the inputs have none"),
         };
-        let spec = self.spec(n, m, itself, inputs.bias.is_some(), Wanted::ALL);
-        let value = direction(&a, &c, paired.as_ref(), &scale, inputs.bias.as_ref(), &spec);
+        let spec = self.spec([n, m], itself, inputs.bias.is_some(), Wanted::ALL, None);
+        let bias = inputs.bias.as_ref();
+        let weighted = |rows: Tensor<2>, weights: &[f64]| {
+            // the weights of a mean over what is above 0 follow from the values; `weights` are the direction's factor
+            let weights = match self.reduction {
+                Reduction::MeanNonZero => {
+                    mean_above_zero(&rows.clone().inner()).iter().map(|w| w * weights[0]).collect()
+                }
+                _ => weights.to_vec(),
+            };
+            (rows.clone() * column(&weights, &rows)).sum()
+        };
+        let terms = inputs.pair_terms.whole();
+        let rows = row_values(&a, &c, paired.as_ref(), &scale, bias, [&terms.0, &terms.1], &spec);
+        let value = weighted(rows, &spec.row_weights);
         if self.direction == Direction::Both {
-            return value + direction(&c, &a, None, &scale, None, &self.reversed(&spec, n, m));
+            let terms = inputs.pair_terms.transposed().whole();
+            let spec = self.reversed(&spec, [n, m], None);
+            let columns = row_values(&c, &a, None, &scale, None, [&terms.0, &terms.1], &spec);
+            return value + weighted(columns, &spec.row_weights);
         }
         value
     }
 }
 
-fn direction(
+/// `[n, 1]`: each anchor's value before the reduction, of rows whose inner products are the similarities.
+pub(super) fn row_values(
     a: &Tensor<2>,
     c: &Tensor<2>,
     paired: Option<&Tensor<2>>,
     scale: &Tensor<1>,
     bias: Option<&Tensor<1>>,
+    [pair_scale, pair_bias]: [&Option<Tensor<2>>; 2],
     spec: &Spec,
-) -> Tensor<1> {
+) -> Tensor<2> {
     let ([n, _], [m, _]) = (a.dims(), c.dims());
     let (device, dtype) = (a.device(), a.dtype());
     let matrix =
         |values: Vec<f64>, shape: [usize; 2]| Tensor::<2>::from_data(TensorData::new(values, shape), (&device, dtype));
     let scale = scale.clone().reshape([scale.dims()[0], 1]);
     let mut s = a.clone().matmul(c.clone().transpose()) * scale.clone();
+    if let Some(factor) = pair_scale {
+        s = s * factor.clone();
+    }
     if let Some(bias) = bias {
         s = s + bias.clone().reshape([1, m]);
+    }
+    if let Some(bias) = pair_bias {
+        s = s + bias.clone();
     }
     let own = paired.map(|p| (a.clone() * p.clone()).sum_dim(1) * scale);
 
@@ -82,7 +103,7 @@ fn direction(
             has[i] = 0.0;
         }
     }
-    let column = |values: Vec<f64>| matrix(values, [n, 1]);
+    let column = |values: Vec<f64>| column(&values, a);
     let (target, positive, hidden) = (matrix(target, [n, m]), matrix(positive, [n, m]), matrix(hidden, [n, m]));
     let has = column(has);
     let own_weight = column((0..n).map(|i| spec.own_target(i)).collect());
@@ -131,5 +152,5 @@ fn direction(
         }
         l
     };
-    (l * has * column(spec.row_weights.clone())).sum()
+    l * has
 }

@@ -1,6 +1,7 @@
 //! What goes into an objective, and what comes out.
 
 use super::computed_in;
+use super::pair_terms::{PairTerm, PairTerms};
 use crate::pairs::Pairs;
 use crate::temperature::Temperature;
 use burn::tensor::Tensor;
@@ -13,17 +14,25 @@ pub struct Inputs {
     pub(crate) paired: Option<Tensor<2>>,
     pub(crate) scale: Option<Tensor<1>>,
     pub(crate) bias: Option<Tensor<1>>,
+    pub(crate) pair_terms: PairTerms,
 }
 
 impl Inputs {
     /// Anchors `[n, d]` among candidates `[m, d]`.
     pub fn new(anchors: Tensor<2>, candidates: Tensor<2>) -> Self {
-        Self { anchors, candidates: Some(candidates), paired: None, scale: None, bias: None }
+        Self {
+            anchors,
+            candidates: Some(candidates),
+            paired: None,
+            scale: None,
+            bias: None,
+            pair_terms: PairTerms::default(),
+        }
     }
 
     /// A table `[n, d]` compared with itself: every row is an anchor, the other rows its candidates.
     pub fn within(table: Tensor<2>) -> Self {
-        Self { anchors: table, candidates: None, paired: None, scale: None, bias: None }
+        Self { candidates: None, ..Self::new(table.clone(), table) }
     }
 
     /// `[n, d]`: the positive of each anchor, beside the candidates; with [`Pairs::Beside`].
@@ -41,6 +50,21 @@ impl Inputs {
     /// `[m]`: added to the logits of each candidate: its log-weight.
     pub fn with_bias(mut self, bias: Tensor<1>) -> Self {
         self.bias = Some(bias);
+        self
+    }
+
+    /// An inverse temperature for each pair, besides that of the objective, which it multiplies; with a gradient.
+    ///
+    /// Pair terms are evaluated block by block through autodiff: memory stays linear, time is about four times the engine's.
+    pub fn with_pair_scale(mut self, scale: PairTerm) -> Self {
+        self.pair_terms.scale = Some(scale);
+        self
+    }
+
+    /// Added to the logit of each pair: its log-weight; with a gradient. Computed like
+    /// [`with_pair_scale`](Self::with_pair_scale).
+    pub fn with_pair_bias(mut self, bias: PairTerm) -> Self {
+        self.pair_terms.bias = Some(bias);
         self
     }
 
@@ -68,6 +92,7 @@ impl Inputs {
         if let Some(bias) = &self.bias {
             assert_eq!(bias.dims(), [m], "the shape of the bias and the number of candidates");
         }
+        self.pair_terms.check(n, m);
         (n, m, self.candidates.is_none())
     }
 
@@ -82,6 +107,7 @@ impl Inputs {
             paired: self.paired.as_ref().map(two),
             scale: self.scale.as_ref().map(one),
             bias: self.bias.as_ref().map(one),
+            pair_terms: self.pair_terms.plain(dtype),
         }
     }
 }
@@ -112,4 +138,6 @@ pub struct Gradients {
     pub scale: Option<Tensor<1>>,
     /// `[m]`.
     pub bias: Option<Tensor<1>>,
+    /// Of the tensors of the pair terms: those of the scale, then those of the bias.
+    pub pair_terms: Vec<Tensor<2>>,
 }

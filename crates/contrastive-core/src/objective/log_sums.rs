@@ -42,6 +42,23 @@ impl LogSums {
         Self(self.0.portable(portable))
     }
 
+    /// A constant inside each sum: `log(offset + sum_j ..)`.
+    ///
+    /// # Errors
+    /// When it is negative, infinite or NaN.
+    pub fn offset(self, offset: f64) -> Result<Self, ObjectiveError> {
+        Ok(Self(self.0.denominator_offset(offset)?))
+    }
+
+    /// `sum_i w_i L_i`, `[1]`, attached to anchors, candidates, scale and bias as far as they carry gradients.
+    ///
+    /// # Panics
+    /// As [`values`](Self::values), and when the number of weights is not that of the anchors.
+    pub fn loss(&self, inputs: &Inputs, weights: Vec<f64>) -> Tensor<1> {
+        let (objective, inputs) = self.problem(inputs, weights);
+        objective.loss(&inputs)
+    }
+
     /// `L_i` of each anchor, on the host; minus infinity for an anchor without candidates. 2 n m d flops.
     ///
     /// # Panics
@@ -49,12 +66,12 @@ impl LogSums {
     pub fn values(&self, inputs: &Inputs) -> Vec<f64> {
         let n = inputs.anchors.dims()[0];
         let m = inputs.candidates.as_ref().map_or(n, |c| c.dims()[0]);
-        let spec = self.0.spec(n, m, inputs.candidates.is_none(), false, Wanted::VALUE);
+        let spec = self.0.spec([n, m], inputs.candidates.is_none(), false, Wanted::VALUE, None);
         let mut sums = host(self.weighted(inputs, vec![1.0; n], Wanted::VALUE).rows);
         for (i, sum) in sums.iter_mut().enumerate() {
             let listed = spec.excluded.as_ref().map_or(&[][..], |e| e.of(i));
             let own = spec.self_offset.map(|o| i + o).filter(|&j| j < m && listed.binary_search(&(j as u32)).is_err());
-            if listed.len() + usize::from(own.is_some()) == m {
+            if spec.offset == 0.0 && listed.len() + usize::from(own.is_some()) == m {
                 *sum = f64::NEG_INFINITY;
             }
         }
@@ -66,15 +83,21 @@ impl LogSums {
     /// # Panics
     /// As [`values`](Self::values), and when the number of weights is not that of the anchors.
     pub fn weighted(&self, inputs: &Inputs, weights: Vec<f64>, wanted: Wanted) -> Evaluation {
+        let (objective, inputs) = self.problem(inputs, weights);
+        let mut result = objective.evaluate(&inputs, wanted);
+        result.gradients.paired = None;
+        result
+    }
+
+    /// As positives that count for nothing.
+    fn problem(&self, inputs: &Inputs, weights: Vec<f64>) -> (PairObjective, Inputs) {
         assert!(inputs.paired.is_none(), "log-sum-exps over candidates have no paired positives");
         let n = inputs.anchors.dims()[0];
         let objective = self.0.clone().reduction(Reduction::Weighted(Arc::new(weights)));
         let objective = objective.positive_weights(PositiveWeights::PerAnchor(Arc::new(vec![0.0; n])));
         let objective = objective.denominator_weights(Arc::new(vec![1.0; n]));
-        let nothing = inputs.anchors.clone().inner().zeros_like();
-        let mut result = objective.evaluate(&inputs.clone().with_paired(nothing), wanted);
-        result.gradients.paired = None;
-        result
+        let nothing = inputs.anchors.clone().zeros_like();
+        (objective, inputs.clone().with_paired(nothing))
     }
 }
 
@@ -91,6 +114,13 @@ pub(crate) fn column(values: &[f64], like: &Tensor<2>) -> Tensor<2> {
 /// `[n]`, beside rows `like`.
 pub(crate) fn numbers(values: &[f64], like: &Tensor<2>) -> Tensor<1> {
     Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&like.device(), like.dtype()))
+}
+
+/// What makes a sum of row values the mean of those above 0.
+pub(crate) fn mean_above_zero<const D: usize>(rows: &Tensor<D>) -> Vec<f64> {
+    let rows = host(rows.clone());
+    let count = rows.iter().filter(|v| **v > 0.0).count().max(1);
+    rows.iter().map(|v| f64::from(*v > 0.0) / count as f64).collect()
 }
 
 /// `[n, 1]`: the inner products of rows with rows.

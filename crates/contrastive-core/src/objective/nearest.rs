@@ -2,7 +2,7 @@
 // The `ndarray` backend still works but is deprecated upstream.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
-use crate::similarity::{Compared, Similarity};
+use crate::similarity::{Sides, Similarity};
 use burn::backend::{
     Backend, Dispatch, TensorMetadata, backend_extension,
     tensor::{FloatTensor, IntTensor},
@@ -77,8 +77,10 @@ pub fn nearest_rows(queries: Tensor<2>, support: Tensor<2>, similarity: Similari
     let ([n, d], [m, e]) = (queries.dims(), support.dims());
     assert!(n > 0 && m > 0 && d == e && d > 0, "nearest rows of queries [{n}, {d}] in a support [{m}, {e}]");
     let dtype = super::computed_in(queries.dtype());
-    let rows = |x: Tensor<2>| Compared::new(similarity, x.inner().cast(dtype)).rows.into_dispatch();
-    Tensor::from_dispatch(Dispatch::largest_product(rows(queries), rows(support)))
+    let plain = |x: Tensor<2>| x.inner().cast(dtype);
+    let sides = Sides::new(similarity, plain(queries), Some(plain(support)), None);
+    let support = sides.candidates.expect("a support").rows.into_dispatch();
+    Tensor::from_dispatch(Dispatch::largest_product(sides.anchors.rows.into_dispatch(), support))
 }
 
 #[cfg(all(test, feature = "flex"))]

@@ -1,10 +1,11 @@
 //! Published objectives: each a point of the family under its own name, with the inputs its paper speaks of.
 
+use super::log_sums::{mean_above_zero, numbers};
 use super::{Denominator, Direction, Inputs, PairObjective, PositiveWeights, Reduction};
 use crate::error::{ObjectiveError, positive};
 use crate::pairs::Pairs;
-use crate::similarity::{Similarity, unit_rows};
-use burn::tensor::{Tensor, TensorData, activation::softmax};
+use crate::similarity::{Similarity, defined, unit_rows};
+use burn::tensor::{Tensor, activation::softmax};
 use std::sync::Arc;
 
 /// InfoNCE (van den Oord et al. 2018, equation 4): each query finds its positive among the candidates.
@@ -63,12 +64,10 @@ impl InfoNce {
         assert_eq!([n, d], positives.dims(), "the shapes of queries and positives");
         assert_eq!([n, d], [n2, d2], "queries and [n, k, d] negatives");
         let objective = &self.0;
-        let unit = |x: Tensor<2>| match objective.similarity {
-            Similarity::Cosine => unit_rows(x),
-            Similarity::Dot => x,
-        };
-        let (q, p) = (unit(queries), unit(positives));
-        let negatives: Tensor<3> = unit(negatives.reshape([n * k, d])).reshape([n, k, d]);
+        let rows = |x: &Tensor<2>, anchor: bool| defined(objective.similarity, x, anchor);
+        let (q, p) = (rows(&queries, true), rows(&positives, false));
+        let d = q.dims()[1];
+        let negatives: Tensor<3> = rows(&negatives.reshape([n * k, d2]), false).reshape([n, k, d]);
         let temperature = match objective.temperature {
             crate::temperature::Temperature::Fixed(t) => t,
             crate::temperature::Temperature::Input => panic!("own negatives need a fixed temperature"),
@@ -81,10 +80,13 @@ impl InfoNce {
         match objective.reduction {
             Reduction::Sum => rows.sum(),
             Reduction::Mean | Reduction::MeanWithPositives | Reduction::MeanOverPairs => rows.mean(),
+            Reduction::MeanNonZero => {
+                let weights = mean_above_zero(&rows.clone().inner());
+                (rows.clone().reshape([n]) * numbers(&weights, &rows)).sum()
+            }
             Reduction::Weighted(ref w) => {
                 assert_eq!(w.len(), n, "row weights and queries");
-                let weights = Tensor::<1>::from_data(TensorData::new(w.to_vec(), [n]), (&rows.device(), rows.dtype()));
-                (rows.reshape([n]) * weights).sum()
+                (rows.clone().reshape([n]) * numbers(w, &rows)).sum()
             }
         }
     }

@@ -5,7 +5,7 @@ use super::{Denominator, Evaluation, Gradients, Inputs, PairObjective, Wanted};
 use crate::error::ObjectiveError;
 use crate::memory::Queue;
 use crate::pairs::Pairs;
-use crate::similarity::{Compared, Similarity};
+use crate::similarity::{Sides, Similarity};
 use burn::tensor::Tensor;
 
 /// Relational self-supervised learning (Zheng et al. 2021): the cross-entropy between the softmax of the
@@ -79,8 +79,10 @@ impl ReSsl {
         assert_eq!(student.dims(), teacher.dims(), "the shapes of student and teacher");
         let n = student.dims()[0];
         let dtype = super::computed_in(student.dtype());
-        let compared = |x: &Tensor<2>| Compared::new(self.similarity, x.clone().inner().cast(dtype));
-        let (q, k, c) = (compared(student), compared(teacher).rows, compared(candidates).rows);
+        let [q, k, c] = [student, teacher, candidates].map(|x| x.clone().inner().cast(dtype));
+        let k = Sides::new(self.similarity, k, Some(c.clone()), None).anchors.rows;
+        let Sides { anchors: q, candidates: c, .. } = Sides::new(self.similarity, q, Some(c), None);
+        let c = c.expect("candidates").rows;
         let rows_alone = Wanted { anchors: true, candidates: false };
         let relations = self.sums.weighted(&Inputs::new(k, c.clone()), vec![1.0; n], rows_alone).gradients.anchors;
         let means = relations.expect("the gradient of the teacher's rows") * self.teacher;

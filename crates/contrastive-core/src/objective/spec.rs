@@ -56,6 +56,46 @@ impl Spec {
             || self.excluded.as_ref().is_some_and(|e| e.of(i).binary_search(&(j as u32)).is_ok())
     }
 
+    /// The same of the anchors `i0..i0 + b` alone.
+    pub fn block(&self, i0: usize, b: usize) -> Self {
+        let cut = |values: &Vec<f64>| values[i0..i0 + b].to_vec();
+        let entries = self.positives.as_ref().map(|p| p.entries(i0, b));
+        let targets = match &self.targets {
+            Targets::PerRow(t) => Targets::PerRow(cut(t)),
+            Targets::Each(t) => Targets::Each(t[entries.clone().expect("weights of listed positives")].to_vec()),
+            same => same.clone(),
+        };
+        Self {
+            positives: self.positives.as_ref().map(|p| p.rows(i0, b)),
+            excluded: self.excluded.as_ref().map(|e| e.rows(i0, b)),
+            self_offset: self.self_offset.map(|o| o + i0),
+            targets,
+            row_weights: cut(&self.row_weights),
+            denominator_weights: self.denominator_weights.as_ref().map(cut),
+            ..self.clone_choices()
+        }
+    }
+
+    /// The choices without the lists.
+    fn clone_choices(&self) -> Self {
+        Self {
+            positives: None,
+            excluded: None,
+            self_offset: self.self_offset,
+            targets: Targets::One,
+            denominator: self.denominator,
+            placement: self.placement,
+            row_weights: Vec::new(),
+            denominator_weights: None,
+            offset: self.offset,
+            clamp: self.clamp,
+            paired: self.paired,
+            biased: self.biased,
+            wanted: self.wanted,
+            portable: self.portable,
+        }
+    }
+
     /// The positives of anchor `i` that are compared, with their position among all entries.
     pub fn positives_of(&self, i: usize) -> impl Iterator<Item = (usize, u32)> + '_ {
         let all = self.positives.as_ref().map(|p| (p.start(i), p.of(i)));

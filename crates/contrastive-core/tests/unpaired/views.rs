@@ -78,7 +78,7 @@ fn dense_uniformity(x: Tensor<2>, t: f64, similarity: Similarity) -> Tensor<1> {
     let [n, d] = x.dims();
     let x = match similarity {
         Similarity::Cosine => contrastive_core::similarity::unit_rows(x),
-        Similarity::Dot => x,
+        _ => x,
     };
     let gap = x.clone().reshape([n, 1, d]).expand([n, n, d]) - x.reshape([1, n, d]).expand([n, n, d]);
     let squares: Tensor<2> = (gap.clone() * gap).sum_dim(2).reshape([n, n]);

@@ -21,6 +21,7 @@ mod csr;
 mod error;
 mod multiply;
 mod order;
+mod products;
 mod rows;
 
 pub use csr::Csr;

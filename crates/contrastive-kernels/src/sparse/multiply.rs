@@ -64,7 +64,7 @@ impl<T: Real> Csr<T> {
     }
 
     /// Boundaries of row ranges of about equal work, where a row costs its entries and one more for writing it.
-    fn cuts(&self, width: usize) -> Vec<usize> {
+    pub(super) fn cuts(&self, width: usize) -> Vec<usize> {
         let (rows, indptr) = (self.rows(), self.indptr());
         let work = self.nnz() + rows;
         let tasks = (work * width / TASK).clamp(1, 16 * rayon::current_num_threads());

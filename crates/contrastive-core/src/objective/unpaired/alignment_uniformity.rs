@@ -131,7 +131,7 @@ impl Uniformity {
         let rows = match self.similarity {
             Similarity::Cosine => compared.rows.clone(),
             // distances do not see the mean; the rounding of inner products does
-            Similarity::Dot => compared.rows.clone() - compared.rows.clone().sum_dim(0) * (1.0 / n as f64),
+            _ => compared.rows.clone() - compared.rows.clone().sum_dim(0) * (1.0 / n as f64),
         };
         let squares = (rows.clone() * rows.clone()).sum_dim(1) * self.t;
         let inputs = Inputs::within(rows.clone())
