@@ -176,8 +176,8 @@ pub enum Pairs {
     /// V N rows that are V views of N things, one view after the other: rows i and j belong together when i and j are the same
     /// modulo N (multi-crop and multi-view forms of NT-Xent and SupCon).
     Views(usize),
-    /// Ordered rows: candidate j is a positive of anchor i when `|i - j|` is at most this; with a table compared with itself,
-    /// a row is never its own positive (temporal neighbours).
+    /// Ordered rows: candidate j of the first n is a positive of anchor i when `|i - j|` is at most this; with a table compared
+    /// with itself, a row is never its own positive (temporal neighbours).
     Band(usize),
     /// Anchors and candidates with the same label belong together (SupCon); a row is never its own positive when a table is
     /// compared with itself.
@@ -250,7 +250,7 @@ impl Pairs {
             Self::Band(width) => {
                 let (mut offsets, mut columns) = (vec![0], Vec::new());
                 for i in 0..n {
-                    columns.extend((i.saturating_sub(*width)..(i + width + 1).min(m)).map(|j| j as u32));
+                    columns.extend((i.saturating_sub(*width)..(i + width + 1).min(n.min(m))).map(|j| j as u32));
                     offsets.push(columns.len());
                 }
                 Some(PairLists { groups: None, offsets, columns, weights: None })

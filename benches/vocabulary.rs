@@ -1,0 +1,253 @@
+//! Every objective at growing N: time, share of the rate of bare products, and memory beyond the inputs, beside the same
+//! objective with the whole matrix.
+//!
+//! ```text
+//! cargo bench --bench vocabulary -- [--sizes 1024,4096,16384,65536] [--only NAME] [--dense-limit 16384] [--width 128]
+//! ```
+//!
+//! N rows of width D in f32 on both sides; objectives of one table under labels have N rows of N / 4 classes, those of two
+//! views N / 2 things. A run is the value and the gradients of all inputs, through autodiff. The share counts 6 N^2 D
+//! operations for objectives that compare all pairs, whatever they do besides, against the CPU time of bare products; it
+//! is left out for those that do not. `dense` is the definition in tensor operations and its backward pass.
+
+use burn::tensor::{Tensor, TensorData};
+use clap::Parser;
+use contrastive::Device;
+use contrastive::core::objective::*;
+use measure::{Measured, Products, available, measure, numbers};
+use std::error::Error;
+
+mod measure;
+
+#[derive(Parser)]
+struct Options {
+    /// Numbers of rows.
+    #[arg(long, value_delimiter = ',', default_values_t = [1024, 4096, 16_384])]
+    sizes: Vec<usize>,
+    /// Objectives whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// The largest N at which the forms with the whole matrix run, if the memory is there.
+    #[arg(long, default_value_t = 4096)]
+    dense_limit: usize,
+    /// Width of the rows.
+    #[arg(long, default_value_t = 128)]
+    width: usize,
+    /// Given by `cargo bench`; ignored.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// The loss of two tables and their labels.
+type Loss = Box<dyn Fn(&Tensor<2>, &Tensor<2>, &[i64]) -> Tensor<1>>;
+
+struct Row {
+    name: &'static str,
+    /// Does it compare all N x N pairs?
+    pairs: bool,
+    loss: Loss,
+    dense: Option<Loss>,
+}
+
+fn row(
+    name: &'static str,
+    loss: impl Fn(&Tensor<2>, &Tensor<2>, &[i64]) -> Tensor<1> + 'static,
+    dense: Option<Loss>,
+) -> Row {
+    Row { name, pairs: true, loss: Box::new(loss), dense }
+}
+
+fn boxed(f: impl Fn(&Tensor<2>, &Tensor<2>, &[i64]) -> Tensor<1> + 'static) -> Option<Loss> {
+    Some(Box::new(f))
+}
+
+/// Two halves of a table: two views of half as many things.
+fn halves(a: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+    let [n, d] = a.dims();
+    (a.clone().slice([0..n / 2, 0..d]), a.clone().slice([n / 2..n, 0..d]))
+}
+
+fn two(a: &Tensor<2>, c: &Tensor<2>) -> Inputs {
+    Inputs::new(a.clone(), c.clone())
+}
+
+fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
+    let t = 0.2;
+    let of_pairs = |name, objective: PairObjective| {
+        let dense = objective.clone();
+        row(name, move |a, c, _| objective.loss(&two(a, c)), boxed(move |a, c, _| dense.dense(&two(a, c))))
+    };
+    let within = |name, objective: PairObjective| {
+        let dense = objective.clone();
+        let table = |a: &Tensor<2>| Inputs::within(a.clone());
+        row(name, move |a, _, _| objective.loss(&table(a)), boxed(move |a, _, _| dense.dense(&table(a))))
+    };
+    let (supcon, supcon_dense) = (SupCon::new(t)?, SupCon::new(t)?);
+    let (own, own_dense) = (NtXent::new(t)?, NtXent::new(t)?.objective().clone());
+    let own_dense = own_dense.denominator(Denominator::OwnPositive).positive_weights(PositiveWeights::Sum);
+    let own_dense = own_dense.reduction(Reduction::MeanOverPairs);
+    let labelled = contrastive::core::pairs::Pairs::labels;
+    let (debiased, hard) = (DebiasedInfoNce::new(t, 0.1)?, DebiasedInfoNce::new(t, 0.1)?.with_hardness(1.0)?);
+    let (moco, ressl) = (Moco::new(t)?, ReSsl::new(0.1, 0.04)?);
+    let ranking = MultipleNegativesRanking::new(0.05)?.symmetric();
+    let nca = Nca::new(10.0)?;
+    Ok(vec![
+        of_pairs("InfoNCE", InfoNce::new(t)?.objective().clone()),
+        within("NT-Xent", NtXent::new(t)?.objective().clone()),
+        within("DCL", Dcl::new(t)?.objective().clone()),
+        of_pairs("CLIP", Clip::new(t)?.objective().clone()),
+        row(
+            "SupCon",
+            move |a, _, labels| supcon.loss(a.clone(), labels),
+            boxed(move |a, _, labels| supcon_dense.objective(labels).dense(&Inputs::within(a.clone()))),
+        ),
+        row(
+            "NT-Xent, labels",
+            move |a, _, labels| own.loss_with_labels(a.clone(), labels),
+            boxed(move |a, _, labels| own_dense.clone().pairs(labelled(labels)).dense(&Inputs::within(a.clone()))),
+        ),
+        row("debiased", move |a, _, _| debiased.loss(halves(a).0, halves(a).1), None),
+        row("hard negatives", move |a, _, _| hard.loss(halves(a).0, halves(a).1), None),
+        row("MoCo", move |a, c, _| moco.loss_among(a.clone(), a.clone().detach(), c.clone().detach()), None),
+        row("ReSSL", move |a, c, _| ressl.loss_among(a.clone(), a.clone().detach(), c.clone().detach()), None),
+        row("ranking", move |a, c, _| ranking.loss(a.clone(), c.clone()), None),
+        row("NCA", move |a, _, labels| nca.loss(a.clone(), labels), None),
+        of_pairs(
+            "distances",
+            PairObjective::new(t)?.similarity(contrastive::core::similarity::Similarity::NegativeSquaredDistance),
+        ),
+    ])
+}
+
+fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
+    let number = |x: f32, like: &Tensor<2>| Tensor::<1>::from_data([x], &like.device());
+    let (multi, multi_dense) = (MultiSimilarity::new(2.0, 50.0, 0.5)?, MultiSimilarity::new(2.0, 50.0, 0.5)?);
+    let (circle, circle_dense) = (Circle::new(0.4, 80.0)?, Circle::new(0.4, 80.0)?);
+    let (lifted, lifted_dense) = (LiftedStructure::new(1.0)?, LiftedStructure::new(1.0)?);
+    let pairs = PairContrastive::of_distances(0.0, 1.0)?;
+    let (arcface, proxies) = (ClassMargin::arcface(0.5, 30.0)?, 1000);
+    Ok(vec![
+        row(
+            "SigLIP",
+            move |a, c, _| SigLip::new().loss(a.clone(), c.clone(), number(10.0, a), number(-10.0, a)),
+            boxed(move |a, c, _| SigLip::new().dense(a.clone(), c.clone(), number(10.0, a), number(-10.0, a))),
+        ),
+        row(
+            "multi-similarity",
+            move |a, _, labels| multi.loss(a.clone(), labels),
+            boxed(move |a, _, labels| multi_dense.dense(a.clone(), labels)),
+        ),
+        row(
+            "circle",
+            move |a, _, labels| circle.loss(a.clone(), labels),
+            boxed(move |a, _, labels| circle_dense.dense(a.clone(), labels)),
+        ),
+        row(
+            "lifted structure",
+            move |a, _, labels| lifted.loss(a.clone(), labels),
+            boxed(move |a, _, labels| lifted_dense.dense(a.clone(), labels)),
+        ),
+        row(
+            "contrastive",
+            move |a, _, labels| {
+                pairs.clone().pairs(contrastive::core::pairs::Pairs::labels(labels)).loss(&Inputs::within(a.clone()))
+            },
+            None,
+        ),
+        Row {
+            pairs: false,
+            ..row(
+                "ArcFace, 1,000 classes",
+                move |a, c, labels| {
+                    let [n, d] = c.dims();
+                    let weights = c.clone().slice([0..proxies.min(n), 0..d]);
+                    let classes: Vec<i64> = labels.iter().map(|l| l % proxies.min(n) as i64).collect();
+                    arcface.loss(a.clone(), &classes, weights)
+                },
+                None,
+            )
+        },
+        row("triplet, all", |a, _, labels| Triplet::new(0.05).expect("a margin").loss(a.clone(), labels), None),
+    ])
+}
+
+fn aggregates() -> Result<Vec<Row>, Box<dyn Error>> {
+    let uniform = AlignmentUniformity::new(Alignment::new(2.0)?, Uniformity::new(2.0)?, 1.0)?;
+    let (barlow, vicreg) = (BarlowTwins::new(5e-3)?, VicReg::default());
+    Ok(vec![
+        row("align, uniform", move |a, c, _| uniform.loss(a.clone(), c.clone()), None),
+        Row { pairs: false, ..row("Barlow Twins", move |a, c, _| barlow.loss(a.clone(), c.clone()), None) },
+        Row { pairs: false, ..row("VICReg", move |a, c, _| vicreg.loss(a.clone(), c.clone()), None) },
+    ])
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let d = options.width;
+    let mut rows = softmax_family()?;
+    rows.extend(row_functions()?);
+    rows.extend(aggregates()?);
+    rows.retain(|r| options.only.as_ref().is_none_or(|name| r.name.contains(name)));
+    println!("f32, {} threads, D = {d}", rayon::current_num_threads());
+    // bytes of the dense forms for each pair, measured at the size before
+    let mut per_pair = vec![0.0; rows.len()];
+    for &n in &options.sizes {
+        let data = [1, 2].map(|seed| TensorData::new(numbers(n, d, seed), [n, d]));
+        let labels: Vec<i64> = (0..n).map(|i| (i % (n / 4).max(1)) as i64).collect();
+        let leaf = |k: usize| Tensor::<2>::from_data(data[k].clone(), &Device::flex().autodiff()).require_grad();
+        let run = |loss: &Loss| {
+            let (a, c) = (leaf(0), leaf(1));
+            let value = loss(&a, &c, &labels);
+            let gradients = value.backward();
+            std::hint::black_box(c.grad(&gradients));
+            (value.inner(), a.grad(&gradients).expect("a gradient of the first table"))
+        };
+        let mut products = Products::new(n, d);
+        products.measure(0.3);
+        let rate = products.square.cpu_each().min(products.tiles.cpu_each());
+        println!("\nN = {n}: products {:.1} GF/s of CPU", 1e-9 / rate);
+        println!(
+            "  {:<24}{:>10}{:>10}{:>9}{:>8}{:>12}{:>8}",
+            "", "seconds", "CPU s", "of rate", "MB", "dense, MB", "x CPU"
+        );
+        for (at, row) in rows.iter().enumerate() {
+            let streaming = measure(&(Box::new(|| run(&row.loss)) as measure::Work), 0.3, true);
+            let flops = 6.0 * (n as f64).powi(2) * d as f64;
+            let share = match row.pairs {
+                true => format!("{:.0}%", 100.0 * rate * flops / streaming.cpu_each()),
+                false => "-".to_string(),
+            };
+            let needed = 1.25 * per_pair[at] * (n as f64).powi(2);
+            let fits = n <= options.dense_limit && needed < available();
+            let dense = row.dense.as_ref().filter(|_| fits).map(|dense| {
+                let dense = measure(&(Box::new(|| run(dense)) as measure::Work), 0.3, true);
+                check(row.name, &streaming, &dense);
+                per_pair[at] = dense.bytes as f64 / (n as f64).powi(2);
+                dense
+            });
+            let mega = |m: &Measured| format!("{:.1}", m.bytes as f64 * 1e-6);
+            println!(
+                "  {:<24}{:>10.4}{:>10.4}{:>9}{:>8}{:>12}{:>8}",
+                row.name,
+                streaming.wall,
+                streaming.cpu_each(),
+                share,
+                mega(&streaming),
+                dense.as_ref().map_or("-".to_string(), &mega),
+                dense.as_ref().map_or("-".to_string(), |m| format!("{:.1}", m.cpu_each() / streaming.cpu_each())),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Both forms are the same function.
+fn check(name: &str, streaming: &Measured, dense: &Measured) {
+    let number = |x: Tensor<1>| x.into_data().iter::<f64>().next().expect("a number");
+    let result = |m: &Measured| m.result.clone().expect("the first run's result");
+    let ((value, gradient), (want, slopes)) = (result(streaming), result(dense));
+    let gap = (number(value.clone()) - number(want.clone())).abs() / (1e-3 + number(want).abs());
+    assert!(gap < 1e-3, "{name}: the values differ by {gap} of them");
+    let gap = number((gradient - slopes.clone()).abs().max()) / number(slopes.abs().max());
+    assert!(gap < 1e-2, "{name}: the gradients differ by {gap} of the largest number");
+}
