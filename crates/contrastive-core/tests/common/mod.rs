@@ -3,6 +3,9 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::Value;
+use std::cell::RefCell;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// The golden file `name` (`"svd.json"`), from `$CONTRASTIVE_SHARED/golden` or `../shared/golden` beside the workspace.
@@ -25,7 +28,32 @@ pub fn golden(name: &str) -> Option<Value> {
             return None;
         }
     };
+    FILE.set(name.trim_end_matches(".json").to_string());
     Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+thread_local! {
+    /// The golden file this test reads.
+    static FILE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Adds a comparison to the file `$CONTRASTIVE_GOLDEN_REPORT`, of which `golden_table` makes a table: golden file, type, and the
+/// largest error as a part of what is allowed and as such. Numbers that may be off by 1e-7 and more are f32.
+fn record(absolute: f64, relative: f64, pairs: impl Iterator<Item = (f64, f64)>) {
+    let Some(path) = std::env::var_os("CONTRASTIVE_GOLDEN_REPORT") else { return };
+    let file = FILE.with_borrow(String::clone);
+    if file.is_empty() {
+        return;
+    }
+    let kind = if absolute.max(relative) < 1e-7 { "f64" } else { "f32" };
+    let (mut worst, mut part) = (0f64, 0f64);
+    for (got, want) in pairs.filter(|(got, want)| got != want) {
+        worst = worst.max((got - want).abs() / want.abs().max(1.0));
+        part = part.max((got - want).abs() / (absolute + relative * want.abs()));
+    }
+    let line = format!("{file} {kind} {worst:e} {part:e}\n");
+    let mut report = OpenOptions::new().create(true).append(true).open(path).expect("the report of golden comparisons");
+    report.write_all(line.as_bytes()).expect("the report of golden comparisons");
 }
 
 /// The cases of a golden file.
@@ -64,6 +92,7 @@ pub fn matrix_shape(value: &Value) -> [usize; 2] {
 /// Panics unless every `got` is within `absolute + relative * |want|` of `want`.
 pub fn assert_close(got: &[f64], want: &[f64], absolute: f64, relative: f64, what: &str) {
     assert_eq!(got.len(), want.len(), "{what}: number of values");
+    record(absolute, relative, got.iter().copied().zip(want.iter().copied()));
     for (k, (g, w)) in got.iter().zip(want).enumerate() {
         assert!((g - w).abs() <= absolute + relative * w.abs(), "{what}: at {k} {g:e} instead of {w:e}");
     }
@@ -104,6 +133,7 @@ pub fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
 /// Fails unless every value is within `absolute + relative * |expected|`.
 pub fn close(what: &str, got: &[f64], expected: &[f64], absolute: f64, relative: f64) {
     assert_eq!(got.len(), expected.len(), "{what}: number of values");
+    record(absolute, relative, got.iter().copied().zip(expected.iter().copied()));
     for (i, (g, e)) in got.iter().zip(expected).enumerate() {
         let error = (g - e).abs();
         assert!(error <= absolute + relative * e.abs(), "{what}[{i}]: {g} instead of {e} (off by {error:e})");
