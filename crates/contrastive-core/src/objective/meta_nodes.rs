@@ -273,6 +273,11 @@ impl PamC {
             let factor = T::of(-self.tau / (sum * n as f64));
             slopes.iter_mut().for_each(|s| *s *= factor);
         }
+        if !value.is_finite() {
+            // rows that are no numbers: neither are the results
+            let none = TensorData::new(vec![T::nan(); n * d], [n, d]);
+            return (f64::NAN, Tensor::from_data(none, (&unit.device(), unit.dtype())));
+        }
         let slopes = weights.with_values(&slopes);
         let (mut forth, mut both) = (vec![T::zero(); n * d], vec![T::zero(); n * d]);
         slopes.multiply(rows, d, &mut forth);

@@ -39,9 +39,10 @@ impl Moco {
     /// tell a key from, and it is 0.
     ///
     /// # Panics
-    /// When the shapes do not fit.
+    /// When the shapes do not fit, or there are no queries.
     pub fn loss(&self, queries: Tensor<2>, keys: Tensor<2>, queue: &Queue) -> Tensor<1> {
         assert_eq!(queries.dims(), keys.dims(), "the shapes of queries and keys");
+        assert!(queries.dims()[0] > 0, "no queries: {:?}", queries.dims());
         match queue.rows() {
             Some(rows) => self.loss_among(queries, keys, rows),
             None => {

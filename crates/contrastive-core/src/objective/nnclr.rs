@@ -39,8 +39,9 @@ impl NnClr {
     pub fn neighbours(&self, views: Tensor<2>, support: &Queue) -> Tensor<2> {
         let rows =
             support.rows().unwrap_or_else(|| panic!("neighbours of {:?} rows in an empty support", views.dims()));
-        let nearest = nearest_rows(views, rows.clone(), Similarity::Cosine);
-        rows.select(0, nearest)
+        let nearest = nearest_rows(views.clone(), rows.clone(), Similarity::Cosine);
+        // what is no number has no neighbour: its row is none either
+        rows.select(0, nearest) + views.inner().sum_dim(1) * 0.0
     }
 
     /// First views (projections) `[n, d]`, which pick the neighbours, and second views (predictions) `[n, d]`, which carry the

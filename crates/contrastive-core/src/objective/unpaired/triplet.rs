@@ -126,9 +126,10 @@ impl Triplet {
     /// `[1]`; 0 where there is no triplet. Rows at the same place do not push each other.
     ///
     /// # Panics
-    /// When there are not as many labels as rows.
+    /// When there are not as many labels as rows, or no rows.
     pub fn loss(&self, x: Tensor<2>, labels: &[i64]) -> Tensor<1> {
         let [n, d] = x.dims();
+        assert!(n > 0, "triplets of no rows: [{n}, {d}]");
         assert_eq!(labels.len(), n, "labels and rows [{n}, {d}]");
         let compared = Compared::new(self.similarity, x.clone().inner().cast(computed_in(x.dtype())));
         let options = (&compared.rows.device(), compared.rows.dtype());
