@@ -22,7 +22,7 @@ mod debiased;
 mod dense;
 mod grace;
 mod inputs;
-mod log_sums;
+pub(crate) mod log_sums;
 mod metric;
 mod moco;
 mod nearest;
@@ -35,6 +35,7 @@ mod proxies;
 mod ranking;
 mod ressl;
 mod rowwise;
+pub(crate) mod sampled_bce;
 pub(crate) mod spec;
 mod unpaired;
 
@@ -56,6 +57,7 @@ pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
 pub use proxies::{ClassMargin, Nca};
 pub use ranking::MultipleNegativesRanking;
 pub use ressl::ReSsl;
+pub use sampled_bce::{sampled_bce, sampled_bce_from_scores};
 pub use unpaired::*;
 
 use crate::attach::attach;
