@@ -41,6 +41,17 @@ pub enum Negatives<'a> {
         /// Makes those of a range of anchors, `[range, s, d]`.
         rows: &'a MakeRows<'a>,
     },
+    /// Each anchor's own rows, constants, whose sums at the objective's temperature are known already.
+    Summed {
+        /// `[n, d]`.
+        anchors: Tensor<2>,
+        /// n: the log-sum-exp of each anchor's logits; minus infinity for none.
+        log_sums: Vec<f64>,
+        /// n: the largest similarity of each anchor.
+        largest: Vec<f64>,
+        /// `[n, d]`: the mean of an anchor's rows under their softmax.
+        mean: Tensor<2>,
+    },
 }
 
 /// InfoNCE whose denominator is put together from several kinds of negatives: shared ones (a queue) and an anchor's own (mixtures,
@@ -164,6 +175,12 @@ impl JoinedInfoNce {
                 self.own(anchors, s, rows.is_tracked(), dtype, &|r| plain.clone().slice([r, 0..s, 0..d]))
             }
             Negatives::Made { anchors, each, rows } => self.own(anchors, *each, false, dtype, rows),
+            Negatives::Summed { log_sums, largest, mean, .. } => {
+                assert_eq!([log_sums.len(), largest.len()], [n; 2], "sums of {n} anchors");
+                assert_eq!(mean.dims(), [n, d], "the shape of the mean rows of anchors [{n}, {d}]");
+                let mean = Some(mean.clone().inner().cast(dtype));
+                Part { logs: log_sums.clone(), largest: largest.clone(), mean, shares: None }
+            }
         }
     }
 
@@ -214,7 +231,7 @@ impl JoinedInfoNce {
                 }
                 loss
             }
-            Negatives::Own { anchors, .. } | Negatives::Made { anchors, .. } => {
+            Negatives::Own { anchors, .. } | Negatives::Made { anchors, .. } | Negatives::Summed { anchors, .. } => {
                 let Some(mean) = &part.mean else { return loss };
                 let by_logit: Vec<f64> = weights.iter().map(|w| w / self.temperature).collect();
                 let weights = column(&by_logit, mean);
@@ -232,7 +249,10 @@ impl Negatives<'_> {
     /// The anchors that meet these negatives.
     pub fn anchors(&self) -> &Tensor<2> {
         match self {
-            Self::Shared { anchors, .. } | Self::Own { anchors, .. } | Self::Made { anchors, .. } => anchors,
+            Self::Shared { anchors, .. }
+            | Self::Own { anchors, .. }
+            | Self::Made { anchors, .. }
+            | Self::Summed { anchors, .. } => anchors,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! MoCHi: the hardest negatives of a query are mixed with each other, and with the query.
 
 use super::joined::{JoinedInfoNce, Negatives, nothing, products};
+use super::mixture_sums::mixture_sums;
 use super::random::generator;
 use super::{SynthesisError, places, rows_of};
 use crate::error::{ObjectiveError, positive};
@@ -11,6 +12,7 @@ use crate::pairs::Exclusions;
 use crate::similarity::unit_rows;
 use burn::tensor::{DType, Element, Tensor, TensorData};
 use contrastive_kernels::top_k::{ItemSets, NO_ITEM, Score, TopK, top_k};
+use contrastive_kernels::vector::Element as VectorElement;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
@@ -32,6 +34,7 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub struct Mochi {
     objective: JoinedInfoNce,
+    temperature: f64,
     hardest: usize,
     mixed: usize,
     with_query: usize,
@@ -84,7 +87,16 @@ impl Mochi {
         if with_query > 0 && hardest == 0 {
             return Err(ObjectiveError::Contradiction("mixtures with the query need a pool of at least 1"));
         }
-        Ok(Self { objective, hardest, mixed, with_query, largest_share: 0.5, warm_up: 0, query_warm_up: 0 })
+        Ok(Self {
+            objective,
+            temperature,
+            hardest,
+            mixed,
+            with_query,
+            largest_share: 0.5,
+            warm_up: 0,
+            query_warm_up: 0,
+        })
     }
 
     /// The query's share lies below this (paper: 0.5, so that a mixture stays nearer to the negative).
@@ -178,12 +190,11 @@ impl Mochi {
             true => self.draw(&best, (s, with_query), &mut generator(seed, step))?,
             false => Mixtures::default(),
         };
-        let make = |range: Range<usize>| mixtures.rows(range, n, &held, &table);
         let positives = products(&q, &k);
         let similar = host(positives.clone().inner());
-        let shared = Negatives::Shared { anchors: q.clone(), candidates: table.clone(), exclusions };
-        let made = Negatives::Made { anchors: q, each: s + with_query, rows: &make };
-        let result = self.objective.evaluate(positives, &[shared, made]);
+        let own = mixtures.summed(&q, &held, &table, self.temperature);
+        let shared = Negatives::Shared { anchors: q, candidates: table, exclusions };
+        let result = self.objective.evaluate(positives, &[shared, own]);
         let real = |i: usize| best.row(i).1.first().copied().unwrap_or(f64::NEG_INFINITY);
         let made = &result.largest[1];
         let nearest = (0..n).filter(|&i| similar[i] > real(i).max(made[i])).count();
@@ -245,6 +256,50 @@ impl Mochi {
 }
 
 impl Mixtures {
+    /// (s, s') of n queries.
+    ///
+    /// # Panics
+    /// When the lists are not those of n queries.
+    pub(super) fn each(&self, n: usize) -> (usize, usize) {
+        let (s, with_query) = (self.pairs.len() / n, self.partners.len() / n);
+        let lists = [self.pairs.len(), self.pair_shares.len(), self.partners.len(), self.query_shares.len()];
+        assert_eq!(lists, [n * s, n * s, n * with_query, n * with_query], "mixtures of {n} queries");
+        (s, with_query)
+    }
+
+    /// The mixtures as negatives of `anchors`, which are the plain `queries` with their gradient.
+    fn summed(
+        &self,
+        anchors: &Tensor<2>,
+        queries: &Tensor<2>,
+        table: &Tensor<2>,
+        temperature: f64,
+    ) -> Negatives<'static> {
+        let [n, d] = queries.dims();
+        let (q, rows) = (queries.to_data(), table.to_data());
+        let on = (&queries.device(), queries.dtype());
+        let sums = match queries.dtype() {
+            DType::F64 => self.sums::<f64>(&q, &rows, d, temperature),
+            _ => self.sums::<f32>(&q, &rows, d, temperature),
+        };
+        let (log_sums, largest, mean) = sums;
+        let mean = Tensor::from_data(mean, on);
+        debug_assert_eq!(mean.dims(), [n, d]);
+        Negatives::Summed { anchors: anchors.clone(), log_sums, largest, mean }
+    }
+
+    fn sums<T: VectorElement + Element>(
+        &self,
+        queries: &TensorData,
+        table: &TensorData,
+        width: usize,
+        temperature: f64,
+    ) -> (Vec<f64>, Vec<f64>, TensorData) {
+        let (q, rows) = slices::<T>(queries, table);
+        let sums = mixture_sums(self, q, rows, width, temperature);
+        (sums.log_sums, sums.largest, TensorData::new(sums.mean, [q.len() / width, width]))
+    }
+
     /// `[range, s + s', d]`: the synthetic negatives of a range of the n queries `[n, d]`, from a queue `[m, d]`; both of unit
     /// rows. Of length 1 too, first mixtures of two, then those with the query; constants.
     ///
@@ -252,9 +307,7 @@ impl Mixtures {
     /// When the lists are not those of n queries, or name rows that are not there.
     pub fn rows(&self, range: Range<usize>, n: usize, queries: &Tensor<2>, queue: &Tensor<2>) -> Tensor<3> {
         let (b, [m, d]) = (range.len(), queue.dims());
-        let (s, with_query) = (self.pairs.len() / n, self.partners.len() / n);
-        let lists = [self.pairs.len(), self.pair_shares.len(), self.partners.len(), self.query_shares.len()];
-        assert_eq!(lists, [n * s, n * s, n * with_query, n * with_query], "mixtures of {n} queries");
+        let (s, with_query) = self.each(n);
         assert_eq!(queries.dims(), [n, d], "the shape of the queries, of a queue [{m}, {d}]");
         let queue = queue.clone().inner();
         let gather = |rows: Vec<u32>, each: usize| -> Tensor<3> {
@@ -291,13 +344,18 @@ fn mixture(x: Tensor<3>, y: Tensor<3>, share: Tensor<3>, else_first: bool) -> Te
     (mixed / length.clamp_min(SHORTEST)).mask_where(lost, if else_first { x } else { y })
 }
 
+/// The numbers of two tensors of this type.
+fn slices<'a, T: Element>(first: &'a TensorData, second: &'a TensorData) -> (&'a [T], &'a [T]) {
+    let slice = |data: &'a TensorData| data.as_slice::<T>().expect("the type that was matched");
+    (slice(first), slice(second))
+}
+
 /// The `k` rows of the table with the largest inner products for every query, without the matrix.
 pub(super) fn hardest_rows(queries: &Tensor<2>, table: &Tensor<2>, k: usize, exclusions: &Exclusions) -> TopK<f64> {
     fn native<T: Score + Element>(q: &Tensor<2>, table: &Tensor<2>, k: usize, exclusions: &Exclusions) -> TopK<f64> {
         let ([n, d], m) = (q.dims(), table.dims()[0]);
         let (rows, among) = (q.to_data(), table.to_data());
-        let slices = rows.as_slice::<T>().and_then(|rows| Ok((rows, among.as_slice::<T>()?)));
-        let (rows, among) = slices.expect("the type that was matched");
+        let (rows, among) = slices::<T>(&rows, &among);
         let lists = exclusions.resolve(n, m, None);
         let groups: Vec<u32> = match lists.as_ref().and_then(|lists| lists.groups.clone()) {
             Some(groups) => groups,

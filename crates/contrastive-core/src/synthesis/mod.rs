@@ -14,6 +14,7 @@ mod feature_transform;
 mod hallucinator;
 mod hydra;
 mod joined;
+mod mixture_sums;
 mod mochi;
 mod pair_gate;
 mod pair_temperature;

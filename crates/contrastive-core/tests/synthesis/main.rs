@@ -9,6 +9,7 @@ mod inputs;
 mod joined;
 mod linear;
 mod mixing;
+mod narrow;
 mod pairs_of_classes;
 mod samplers;
 #[path = "../unpaired/support.rs"]
