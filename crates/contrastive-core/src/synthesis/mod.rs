@@ -27,7 +27,7 @@ pub use hallucinator::{Hallucinator, HallucinatorConfig};
 pub use hydra::{GatedSimilarity, Hydra, HydraAverage, HydraReport};
 pub use joined::{JoinedEvaluation, JoinedInfoNce, MakeRows, Negatives};
 pub use mochi::{Mixtures, Mochi, MochiEvaluation};
-pub use pair_gate::{ClassPairs, PairGate, PairGateConfig, class_pairs};
+pub use pair_gate::{ClassPairs, NearClasses, PairGate, PairGateConfig, class_pairs};
 pub use pair_temperature::{PairTemperature, PairTemperatureConfig};
 pub use score_trace::{ScoreSummary, ScoreTrace};
 

@@ -2,6 +2,7 @@
 
 use super::random::generator;
 use super::{SynthesisError, places};
+use crate::error::{ObjectiveError, not_negative};
 use crate::head::seeded::Seeded;
 use crate::head::{HeadError, at_least};
 use burn::config::Config;
@@ -146,8 +147,6 @@ impl ClassPairs {
     /// When there are fewer than three rows, a label is no class, or there are too few classes: three for arbitrary pairs, without which
     /// mixed pairs have no negatives, and two different ones in the batch for distinct pairs.
     pub fn draw(self, labels: &[i64], classes: usize, step: usize, seed: u64) -> Result<Vec<i64>, SynthesisError> {
-        let few =
-            |what, rows, least| if rows < least { Err(SynthesisError::Rows { what, rows, least }) } else { Ok(()) };
         few("rows of a batch", labels.len(), 3)?;
         check_labels(labels, classes)?;
         let mut rng = generator(seed, step);
@@ -170,4 +169,55 @@ impl ClassPairs {
         }
         Ok(paired)
     }
+}
+
+/// Pairs of classes by how near they are: class y' of the batch is drawn with a weight of `(1 + distance(y, y'))^{-a}` (Hydra on ImageNet:
+/// distances in WordNet, a = 0 or 2). With a = 0 all classes of the batch, a row's own among them, are alike.
+#[derive(Clone, Debug)]
+pub struct NearClasses {
+    classes: usize,
+    /// C x C.
+    weights: Vec<f64>,
+}
+
+impl NearClasses {
+    /// Of distances `[C, C]`, row-major, and the exponent a.
+    ///
+    /// # Errors
+    /// When a or a distance is negative, infinite or NaN, or the distances are not those of `classes` classes.
+    pub fn new(distances: &[f64], classes: usize, a: f64) -> Result<Self, ObjectiveError> {
+        not_negative("exponent of the distances", a)?;
+        if distances.len() != classes * classes {
+            return Err(ObjectiveError::Pairs(format!("{} distances of {classes} classes", distances.len())));
+        }
+        let weight = |d: &f64| Ok((1.0 + not_negative("distance of two classes", *d)?).powf(-a));
+        Ok(Self { classes, weights: distances.iter().map(weight).collect::<Result<_, _>>()? })
+    }
+
+    /// The paired labels of a step, each one of a class of the batch.
+    ///
+    /// # Errors
+    /// When there are fewer than three rows, or a label is no class.
+    pub fn draw(&self, labels: &[i64], step: usize, seed: u64) -> Result<Vec<i64>, SynthesisError> {
+        few("rows of a batch", labels.len(), 3)?;
+        check_labels(labels, self.classes)?;
+        let there: Vec<i64> = labels.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let mut rng = generator(seed, step);
+        let paired = labels.iter().map(|&own| {
+            let weight = |other: i64| self.weights[own as usize * self.classes + other as usize];
+            let mut left = rng.random::<f64>() * there.iter().map(|&other| weight(other)).sum::<f64>();
+            let chosen = there.iter().find(|&&other| {
+                left -= weight(other);
+                left < 0.0
+            });
+            // rounding may leave a rest
+            *chosen.unwrap_or(&there[there.len() - 1])
+        });
+        Ok(paired.collect())
+    }
+}
+
+/// `Ok` when there are as many as needed.
+fn few(what: &'static str, rows: usize, least: usize) -> Result<(), SynthesisError> {
+    if rows < least { Err(SynthesisError::Rows { what, rows, least }) } else { Ok(()) }
 }

@@ -260,3 +260,16 @@ fn random_rows_leave_the_queue_in_time() {
     }
     assert!(Queue::random_units(0, 2, 1, &device()).is_err());
 }
+
+#[test]
+fn a_momentum_copy_takes_statistics_over() {
+    let config = MlpHeadConfig::simsiam_projector(4, 6);
+    let (head, fresh) = (config.init(1, (&on().0, wide())).unwrap(), config.init(2, (&on().0, wide())).unwrap());
+    let x = rows(3, [7, 4]);
+    head.forward(x.clone());
+    let before = values(&head.valid().forward(x.clone().inner()));
+    assert_ne!(values(&fresh.valid().forward(x.clone().inner())), before);
+    // an averaged copy of momentum 0 takes over weights and statistics alike
+    let copy = contrastive_core::memory::follow(&head, fresh, 0.0);
+    close("taken over", &values(&copy.valid().forward(x.inner())), &before, 1e-12, 0.0);
+}

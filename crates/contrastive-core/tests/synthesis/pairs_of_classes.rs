@@ -253,3 +253,24 @@ fn pairs_of_classes_are_drawn_and_counted() {
     says(Hydra::new(f64::NAN).unwrap_err(), "temperature NaN");
     says(Hydra::new(0.1).unwrap().with_gate_penalty(-1.0).unwrap_err(), "gate penalty -1");
 }
+
+#[test]
+fn near_classes_are_drawn_more_often() {
+    // class 3 is not in the batch
+    let labels = [0, 1, 2, 0, 1, 2];
+    let distances: Vec<f64> = (0..16).map(|at| f64::from(i32::abs(at / 4 - at % 4))).collect();
+    let near_classes = NearClasses::new(&distances, 4, 2.0).unwrap();
+    let (mut seen, steps) = ([0.0; 4], 4000);
+    for step in 0..steps {
+        let paired = near_classes.draw(&labels, step, 5).unwrap();
+        assert_eq!(paired, near_classes.draw(&labels, step, 5).unwrap());
+        [0, 3].iter().for_each(|&row| seen[paired[row] as usize] += 0.5 / steps as f64);
+    }
+    // weights 1, 1/4 and 1/9
+    let total = 1.0 + 0.25 + 1.0 / 9.0;
+    close("shares", &seen, &[1.0 / total, 0.25 / total, 1.0 / 9.0 / total, 0.0], 0.03, 0.0);
+    says(NearClasses::new(&distances, 3, 2.0).unwrap_err(), "16 distances of 3 classes");
+    says(NearClasses::new(&distances, 4, -1.0).unwrap_err(), "exponent of the distances -1");
+    says(NearClasses::new(&[0.0, f64::NAN, 1.0, 0.0], 2, 1.0).unwrap_err(), "distance of two classes NaN");
+    says(near_classes.draw(&[0, 1, 4], 0, 1).unwrap_err(), "label 4 of row 2");
+}
