@@ -20,11 +20,14 @@
 
 pub mod attach;
 pub mod error;
+pub mod head;
 pub mod linear;
 pub mod memory;
 pub mod objective;
 pub mod pairs;
+pub mod sampler;
 pub mod similarity;
+pub mod synthesis;
 pub mod temperature;
 
 #[cfg(doctest)]

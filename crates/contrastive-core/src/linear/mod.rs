@@ -26,6 +26,7 @@
 mod gather;
 mod low_rank;
 mod ops;
+mod ridge;
 mod sparse;
 mod svd;
 
@@ -35,6 +36,7 @@ pub use gather::gather_rows;
 pub use low_rank::LowRankOperator;
 #[doc(hidden)]
 pub use ops::portable;
+pub use ridge::{EllipticalBonus, Ridge, RidgeError};
 pub use sparse::SparseOperator;
 pub use svd::{SvdError, SvdOptions, TruncatedSvd, truncated_svd};
 

@@ -1,6 +1,8 @@
 //! The queue of past rows.
 
 use super::MemoryError;
+use crate::head::seeded::Seeded;
+use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
 use std::collections::BTreeMap;
 
@@ -46,6 +48,23 @@ impl Queue {
         }
         let rows = Tensor::zeros([capacity, width], on).inner();
         Ok(Self { rows, labels: None, len: 0, next: 0 })
+    }
+
+    /// A full queue of random rows of length 1, which take part until they are overwritten: after `capacity` arrivals none is left.
+    /// MoCo's released code starts this way; an empty queue starts with fewer negatives, but true ones.
+    ///
+    /// # Errors
+    /// When capacity or width is 0.
+    pub fn random_units(
+        capacity: usize,
+        width: usize,
+        seed: u64,
+        on: impl Into<TensorCreationOptions>,
+    ) -> Result<Self, MemoryError> {
+        let on = on.into();
+        let mut queue = Self::new(capacity, width, on.clone())?;
+        queue.push(unit_rows(Seeded::new(seed, on).normal([capacity, width], 1.0)));
+        Ok(queue)
     }
 
     /// An empty queue whose rows come with a label or an id each.

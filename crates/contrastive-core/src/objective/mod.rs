@@ -25,7 +25,7 @@ mod dense;
 mod evaluate;
 mod grace;
 mod inputs;
-mod log_sums;
+pub(crate) mod log_sums;
 mod meta_nodes;
 mod metric;
 mod moco;
@@ -43,6 +43,7 @@ mod ranking;
 mod resolve;
 mod ressl;
 mod rowwise;
+pub(crate) mod sampled_bce;
 pub(crate) mod spec;
 mod unpaired;
 
@@ -70,6 +71,7 @@ pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
 pub use proxies::{ClassMargin, Nca};
 pub use ranking::MultipleNegativesRanking;
 pub use ressl::ReSsl;
+pub use sampled_bce::{sampled_bce, sampled_bce_from_scores};
 pub use unpaired::*;
 
 use burn::tensor::DType;

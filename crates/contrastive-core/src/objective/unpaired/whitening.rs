@@ -3,7 +3,7 @@
 use super::moments::centred;
 use crate::error::{ObjectiveError, not_negative};
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use nalgebra::{Cholesky, DMatrix, SymmetricEigen};
+use nalgebra::{Cholesky, DMatrix, DVector, SymmetricEigen};
 use thiserror::Error;
 
 /// Which root of the inverse covariance C.
@@ -183,54 +183,37 @@ impl Whitening {
         let [n, d] = x.dims();
         let (device, dtype) = (x.device(), x.dtype());
         let rows = if self.constant { x.clone().detach() } else { x.clone() };
-        let covariance = rows.clone().transpose().matmul(rows) * (1.0 / (n - usize::from(!self.biased)) as f64);
+        let covariance = rows.clone().transpose().matmul(rows) * self.share(n);
         let numbers: Vec<f64> = covariance.to_data().iter::<f64>().collect();
         if numbers.iter().any(|v| !v.is_finite()) {
             return Err(WhiteningError::NotFinite { rows: n, columns: d });
         }
-        let c = DMatrix::from_row_slice(d, d, &numbers);
+        let found = self.root(&DMatrix::from_row_slice(d, d, &numbers), n, dtype)?;
         let tensor = |m: &DMatrix<f64>| {
             let rows = m.transpose().as_slice().to_vec();
             Tensor::<2>::from_data(TensorData::new(rows, [d, d]), (&device, dtype))
         };
-        let eigen = SymmetricEigen::new((&c + c.transpose()) * 0.5);
-        let epsilon = if self.relative { self.epsilon * c.trace() / d as f64 } else { self.epsilon };
-        let values = eigen.eigenvalues.map(|w| w.max(0.0) + epsilon);
-        let (smallest, largest) = (values.min(), values.max());
-        let rounding = if dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
-        let singular = || WhiteningError::Singular { rows: n, columns: d, smallest, largest };
-        if smallest <= largest * rounding * d as f64 {
-            return Err(singular());
-        }
-        let (root, change): (_, Box<dyn Fn(Tensor<2>) -> Tensor<2>>) = match self.form {
-            WhiteningForm::Zca => {
-                let s = values.map(f64::sqrt);
-                let q = eigen.eigenvectors;
-                let root = &q * DMatrix::from_diagonal(&s.map(|s| 1.0 / s)) * q.transpose();
+        let change: Box<dyn Fn(Tensor<2>) -> Tensor<2>> = match &found.derivative {
+            Derivative::Zca { vectors, roots } => {
+                let s = roots;
                 let k = DMatrix::from_fn(d, d, |k, l| -1.0 / (s[k] * s[l] * (s[k] + s[l])));
-                let (q, back, k) = (tensor(&q), tensor(&q.transpose()), tensor(&k));
-                let change = move |dc: Tensor<2>| {
+                let (q, back, k) = (tensor(vectors), tensor(&vectors.transpose()), tensor(&k));
+                Box::new(move |dc| {
                     let inner = back.clone().matmul(dc).matmul(q.clone()) * k.clone();
                     q.clone().matmul(inner).matmul(back.clone())
-                };
-                (root, Box::new(change))
+                })
             }
-            WhiteningForm::Cholesky => {
-                let factor = Cholesky::new(c + DMatrix::identity(d, d) * epsilon).ok_or_else(singular)?;
-                let inverse = factor.l().solve_lower_triangular(&DMatrix::identity(d, d)).ok_or_else(singular)?;
-                let root = inverse.transpose();
+            Derivative::Cholesky => {
                 let upper = DMatrix::from_fn(d, d, |k, l| match k.cmp(&l) {
                     std::cmp::Ordering::Less => -1.0,
                     std::cmp::Ordering::Equal => -0.5,
                     std::cmp::Ordering::Greater => 0.0,
                 });
-                let (w, back, upper) = (tensor(&root), tensor(&inverse), tensor(&upper));
-                let change =
-                    move |dc: Tensor<2>| w.clone().matmul(back.clone().matmul(dc).matmul(w.clone()) * upper.clone());
-                (root, Box::new(change))
+                let (w, back, upper) = (tensor(&found.root), tensor(&found.root.transpose()), tensor(&upper));
+                Box::new(move |dc| w.clone().matmul(back.clone().matmul(dc).matmul(w.clone()) * upper.clone()))
             }
         };
-        let mut root = tensor(&root);
+        let mut root = tensor(&found.root);
         if covariance.is_tracked() {
             // a change of zero, through which the gradient of W reaches the covariance
             let mut zero = covariance.clone() - covariance.detach();
@@ -243,4 +226,57 @@ impl Whitening {
         }
         Ok(x.matmul(root))
     }
+
+    /// W of a group's covariance, which was found from `rows` rows of a float type.
+    pub(crate) fn root(&self, c: &DMatrix<f64>, rows: usize, dtype: DType) -> Result<Root, WhiteningError> {
+        let d = c.nrows();
+        let eigen = SymmetricEigen::new((c + c.transpose()) * 0.5);
+        let epsilon = if self.relative { self.epsilon * c.trace() / d as f64 } else { self.epsilon };
+        let values = eigen.eigenvalues.map(|w| w.max(0.0) + epsilon);
+        let (smallest, largest) = (values.min(), values.max());
+        let rounding = if dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
+        let singular = || WhiteningError::Singular { rows, columns: d, smallest, largest };
+        if smallest <= largest * rounding * d as f64 {
+            return Err(singular());
+        }
+        Ok(match self.form {
+            WhiteningForm::Zca => {
+                let roots = values.map(f64::sqrt);
+                let vectors = eigen.eigenvectors;
+                let root = &vectors * DMatrix::from_diagonal(&roots.map(|s| 1.0 / s)) * vectors.transpose();
+                Root { root, derivative: Derivative::Zca { vectors, roots } }
+            }
+            WhiteningForm::Cholesky => {
+                let factor = Cholesky::new(c + DMatrix::identity(d, d) * epsilon).ok_or_else(singular)?;
+                let inverse = factor.l().solve_lower_triangular(&DMatrix::identity(d, d)).ok_or_else(singular)?;
+                Root { root: inverse.transpose(), derivative: Derivative::Cholesky }
+            }
+        })
+    }
+
+    /// Groups of columns.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// What the sum of squares of n centred rows is multiplied with.
+    pub(crate) fn share(&self, n: usize) -> f64 {
+        1.0 / (n - usize::from(!self.biased)) as f64
+    }
+}
+
+/// A root of an inverse covariance, and what its derivative needs.
+pub(crate) struct Root {
+    /// W.
+    pub root: DMatrix<f64>,
+    derivative: Derivative,
+}
+
+enum Derivative {
+    /// Eigenvectors in columns, and the square roots of the eigenvalues.
+    Zca {
+        vectors: DMatrix<f64>,
+        roots: DVector<f64>,
+    },
+    Cholesky,
 }
