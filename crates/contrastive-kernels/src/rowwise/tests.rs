@@ -37,6 +37,10 @@ fn within<'a, T>(x: &'a [T], width: usize, positives: RowSets<'a>) -> RowProblem
     }
 }
 
+fn multi_similarity(beta: f64, epsilon: Option<f64>) -> MultiSimilarity {
+    MultiSimilarity { alpha: 2.0, beta, bases: [0.5; 2], weights: [0.5, 1.0 / beta], epsilon }
+}
+
 /// Gradient of a table compared with itself, against finite differences of its value.
 fn check<L: RowLoss<f64> + RowLoss<f32>>(name: &str, loss: &L, tolerance: f64) {
     for (n, d, classes) in [(7, 3, 3), (40, 5, 4), (9, 4, 9), (6, 4, 1), (1, 2, 1)] {
@@ -76,12 +80,21 @@ fn check<L: RowLoss<f64> + RowLoss<f32>>(name: &str, loss: &L, tolerance: f64) {
 
 #[test]
 fn gradients_are_those_of_finite_differences() {
-    check("sigmoid", &Sigmoid { scale: 10.0, bias: -3.0 }, 1e-6);
+    check("sigmoid", &Sigmoid { scale: 10.0, bias: -3.0, weights: [1.0; 2] }, 1e-6);
+    check("weighted sigmoid", &Sigmoid { scale: 4.0, bias: -1.0, weights: [0.7, 0.2] }, 1e-6);
     check("margins", &Margins { measure: Measure::Distance, positive: 0.1, negative: 1.1, weights: [0.5, 0.25] }, 1e-5);
     let margins = Margins { measure: Measure::Similarity, positive: 0.8, negative: -0.1, weights: [0.5, 0.25] };
     check("margins of similarities", &margins, 1e-5);
-    check("multi-similarity", &MultiSimilarity { alpha: 2.0, beta: 50.0, base: 0.5, epsilon: None }, 1e-5);
-    check("mined", &MultiSimilarity { alpha: 2.0, beta: 10.0, base: 0.5, epsilon: Some(0.1) }, 1e-5);
+    check("multi-similarity", &multi_similarity(50.0, None), 1e-5);
+    check("mined", &multi_similarity(10.0, Some(0.1)), 1e-5);
+    let proxies = MultiSimilarity { alpha: 4.0, beta: 6.0, bases: [0.3, -0.2], weights: [0.7, 0.1], epsilon: None };
+    check("two bases and weights", &proxies, 1e-5);
+    check("tuplet margin", &TupletMargin { margin: 0.1, scale: 8.0 }, 1e-5);
+    check("squared margins", &SquaredMargins { positive: 0.4, negative: -0.1, weights: [0.5, 0.25] }, 1e-6);
+    check("FastAP", &FastAp { bins: 10 }, 1e-5);
+    check("FastAP with one bin", &FastAp { bins: 1 }, 1e-5);
+    check("expected similarity", &ExpectedSimilarity { sharpness: 4.0, detached: false }, 1e-6);
+    check("mean similarity", &ExpectedSimilarity { sharpness: 0.0, detached: true }, 1e-6);
     for margin in [TargetMargin::Cosine(0.35), TargetMargin::Angle(0.5), TargetMargin::Angle(2.5)] {
         check("margin softmax", &MarginSoftmax { scale: 8.0, margin }, 1e-5);
     }
@@ -103,7 +116,7 @@ fn sigmoid_sums_are_derivatives() {
         self_offset: None,
         wanted: Wanted::ALL,
     };
-    let at = |scale: f64, bias: f64| evaluate(&problem, &Sigmoid { scale, bias });
+    let at = |scale: f64, bias: f64| evaluate(&problem, &Sigmoid { scale, bias, weights: [0.5, 2.0] });
     let step = 1e-6;
     let difference = |high: f64, low: f64| (high - low) / (2.0 * step);
     let by_scale = difference(at(9.0 + step, -2.0).value, at(9.0 - step, -2.0).value);
@@ -121,7 +134,7 @@ fn nan_is_not_swallowed() {
         let mut x = units(n, d, 4);
         x[bad * d] = f64::NAN;
         let problem = within(&x, d, RowSets::new(Some(&groups), &offsets, &columns));
-        assert!(evaluate(&problem, &Sigmoid { scale: 10.0, bias: 0.0 }).value.is_nan());
+        assert!(evaluate(&problem, &Sigmoid { scale: 10.0, bias: 0.0, weights: [1.0; 2] }).value.is_nan());
         assert!(
             evaluate(
                 &problem,
@@ -130,8 +143,12 @@ fn nan_is_not_swallowed() {
             .value
             .is_nan()
         );
-        let multi = MultiSimilarity { alpha: 2.0, beta: 50.0, base: 0.5, epsilon: None };
-        assert!(evaluate(&problem, &multi).value.is_nan());
+        assert!(evaluate(&problem, &multi_similarity(50.0, None)).value.is_nan());
+        assert!(evaluate(&problem, &TupletMargin { margin: 0.1, scale: 8.0 }).value.is_nan());
+        let squared = SquaredMargins { positive: 0.4, negative: -0.1, weights: [1.0; 2] };
+        assert!(evaluate(&problem, &squared).value.is_nan());
+        assert!(evaluate(&problem, &FastAp { bins: 10 }).value.is_nan());
+        assert!(evaluate(&problem, &ExpectedSimilarity { sharpness: 4.0, detached: true }).value.is_nan());
         assert!(evaluate(&problem, &Circle { margin: 0.4, gamma: 80.0 }).value.is_nan());
         assert!(evaluate(&problem, &LiftedStructure { margin: 1.0 }).value.is_nan());
     }
@@ -146,8 +163,29 @@ fn results_do_not_depend_on_threads() {
     let problem = within(&x, d, RowSets::new(Some(&groups), &offsets, &columns));
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| evaluate(&problem, &Sigmoid { scale: 10.0, bias: -10.0 }))
+        pool.install(|| evaluate(&problem, &Sigmoid { scale: 10.0, bias: -10.0, weights: [1.0; 2] }))
     };
     let (one, three) = (run(1), run(3));
     assert_eq!((one.value, one.anchors, one.candidates), (three.value, three.anchors, three.candidates));
+}
+
+/// The best negatives below a limit are those of a sorted row, for any k.
+#[test]
+fn negatives_below_a_limit() {
+    let (n, d, k) = (130, 5, 4);
+    let (groups, offsets, columns) = sets(n, 7);
+    let x = units(n, d, 6);
+    let limits = numbers(n, 8);
+    let got = best_below(&within(&x, d, RowSets::new(Some(&groups), &offsets, &columns)), &limits, k);
+    for i in 0..n {
+        let s = |j: usize| (0..d).map(|c| x[i * d + c] * x[j * d + c]).sum::<f64>();
+        let mut all: Vec<usize> = (0..n).filter(|j| groups[*j] != groups[i] && s(*j) < limits[i]).collect();
+        all.sort_by(|a, b| s(*b).total_cmp(&s(*a)));
+        let want: Vec<u32> = all.into_iter().take(k).map(|j| j as u32).collect();
+        assert_eq!(got.row(i).0, want, "row {i}");
+    }
+    let mut bad = x.clone();
+    bad[3 * d] = f64::NAN;
+    let got = best_below(&within(&bad, d, RowSets::new(Some(&groups), &offsets, &columns)), &limits, 2);
+    assert!(got.row(0).0[0] == 3 && got.row(0).1[0].is_nan());
 }
