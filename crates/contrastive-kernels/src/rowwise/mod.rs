@@ -11,6 +11,7 @@
 mod below;
 mod expected;
 mod fast_ap;
+mod hard_triplet;
 mod losses;
 mod squared;
 mod tuplet;
@@ -18,6 +19,7 @@ mod tuplet;
 pub use below::best_below;
 pub use expected::ExpectedSimilarity;
 pub use fast_ap::FastAp;
+pub use hard_triplet::{HardNegative, HardTriplet};
 pub use losses::{Circle, LiftedStructure, MarginSoftmax, Margins, Measure, MultiSimilarity, Sigmoid, TargetMargin};
 pub use squared::SquaredMargins;
 pub use tuplet::TupletMargin;

@@ -101,6 +101,48 @@ fn gradients_are_those_of_finite_differences() {
     check("lifted structure", &LiftedStructure { margin: 1.0 }, 1e-5);
 }
 
+/// Similarities are minus half the squared distances of points of the plane on a parabola: (x, -|x|^2 / 2, 1) and (y, 1, -|y|^2 / 2).
+#[test]
+fn hard_triplets_are_those_of_the_definition() {
+    let (n, d) = (23, 2);
+    let points = numbers(n * d, 5);
+    let (groups, offsets, columns) = sets(n, 6);
+    let half = |i: usize| -0.5 * points[i * d..(i + 1) * d].iter().map(|x| x * x).sum::<f64>();
+    let lift = |tail: &dyn Fn(f64) -> [f64; 2]| -> Vec<f64> {
+        (0..n).flat_map(|i| points[i * d..(i + 1) * d].iter().copied().chain(tail(half(i)))).collect()
+    };
+    let (anchors, candidates) = (lift(&|h| [h, 1.0]), lift(&|h| [1.0, h]));
+    let problem = RowProblem {
+        anchors: &anchors,
+        candidates: &candidates,
+        ..within(&anchors, d + 2, RowSets::new(Some(&groups), &offsets, &columns))
+    };
+    let distance =
+        |i: usize, j: usize| (0..d).map(|c| (points[i * d + c] - points[j * d + c]).powi(2)).sum::<f64>().sqrt();
+    for margin in [None, Some(0.2)] {
+        let cost = |gap: f64| margin.map_or(gap.exp().ln_1p(), |m: f64| (gap + m).max(0.0));
+        let (mut hard, mut semi, mut pairs) = (0.0, 0.0, 0.0);
+        for i in 0..n {
+            let near: Vec<f64> = (0..n).filter(|&j| j != i && groups[j] == groups[i]).map(|j| distance(i, j)).collect();
+            let far: Vec<f64> = (0..n).filter(|&j| groups[j] != groups[i]).map(|j| distance(i, j)).collect();
+            let least = |x: &[f64]| x.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = |x: &[f64]| x.iter().copied().fold(0.0, f64::max);
+            hard += cost(most(&near) - least(&far));
+            for p in near {
+                let beyond: Vec<f64> = far.iter().copied().filter(|f| *f > p).collect();
+                semi += cost(p - if beyond.is_empty() { most(&far) } else { least(&beyond) });
+                pairs += 1.0;
+            }
+        }
+        for (negative, want, count) in [(HardNegative::Nearest, hard, n as f64), (HardNegative::Semihard, semi, pairs)]
+        {
+            let out = evaluate(&problem, &HardTriplet { margin, negative });
+            assert!((out.value - want).abs() < 1e-10, "{margin:?} {negative:?}: {} instead of {want}", out.value);
+            assert_eq!(out.sums[0], count);
+        }
+    }
+}
+
 /// The sums of the sigmoid loss are the derivatives of scale and bias.
 #[test]
 fn sigmoid_sums_are_derivatives() {
