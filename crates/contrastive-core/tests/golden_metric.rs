@@ -5,7 +5,8 @@ mod common;
 use burn::tensor::{DType, Tensor, TensorData};
 use common::*;
 use contrastive_core::objective::{
-    Circle, ClassMargin, Inputs, LiftedStructure, MultiSimilarity, Nca, PairContrastive, SigLip,
+    Circle, ClassMargin, FastAp, Inputs, IntraPairVariance, LiftedStructure, MultiSimilarity, Nca, PairContrastive,
+    ProxyAnchor, SigLip, TupletMargin,
 };
 use contrastive_core::pairs::Pairs;
 use rand::{RngExt, SeedableRng};
@@ -59,34 +60,42 @@ fn golden_multi_similarity() {
     }
 }
 
+/// All three forms of an objective of rows under labels.
+macro_rules! check_forms {
+    ($case:expr, $dtype:expr, $objective:expr) => {{
+        let objective = $objective.unwrap();
+        check($case, $dtype, |x, y| objective.loss(x, y));
+        check($case, $dtype, |x, y| objective.clone().portable(true).loss(x, y));
+        check($case, $dtype, |x, y| objective.dense(x, y));
+    }};
+}
+
 #[test]
 fn golden_metric_learning() {
     let Some(file) = golden("metric_learning") else { return };
-    let mut seen = [0; 3];
+    let mut seen = 0;
     for (case, dtype) in cases(&file).iter().flat_map(|c| types().into_iter().map(move |t| (c, t))) {
-        let name = case["name"].as_str().unwrap();
-        if name.starts_with("contrastive") {
-            seen[0] += 1;
-            let margins = (number(case, "pos_margin"), number(case, "neg_margin"));
-            let objective = PairContrastive::of_distances(margins.0, margins.1).unwrap();
-            let objective = |labels: &[i64]| objective.clone().pairs(Pairs::labels(labels));
-            check(case, dtype, |x, y| objective(y).loss(&Inputs::within(x)));
-            check(case, dtype, |x, y| objective(y).portable(true).loss(&Inputs::within(x)));
-        } else if name.starts_with("circle") {
-            seen[1] += 1;
-            let objective = Circle::new(number(case, "m"), number(case, "gamma")).unwrap();
-            check(case, dtype, |x, y| objective.loss(x, y));
-            check(case, dtype, |x, y| objective.clone().portable(true).loss(x, y));
-            check(case, dtype, |x, y| objective.dense(x, y));
-        } else if name.starts_with("lifted") {
-            seen[2] += 1;
-            let objective = LiftedStructure::new(number(case, "neg_margin")).unwrap();
-            check(case, dtype, |x, y| objective.loss(x, y));
-            check(case, dtype, |x, y| objective.clone().portable(true).loss(x, y));
-            check(case, dtype, |x, y| objective.dense(x, y));
+        seen += 1;
+        match case["name"].as_str().unwrap().rsplit_once('_').unwrap().0 {
+            "contrastive" => {
+                let margins = (number(case, "pos_margin"), number(case, "neg_margin"));
+                let objective = PairContrastive::of_distances(margins.0, margins.1).unwrap();
+                let objective = |labels: &[i64]| objective.clone().pairs(Pairs::labels(labels));
+                check(case, dtype, |x, y| objective(y).loss(&Inputs::within(x)));
+                check(case, dtype, |x, y| objective(y).portable(true).loss(&Inputs::within(x)));
+            }
+            "circle" => check_forms!(case, dtype, Circle::new(number(case, "m"), number(case, "gamma"))),
+            "lifted_structure" => check_forms!(case, dtype, LiftedStructure::new(number(case, "neg_margin"))),
+            "fast_ap" => check_forms!(case, dtype, FastAp::new(number(case, "num_bins") as usize)),
+            "intra_pair_variance" => check_forms!(case, dtype, IntraPairVariance::new(0.01, 0.01)),
+            "tuplet_margin" => {
+                let margin = number(case, "margin").to_radians();
+                check_forms!(case, dtype, TupletMargin::new(margin, number(case, "scale")));
+            }
+            _ => seen -= 1,
         }
     }
-    assert_eq!(seen, [3 * types().len(); 3]);
+    assert_eq!(seen, 6 * 3 * types().len());
 }
 
 #[test]
@@ -139,21 +148,30 @@ fn golden_metric_learning_classes() {
             continue;
         }
         type Form = Box<dyn Fn(Tensor<2>, &[i64], Tensor<2>) -> Tensor<1>>;
-        let both = |objective: ClassMargin| -> Vec<Form> {
-            let other = objective.clone().portable(true);
-            vec![Box::new(move |x, y, w| objective.loss(x, y, w)), Box::new(move |x, y, w| other.loss(x, y, w))]
-        };
+        macro_rules! forms {
+            ($objective:expr) => {{
+                let [a, b, c] = [0; 3].map(|_| $objective.unwrap());
+                let b = b.portable(true);
+                let forms: Vec<Form> = vec![
+                    Box::new(move |x, y, w| a.loss(x, y, w)),
+                    Box::new(move |x, y, w| b.loss(x, y, w)),
+                    Box::new(move |x, y, w| c.dense(x, y, w)),
+                ];
+                forms
+            }};
+        }
         let (forms, turned): (Vec<Form>, bool) = match name.rsplit_once('_').unwrap().0 {
             "proxy_nca" => {
                 let objective = Nca::new(number(case, "softmax_scale")).unwrap();
                 (vec![Box::new(move |x, y, w| objective.loss_with_proxies(x, y, w))], false)
             }
-            "cosface" => (both(ClassMargin::cosface(number(case, "margin"), number(case, "scale")).unwrap()), true),
+            "proxy_anchor" => (forms!(ProxyAnchor::new(number(case, "margin"), number(case, "alpha"))), false),
+            "cosface" => (forms!(ClassMargin::cosface(number(case, "margin"), number(case, "scale"))), true),
             "arcface" => {
                 let margin = number(case, "margin_degrees").to_radians();
-                (both(ClassMargin::arcface(margin, number(case, "scale")).unwrap()), true)
+                (forms!(ClassMargin::arcface(margin, number(case, "scale"))), true)
             }
-            "normalized_softmax" => (both(ClassMargin::normalized_softmax(number(case, "temperature")).unwrap()), true),
+            "normalized_softmax" => (forms!(ClassMargin::normalized_softmax(number(case, "temperature"))), true),
             _ => continue,
         };
         seen += 1;
@@ -172,7 +190,7 @@ fn golden_metric_learning_classes() {
             assert_close(&values(&leaf.grad(&gradients).unwrap()), &want, tight, tight, &format!("weights of {name}"));
         }
     }
-    assert_eq!(seen, 15 * types().len());
+    assert_eq!(seen, 6 * 3 * types().len());
 }
 
 #[test]
@@ -223,6 +241,9 @@ fn dense_is_streaming() {
         compare!(MultiSimilarity::new(1.0, 5.0, 0.0).unwrap().mined(0.1).unwrap());
         compare!(Circle::new(0.25, 16.0).unwrap());
         compare!(LiftedStructure::new(1.0).unwrap());
+        compare!(TupletMargin::new(0.1, 16.0).unwrap());
+        compare!(FastAp::new(10).unwrap());
+        compare!(IntraPairVariance::new(0.01, 0.05).unwrap());
     }
 }
 
@@ -237,6 +258,11 @@ fn settings_out_of_range_are_named() {
     fails(Circle::new(-0.1, 80.0).unwrap_err(), "margin -0.1");
     fails(Circle::new(0.4, f64::INFINITY).unwrap_err(), "gamma inf");
     fails(LiftedStructure::new(f64::NAN).unwrap_err(), "margin NaN");
+    fails(TupletMargin::new(-0.1, 64.0).unwrap_err(), "margin -0.1");
+    fails(TupletMargin::new(0.1, 0.0).unwrap_err(), "scale 0");
+    fails(FastAp::new(0).unwrap_err(), "bins 0");
+    fails(IntraPairVariance::new(0.01, -1.0).unwrap_err(), "epsilon of negatives -1");
+    fails(ProxyAnchor::new(0.1, f64::NAN).unwrap_err(), "alpha NaN");
 }
 
 #[test]

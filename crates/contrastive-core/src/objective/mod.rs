@@ -46,6 +46,15 @@ mod rowwise;
 pub(crate) mod sampled_bce;
 pub(crate) mod spec;
 mod unpaired;
+mod cacr;
+mod fast_ap;
+mod hard_triplet;
+mod hardest;
+mod intra_pair_variance;
+mod jensen_shannon;
+mod metric_rows;
+mod sentence;
+mod tuplet;
 
 pub use bilinear::BilinearInfoNce;
 pub use blocks::row_blocks;
@@ -68,11 +77,19 @@ pub use pair::PairObjective;
 pub use pair_contrastive::PairContrastive;
 pub use pair_terms::PairTerm;
 pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
-pub use proxies::{ClassMargin, Nca};
 pub use ranking::MultipleNegativesRanking;
 pub use ressl::ReSsl;
 pub use sampled_bce::{sampled_bce, sampled_bce_from_scores};
 pub use unpaired::*;
+pub use cacr::{Cacr, CacrEvaluation, CacrInfoNce};
+pub use fast_ap::FastAp;
+pub use hard_triplet::HardTriplet;
+pub use hardest::{TopK, hardest_negatives, hardest_positives, negatives_below, semi_hard_negatives};
+pub use intra_pair_variance::IntraPairVariance;
+pub use jensen_shannon::JensenShannon;
+pub use proxies::{ClassMargin, Nca, ProxyAnchor};
+pub use sentence::{AnglE, CoSent, ListedPairs, cosine_regression};
+pub use tuplet::{NPairs, TupletMargin};
 
 use burn::tensor::DType;
 

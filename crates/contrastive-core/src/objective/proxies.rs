@@ -1,15 +1,14 @@
 //! Rows among labelled rows or among one learned row for each class (a proxy, a column of a classifier).
 
-use super::log_sums::numbers;
-use super::rowwise::Comparison;
-use super::{Inputs, PairObjective, Placement, PositiveWeights, Reduction};
-use crate::attach::attach;
+use super::metric_rows::*;
+use super::{Evaluation, Inputs, PairObjective, Placement, PositiveWeights, Reduction};
 use crate::error::{ObjectiveError, not_negative, positive};
-use crate::pairs::{PairLists, Pairs};
-use crate::similarity::{Compared, Similarity};
+use crate::pairs::Pairs;
+use crate::similarity::Similarity;
 use burn::tensor::Tensor;
-use contrastive_kernels::rowwise::{MarginSoftmax, TargetMargin};
+use contrastive_kernels::rowwise::{MarginSoftmax, MultiSimilarity, TargetMargin};
 use contrastive_kernels::softmax::Wanted;
+use std::collections::HashSet;
 
 /// Class numbers of proxies `0..c`.
 fn classes(labels: &[i64], c: usize) -> Pairs {
@@ -98,25 +97,112 @@ impl ClassMargin {
         self
     }
 
+    fn inputs(rows: &Tensor<2>, labels: &[i64], weights: &Tensor<2>) -> (Inputs, Pairs) {
+        let ([n, d], [c, e]) = (rows.dims(), weights.dims());
+        assert_eq!((labels.len(), d), (n, e), "labels and width of rows [{n}, {d}] and weights [{c}, {e}]");
+        (Inputs::new(rows.clone(), weights.clone()), classes(labels, c))
+    }
+
     /// Rows `[n, d]`, their class numbers, and a weight row for each class, `[c, d]`. The mean over rows, `[1]`.
     ///
     /// # Panics
     /// When rows and labels differ in number, widths differ, or a label is no class.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>) -> Tensor<1> {
-        let ([n, d], [c, e]) = (rows.dims(), weights.dims());
-        assert_eq!((labels.len(), d), (n, e), "labels and width of rows [{n}, {d}] and weights [{c}, {e}]");
-        let positives: PairLists = classes(labels, c).resolve(n, c).expect("lists");
-        let [a, w] = [&rows, &weights].map(|x| Compared::new(Similarity::Cosine, x.clone().inner()));
-        let tracked = rows.is_tracked() || weights.is_tracked();
-        let wanted = if tracked { Wanted::ALL } else { Wanted::VALUE };
-        let comparison = Comparison { positives, excluded: None, own: None };
-        let out = comparison.evaluate(&self.function, &a.rows, &w.rows, wanted, self.portable);
-        let share = 1.0 / n as f64;
-        let value = numbers(&[out.value * share], &a.rows);
-        if !tracked {
-            return value;
-        }
-        let value = attach(value, &rows, a.backward(out.anchors.cast(rows.dtype()) * share));
-        attach(value, &weights, w.backward(out.candidates.cast(weights.dtype()) * share))
+        let inputs = Inputs::new(rows.clone(), weights.clone());
+        hang(&inputs, self.evaluate(&rows, labels, &weights, wanted(&inputs)))
+    }
+
+    /// Value, each row's value, and the gradients of rows (anchors) and weights (candidates) that are wanted; no tape.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss).
+    pub fn evaluate(&self, rows: &Tensor<2>, labels: &[i64], weights: &Tensor<2>, wanted: Wanted) -> Evaluation {
+        let (inputs, pairs) = Self::inputs(rows, labels, weights);
+        let problem = Problem::new(&inputs, &pairs, Similarity::Cosine);
+        problem.evaluate(&self.function, wanted, mean_of_rows, self.portable).0
+    }
+
+    /// The same by plain, differentiable tensor operations: materialises several n x c matrices.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss).
+    pub fn dense(&self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>) -> Tensor<1> {
+        let (inputs, pairs) = Self::inputs(&rows, labels, &weights);
+        dense(&self.function, &inputs, &pairs, Similarity::Cosine, mean_of_rows)
+    }
+}
+
+/// Proxy-Anchor loss (Kim et al. 2020, equation 4) of unit rows: every class has a proxy, which pulls the rows of its class and pushes
+/// all others.
+///
+/// ```text
+/// 1 / C+ sum_{c with rows} log(1 + sum_{i of c} e^{-alpha (s_ci - margin)}) + 1 / C sum_c log(1 + sum_{i of others} e^{alpha (s_ci + margin)})
+/// ```
+///
+/// C+ is the number of classes that have rows. A class without rows only pushes.
+#[derive(Clone, Debug)]
+pub struct ProxyAnchor {
+    margin: f64,
+    alpha: f64,
+    portable: bool,
+}
+
+impl ProxyAnchor {
+    /// The paper's values are 0.1 and 32.
+    ///
+    /// # Errors
+    /// When the margin is negative, alpha not above 0, or either not finite.
+    pub fn new(margin: f64, alpha: f64) -> Result<Self, ObjectiveError> {
+        Ok(Self { margin: not_negative("margin", margin)?, alpha: positive("alpha", alpha)?, portable: false })
+    }
+
+    /// Uses the body of tensor operations also where a native kernel exists.
+    pub fn portable(mut self, portable: bool) -> Self {
+        self.portable = portable;
+        self
+    }
+
+    fn parts(&self, rows: &Tensor<2>, labels: &[i64], proxies: &Tensor<2>) -> (Inputs, Pairs, MultiSimilarity) {
+        let ([n, d], [c, e]) = (rows.dims(), proxies.dims());
+        assert_eq!((labels.len(), d), (n, e), "labels and width of rows [{n}, {d}] and proxies [{c}, {e}]");
+        classes(labels, c);
+        let named: HashSet<i64> = labels.iter().copied().collect();
+        let function = MultiSimilarity {
+            alpha: self.alpha,
+            beta: self.alpha,
+            bases: [self.margin, -self.margin],
+            weights: [1.0 / named.len().max(1) as f64, 1.0 / c as f64],
+            epsilon: None,
+        };
+        let pairs = Pairs::labels_between(&(0..c as i64).collect::<Vec<_>>(), labels);
+        (Inputs::new(proxies.clone(), rows.clone()), pairs, function)
+    }
+
+    /// Rows `[n, d]`, their class numbers, and a proxy for each class, `[c, d]`. The value is `[1]`.
+    ///
+    /// # Panics
+    /// When there are no rows, rows and labels differ in number, widths differ, or a label is no class.
+    pub fn loss(&self, rows: Tensor<2>, labels: &[i64], proxies: Tensor<2>) -> Tensor<1> {
+        let inputs = Inputs::new(proxies.clone(), rows.clone());
+        hang(&inputs, self.evaluate(&rows, labels, &proxies, wanted(&inputs)))
+    }
+
+    /// Value, each proxy's part of it, and the gradients of proxies (anchors) and rows (candidates) that are wanted; no tape.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss).
+    pub fn evaluate(&self, rows: &Tensor<2>, labels: &[i64], proxies: &Tensor<2>, wanted: Wanted) -> Evaluation {
+        let (inputs, pairs, function) = self.parts(rows, labels, proxies);
+        let problem = Problem::new(&inputs, &pairs, Similarity::Cosine);
+        problem.evaluate(&function, wanted, as_it_is, self.portable).0
+    }
+
+    /// The same by plain, differentiable tensor operations: materialises several c x n matrices.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss).
+    pub fn dense(&self, rows: Tensor<2>, labels: &[i64], proxies: Tensor<2>) -> Tensor<1> {
+        let (inputs, pairs, function) = self.parts(&rows, labels, &proxies);
+        dense(&function, &inputs, &pairs, Similarity::Cosine, as_it_is)
     }
 }

@@ -1,6 +1,6 @@
 //! Published functions of a row of similarities.
 
-use super::{RowLoss, RowPairs, Sums, hide};
+use super::{RowLoss, RowPairs, Sums, hide, nothing};
 use crate::vector::{self, Element, masked};
 
 /// The distance of two unit rows of inner product `s`, and its derivative. Distances are resolved to the root of the type's
@@ -16,12 +16,12 @@ fn distance<T: Element>(s: T) -> (f64, f64) {
 }
 
 /// `log(1 + e^x)`.
-fn softplus(x: f64) -> f64 {
+pub(super) fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 /// `1 / (1 + e^-x)`.
-fn logistic(x: f64) -> f64 {
+pub(super) fn logistic(x: f64) -> f64 {
     if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
 }
 
@@ -39,7 +39,7 @@ fn log_sum_exp(logits: &mut [f64], offset: bool) -> f64 {
 }
 
 /// Sigmoid loss of every pair (SigLIP, Zhai et al. 2023, equation 1): with `x = scale s + bias`, `log(1 + e^-x)` of
-/// positives and `log(1 + e^x)` of negatives.
+/// positives and `log(1 + e^x)` of negatives, each side with its weight.
 ///
 /// Sums: d value / d scale, d value / d bias.
 #[derive(Clone, Copy, Debug)]
@@ -48,17 +48,23 @@ pub struct Sigmoid {
     pub scale: f64,
     /// Added to every logit.
     pub bias: f64,
+    /// Weights of positives and negatives.
+    pub weights: [f64; 2],
 }
 
 impl<T: Element> RowLoss<T> for Sigmoid {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let (value, bias, scale) = vector::sigmoid_in_place(row, T::of(self.scale), T::of(self.bias));
-        let (mut value, mut bias, mut scale) = (value.f64(), bias.f64(), scale.f64());
+        let [near, far] = self.weights;
+        let (mut value, mut bias, mut scale) = (value.f64() * far, bias.f64() * far, scale.f64() * far);
+        if far != 1.0 {
+            vector::scale(row, T::of(far));
+        }
         for (j, s) in pairs.positives().zip(kept.iter()) {
             let x = self.scale * s.f64() + self.bias;
-            let slope = -logistic(-x);
-            value += softplus(-x);
+            let slope = -logistic(-x) * near;
+            value += softplus(-x) * near;
             bias += slope;
             scale += slope * s.f64();
             row[j] = T::of(slope);
@@ -145,16 +151,19 @@ impl<T: Element> RowLoss<T> for Margins {
     }
 }
 
-/// Multi-similarity loss (Wang et al. 2019, equation 15): `log(1 + sum_p e^{-alpha (s_p - base)}) / alpha` and
-/// `log(1 + sum_n e^{beta (s_n - base)}) / beta`.
+/// `log(1 + sum_p e^{-alpha (s_p - base)})` of the positives and `log(1 + sum_n e^{beta (s_n - base)})` of the negatives, each side
+/// with its base and weight: multi-similarity loss (Wang et al. 2019, equation 15; weights `1 / alpha` and `1 / beta`), and
+/// Proxy-Anchor (Kim et al. 2020, equation 4), whose anchors are proxies.
 #[derive(Clone, Copy, Debug)]
 pub struct MultiSimilarity {
     /// Sharpness among positives.
     pub alpha: f64,
     /// Sharpness among negatives.
     pub beta: f64,
-    /// The similarity both are measured from.
-    pub base: f64,
+    /// The similarities positives and negatives are measured from.
+    pub bases: [f64; 2],
+    /// Weights of positives and negatives.
+    pub weights: [f64; 2],
     /// The miner of the paper (equations 11 and 12): keeps a negative if it comes within this of the hardest positive, and
     /// a positive if it comes within this of the hardest negative.
     pub epsilon: Option<f64>,
@@ -164,7 +173,7 @@ impl<T: Element> RowLoss<T> for MultiSimilarity {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let mut highest = vector::max(row);
-        let nothing = masked::<T>() * T::of(0.5);
+        let nothing = nothing();
         let hardest_negative = if highest > nothing { highest.f64() } else { f64::NEG_INFINITY };
         if let Some(epsilon) = self.epsilon {
             let lowest = kept.iter().fold(f64::INFINITY, |a, s| a.min(s.f64()));
@@ -174,24 +183,25 @@ impl<T: Element> RowLoss<T> for MultiSimilarity {
         }
         let mut value = 0.0;
         let scale = T::of(self.beta);
-        let top = if highest > nothing { (highest.f64() - self.base) * self.beta } else { f64::NEG_INFINITY };
+        let top = if highest > nothing { (highest.f64() - self.bases[1]) * self.beta } else { f64::NEG_INFINITY };
         if top > f64::NEG_INFINITY {
             let top = top.max(0.0);
-            let (sum, _) = vector::exp_in_place(row, scale, T::of(-self.beta * self.base - top));
+            let (sum, _) = vector::exp_in_place(row, scale, T::of(-self.beta * self.bases[1] - top));
             let sum = sum.f64() + (-top).exp();
-            value += (top + sum.ln()) / self.beta;
-            vector::scale(row, T::of(1.0 / sum));
+            value += (top + sum.ln()) * self.weights[1];
+            vector::scale(row, T::of(self.weights[1] * self.beta / sum));
         } else {
             let nan = row.iter().any(|s| s.is_nan());
             value += if nan { f64::NAN } else { 0.0 };
             row.fill(T::zero());
         }
         let used = |s: &T| self.epsilon.is_none_or(|e| s.f64() - e < hardest_negative);
-        let logit = |s: &T| if used(s) { -self.alpha * (s.f64() - self.base) } else { f64::NEG_INFINITY };
+        let logit = |s: &T| if used(s) { -self.alpha * (s.f64() - self.bases[0]) } else { f64::NEG_INFINITY };
         let mut logits: Vec<f64> = kept.iter().map(logit).collect();
         if logits.iter().any(|x| *x > f64::NEG_INFINITY || x.is_nan()) {
-            value += log_sum_exp(&mut logits, true) / self.alpha;
-            pairs.positives().zip(&logits).for_each(|(j, g)| row[j] = T::of(-g));
+            value += log_sum_exp(&mut logits, true) * self.weights[0];
+            let slope = -self.weights[0] * self.alpha;
+            pairs.positives().zip(&logits).for_each(|(j, g)| row[j] = T::of(slope * g));
         }
         (value, Sums::default())
     }
@@ -212,7 +222,7 @@ pub struct Circle {
 impl<T: Element> RowLoss<T> for Circle {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
-        let nothing = masked::<T>() * T::of(0.5);
+        let nothing = nothing();
         let negatives = row.iter().any(|s| *s > nothing || s.is_nan());
         if kept.is_empty() || !negatives {
             row.fill(T::zero());
@@ -254,7 +264,7 @@ pub struct LiftedStructure {
 impl<T: Element> RowLoss<T> for LiftedStructure {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
-        let nothing = masked::<T>() * T::of(0.5);
+        let nothing = nothing();
         let logit = |s: T| if s > nothing || s.is_nan() { self.margin - distance(s).0 } else { f64::NEG_INFINITY };
         let top = row.iter().fold(f64::NEG_INFINITY, |a, s| a.max(logit(*s)));
         let negatives = top > f64::NEG_INFINITY || row.iter().any(|s| s.is_nan());
@@ -288,7 +298,7 @@ pub enum TargetMargin {
 
 impl TargetMargin {
     /// The cosine that counts for a right class of cosine `s`, and its derivative.
-    fn of(self, s: f64) -> (f64, f64) {
+    pub(super) fn of(self, s: f64) -> (f64, f64) {
         match self {
             Self::Cosine(m) => (s - m, 1.0),
             Self::Angle(m) => {

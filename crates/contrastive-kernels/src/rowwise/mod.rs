@@ -8,9 +8,21 @@
 //! columns in parallel: the candidates' gradient. Nothing is summed across threads, and blocks follow from the shape: the
 //! results do not depend on the number of threads.
 
+mod below;
+mod expected;
+mod fast_ap;
+mod hard_triplet;
 mod losses;
+mod squared;
+mod tuplet;
 
+pub use below::best_below;
+pub use expected::ExpectedSimilarity;
+pub use fast_ap::FastAp;
+pub use hard_triplet::{HardNegative, HardTriplet};
 pub use losses::{Circle, LiftedStructure, MarginSoftmax, Margins, Measure, MultiSimilarity, Sigmoid, TargetMargin};
+pub use squared::SquaredMargins;
+pub use tuplet::TupletMargin;
 
 use crate::real::gemm;
 use crate::softmax::{RowSets, Wanted};
@@ -75,6 +87,35 @@ pub struct RowProblem<'a, T> {
     pub wanted: Wanted,
 }
 
+impl<T: Element> RowProblem<'_, T> {
+    /// The numbers of anchors and candidates.
+    ///
+    /// # Panics
+    /// When the parts do not fit each other.
+    fn check(&self) -> (usize, usize) {
+        let d = self.width;
+        assert!(d > 0, "row losses: width 0");
+        let rows_of = |x: &[T], what: &str| {
+            assert!(x.len().is_multiple_of(d), "row losses: {} values of {what} for width {d}", x.len());
+            x.len() / d
+        };
+        let (n, m) = (rows_of(self.anchors, "anchors"), rows_of(self.candidates, "candidates"));
+        self.positives.check("positives", n, m);
+        if let Some(excluded) = self.excluded {
+            excluded.check("excluded", n, m);
+        }
+        (n, m)
+    }
+
+    /// What anchor `i` is compared with.
+    fn pairs(&self, i: usize) -> RowPairs<'_> {
+        let m = self.candidates.len() / self.width;
+        let own = self.self_offset.map(|o| i + o).filter(|j| *j < m);
+        let excluded = self.excluded.as_ref().map_or(&[][..], |e| e.of(i));
+        RowPairs { positives: self.positives.of(i), excluded, own }
+    }
+}
+
 /// Value and gradients of a [`RowProblem`]. Vectors that were not wanted are empty.
 #[derive(Clone, Debug, Default)]
 pub struct RowOutput<T> {
@@ -97,16 +138,7 @@ pub struct RowOutput<T> {
 /// there.
 pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L) -> RowOutput<T> {
     let d = problem.width;
-    assert!(d > 0, "row losses: width 0");
-    let rows_of = |x: &[T], what: &str| {
-        assert!(x.len().is_multiple_of(d), "row losses: {} values of {what} for width {d}", x.len());
-        x.len() / d
-    };
-    let (n, m) = (rows_of(problem.anchors, "anchors"), rows_of(problem.candidates, "candidates"));
-    problem.positives.check("positives", n, m);
-    if let Some(excluded) = problem.excluded {
-        excluded.check("excluded", n, m);
-    }
+    let (n, m) = problem.check();
     let wanted = problem.wanted;
     let zeros = |on: bool, len: usize| vec![T::zero(); if on { len } else { 0 }];
     let mut out = RowOutput {
@@ -147,12 +179,8 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
                 gemm([rows, m, d], tile, [m, 1], own, [d, 1], problem.candidates, [1, d], T::zero(), T::one());
                 let mut total = (0.0, Sums::default());
                 for (k, (row, value)) in tile.chunks_exact_mut(m).zip(values).enumerate() {
-                    let i = i0 + first + k;
-                    let own = problem.self_offset.map(|o| i + o).filter(|j| *j < m);
-                    let excluded = problem.excluded.map_or(&[][..], |e| e.of(i));
-                    let pairs = RowPairs { positives: problem.positives.of(i), excluded, own };
                     kept.clear();
-                    let (v, sums) = loss.row(pairs, row, kept);
+                    let (v, sums) = loss.row(problem.pairs(i0 + first + k), row, kept);
                     *value = T::of(v);
                     total.0 += v;
                     total.1.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
@@ -189,6 +217,27 @@ fn hide<T: Element>(pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) {
     for j in pairs.excluded.iter().map(|&j| j as usize).chain(pairs.own) {
         row[j] = vector::masked();
     }
+}
+
+/// Similarities up to here are of pairs that [`hide`] took away.
+fn nothing<T: Element>() -> T {
+    vector::masked::<T>() * T::of(0.5)
+}
+
+/// Puts the shares `e^{scale s} / sum` in place of the negatives that [`hide`] left, 0 in all other places; returns `log sum` and the
+/// mean similarity under the shares. Without negatives `None` and a row of zeros; what is no number comes through.
+fn shares<T: Element>(row: &mut [T], scale: f64) -> Option<(f64, f64)> {
+    let highest = vector::max(row);
+    if highest > nothing() {
+        let top = highest.f64() * scale;
+        let (sum, dot) = vector::exp_in_place(row, T::of(scale), T::of(-top));
+        let (sum, dot) = (sum.f64(), dot.f64());
+        vector::scale(row, T::of(1.0 / sum));
+        return Some((top + sum.ln(), dot / sum));
+    }
+    let bad = row.iter().any(|s| s.is_nan());
+    row.fill(T::zero());
+    bad.then_some((f64::NAN, f64::NAN))
 }
 
 #[cfg(test)]

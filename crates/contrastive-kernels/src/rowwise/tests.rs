@@ -37,6 +37,10 @@ fn within<'a, T>(x: &'a [T], width: usize, positives: RowSets<'a>) -> RowProblem
     }
 }
 
+fn multi_similarity(beta: f64, epsilon: Option<f64>) -> MultiSimilarity {
+    MultiSimilarity { alpha: 2.0, beta, bases: [0.5; 2], weights: [0.5, 1.0 / beta], epsilon }
+}
+
 /// Gradient of a table compared with itself, against finite differences of its value.
 fn check<L: RowLoss<f64> + RowLoss<f32>>(name: &str, loss: &L, tolerance: f64) {
     for (n, d, classes) in [(7, 3, 3), (40, 5, 4), (9, 4, 9), (6, 4, 1), (1, 2, 1)] {
@@ -76,16 +80,67 @@ fn check<L: RowLoss<f64> + RowLoss<f32>>(name: &str, loss: &L, tolerance: f64) {
 
 #[test]
 fn gradients_are_those_of_finite_differences() {
-    check("sigmoid", &Sigmoid { scale: 10.0, bias: -3.0 }, 1e-6);
+    check("sigmoid", &Sigmoid { scale: 10.0, bias: -3.0, weights: [1.0; 2] }, 1e-6);
+    check("weighted sigmoid", &Sigmoid { scale: 4.0, bias: -1.0, weights: [0.7, 0.2] }, 1e-6);
     check("margins", &Margins { measure: Measure::Distance, positive: 0.1, negative: 1.1, weights: [0.5, 0.25] }, 1e-5);
     let margins = Margins { measure: Measure::Similarity, positive: 0.8, negative: -0.1, weights: [0.5, 0.25] };
     check("margins of similarities", &margins, 1e-5);
-    check("multi-similarity", &MultiSimilarity { alpha: 2.0, beta: 50.0, base: 0.5, epsilon: None }, 1e-5);
-    check("mined", &MultiSimilarity { alpha: 2.0, beta: 10.0, base: 0.5, epsilon: Some(0.1) }, 1e-5);
+    check("multi-similarity", &multi_similarity(50.0, None), 1e-5);
+    check("mined", &multi_similarity(10.0, Some(0.1)), 1e-5);
+    let proxies = MultiSimilarity { alpha: 4.0, beta: 6.0, bases: [0.3, -0.2], weights: [0.7, 0.1], epsilon: None };
+    check("two bases and weights", &proxies, 1e-5);
+    check("tuplet margin", &TupletMargin { margin: 0.1, scale: 8.0 }, 1e-5);
+    check("squared margins", &SquaredMargins { positive: 0.4, negative: -0.1, weights: [0.5, 0.25] }, 1e-6);
+    check("FastAP", &FastAp { bins: 10 }, 1e-5);
+    check("FastAP with one bin", &FastAp { bins: 1 }, 1e-5);
+    check("expected similarity", &ExpectedSimilarity { sharpness: 4.0, detached: false }, 1e-6);
+    check("mean similarity", &ExpectedSimilarity { sharpness: 0.0, detached: true }, 1e-6);
     for margin in [TargetMargin::Cosine(0.35), TargetMargin::Angle(0.5), TargetMargin::Angle(2.5)] {
         check("margin softmax", &MarginSoftmax { scale: 8.0, margin }, 1e-5);
     }
     check("lifted structure", &LiftedStructure { margin: 1.0 }, 1e-5);
+}
+
+/// Similarities are minus half the squared distances of points of the plane on a parabola: (x, -|x|^2 / 2, 1) and (y, 1, -|y|^2 / 2).
+#[test]
+fn hard_triplets_are_those_of_the_definition() {
+    let (n, d) = (23, 2);
+    let points = numbers(n * d, 5);
+    let (groups, offsets, columns) = sets(n, 6);
+    let half = |i: usize| -0.5 * points[i * d..(i + 1) * d].iter().map(|x| x * x).sum::<f64>();
+    let lift = |tail: &dyn Fn(f64) -> [f64; 2]| -> Vec<f64> {
+        (0..n).flat_map(|i| points[i * d..(i + 1) * d].iter().copied().chain(tail(half(i)))).collect()
+    };
+    let (anchors, candidates) = (lift(&|h| [h, 1.0]), lift(&|h| [1.0, h]));
+    let problem = RowProblem {
+        anchors: &anchors,
+        candidates: &candidates,
+        ..within(&anchors, d + 2, RowSets::new(Some(&groups), &offsets, &columns))
+    };
+    let distance =
+        |i: usize, j: usize| (0..d).map(|c| (points[i * d + c] - points[j * d + c]).powi(2)).sum::<f64>().sqrt();
+    for margin in [None, Some(0.2)] {
+        let cost = |gap: f64| margin.map_or(gap.exp().ln_1p(), |m: f64| (gap + m).max(0.0));
+        let (mut hard, mut semi, mut pairs) = (0.0, 0.0, 0.0);
+        for i in 0..n {
+            let near: Vec<f64> = (0..n).filter(|&j| j != i && groups[j] == groups[i]).map(|j| distance(i, j)).collect();
+            let far: Vec<f64> = (0..n).filter(|&j| groups[j] != groups[i]).map(|j| distance(i, j)).collect();
+            let least = |x: &[f64]| x.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = |x: &[f64]| x.iter().copied().fold(0.0, f64::max);
+            hard += cost(most(&near) - least(&far));
+            for p in near {
+                let beyond: Vec<f64> = far.iter().copied().filter(|f| *f > p).collect();
+                semi += cost(p - if beyond.is_empty() { most(&far) } else { least(&beyond) });
+                pairs += 1.0;
+            }
+        }
+        for (negative, want, count) in [(HardNegative::Nearest, hard, n as f64), (HardNegative::Semihard, semi, pairs)]
+        {
+            let out = evaluate(&problem, &HardTriplet { margin, negative });
+            assert!((out.value - want).abs() < 1e-10, "{margin:?} {negative:?}: {} instead of {want}", out.value);
+            assert_eq!(out.sums[0], count);
+        }
+    }
 }
 
 /// The sums of the sigmoid loss are the derivatives of scale and bias.
@@ -103,7 +158,7 @@ fn sigmoid_sums_are_derivatives() {
         self_offset: None,
         wanted: Wanted::ALL,
     };
-    let at = |scale: f64, bias: f64| evaluate(&problem, &Sigmoid { scale, bias });
+    let at = |scale: f64, bias: f64| evaluate(&problem, &Sigmoid { scale, bias, weights: [0.5, 2.0] });
     let step = 1e-6;
     let difference = |high: f64, low: f64| (high - low) / (2.0 * step);
     let by_scale = difference(at(9.0 + step, -2.0).value, at(9.0 - step, -2.0).value);
@@ -121,7 +176,7 @@ fn nan_is_not_swallowed() {
         let mut x = units(n, d, 4);
         x[bad * d] = f64::NAN;
         let problem = within(&x, d, RowSets::new(Some(&groups), &offsets, &columns));
-        assert!(evaluate(&problem, &Sigmoid { scale: 10.0, bias: 0.0 }).value.is_nan());
+        assert!(evaluate(&problem, &Sigmoid { scale: 10.0, bias: 0.0, weights: [1.0; 2] }).value.is_nan());
         assert!(
             evaluate(
                 &problem,
@@ -130,8 +185,12 @@ fn nan_is_not_swallowed() {
             .value
             .is_nan()
         );
-        let multi = MultiSimilarity { alpha: 2.0, beta: 50.0, base: 0.5, epsilon: None };
-        assert!(evaluate(&problem, &multi).value.is_nan());
+        assert!(evaluate(&problem, &multi_similarity(50.0, None)).value.is_nan());
+        assert!(evaluate(&problem, &TupletMargin { margin: 0.1, scale: 8.0 }).value.is_nan());
+        let squared = SquaredMargins { positive: 0.4, negative: -0.1, weights: [1.0; 2] };
+        assert!(evaluate(&problem, &squared).value.is_nan());
+        assert!(evaluate(&problem, &FastAp { bins: 10 }).value.is_nan());
+        assert!(evaluate(&problem, &ExpectedSimilarity { sharpness: 4.0, detached: true }).value.is_nan());
         assert!(evaluate(&problem, &Circle { margin: 0.4, gamma: 80.0 }).value.is_nan());
         assert!(evaluate(&problem, &LiftedStructure { margin: 1.0 }).value.is_nan());
     }
@@ -146,8 +205,29 @@ fn results_do_not_depend_on_threads() {
     let problem = within(&x, d, RowSets::new(Some(&groups), &offsets, &columns));
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| evaluate(&problem, &Sigmoid { scale: 10.0, bias: -10.0 }))
+        pool.install(|| evaluate(&problem, &Sigmoid { scale: 10.0, bias: -10.0, weights: [1.0; 2] }))
     };
     let (one, three) = (run(1), run(3));
     assert_eq!((one.value, one.anchors, one.candidates), (three.value, three.anchors, three.candidates));
+}
+
+/// The best negatives below a limit are those of a sorted row, for any k.
+#[test]
+fn negatives_below_a_limit() {
+    let (n, d, k) = (130, 5, 4);
+    let (groups, offsets, columns) = sets(n, 7);
+    let x = units(n, d, 6);
+    let limits = numbers(n, 8);
+    let got = best_below(&within(&x, d, RowSets::new(Some(&groups), &offsets, &columns)), &limits, k);
+    for i in 0..n {
+        let s = |j: usize| (0..d).map(|c| x[i * d + c] * x[j * d + c]).sum::<f64>();
+        let mut all: Vec<usize> = (0..n).filter(|j| groups[*j] != groups[i] && s(*j) < limits[i]).collect();
+        all.sort_by(|a, b| s(*b).total_cmp(&s(*a)));
+        let want: Vec<u32> = all.into_iter().take(k).map(|j| j as u32).collect();
+        assert_eq!(got.row(i).0, want, "row {i}");
+    }
+    let mut bad = x.clone();
+    bad[3 * d] = f64::NAN;
+    let got = best_below(&within(&bad, d, RowSets::new(Some(&groups), &offsets, &columns)), &limits, 2);
+    assert!(got.row(0).0[0] == 3 && got.row(0).1[0].is_nan());
 }
