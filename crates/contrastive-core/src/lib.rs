@@ -19,9 +19,11 @@
 //! ```
 
 pub mod attach;
+pub mod behaviour;
 pub mod error;
 pub mod linear;
 pub mod memory;
+pub mod norm;
 pub mod objective;
 pub mod pairs;
 pub mod similarity;

@@ -5,6 +5,7 @@
 mod common;
 
 mod meco;
+mod norm;
 mod samples;
 mod settings;
 mod support;
