@@ -19,10 +19,12 @@
 //! ```
 
 pub mod attach;
+pub mod behaviour;
 pub mod error;
 pub mod head;
 pub mod linear;
 pub mod memory;
+pub mod norm;
 pub mod objective;
 pub mod pairs;
 pub mod sampler;

@@ -55,6 +55,8 @@ mod jensen_shannon;
 mod metric_rows;
 mod sentence;
 mod tuplet;
+mod hard_contrastive;
+mod optimised;
 
 pub use bilinear::BilinearInfoNce;
 pub use blocks::row_blocks;
@@ -90,6 +92,8 @@ pub use jensen_shannon::JensenShannon;
 pub use proxies::{ClassMargin, Nca, ProxyAnchor};
 pub use sentence::{AnglE, CoSent, ListedPairs, cosine_regression};
 pub use tuplet::{NPairs, TupletMargin};
+pub use hard_contrastive::HardContrastive;
+pub use optimised::*;
 
 use burn::tensor::DType;
 

@@ -1,0 +1,12 @@
+//! Objectives with moving averages, ghost batch normalisation and the long regime: golden values, plain definitions in loops,
+//! identities, finite differences, and small studies on real digits.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod meco;
+mod norm;
+mod samples;
+mod settings;
+mod support;
+mod temperatures;
