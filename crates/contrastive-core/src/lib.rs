@@ -19,12 +19,16 @@
 //! ```
 
 pub mod attach;
+pub mod cluster;
 pub mod error;
 pub mod linear;
 pub mod memory;
+mod native;
 pub mod objective;
+pub mod optimal_transport;
 pub mod pairs;
 pub mod similarity;
+pub mod sorting;
 pub mod temperature;
 
 #[cfg(doctest)]

@@ -1,6 +1,6 @@
 //! Sorting networks and their relaxation: identities, the definition in loops, finite differences.
 
-use contrastive_kernels::sorting::{Relaxation, SoftSort, Sortable, SortingNetwork};
+use contrastive_kernels::sorting::{DiffSort, Relaxation, Sortable, SortingNetwork};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -20,7 +20,7 @@ fn identity(n: usize) -> Vec<f64> {
 }
 
 /// Sorted values and permutation of one row, by the definition: columns of P are mixed as the values are.
-fn definition(sort: &SoftSort, x: &[f64]) -> (Vec<f64>, Vec<f64>) {
+fn definition(sort: &DiffSort, x: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let n = x.len();
     let (mut x, mut p) = (x.to_vec(), identity(n));
     for c in sort.network().comparators() {
@@ -95,7 +95,7 @@ fn sorts_and_permutations_are_those_of_the_definition() {
     for n in [1, 2, 3, 5, 8, 11, 12] {
         for network in networks(n) {
             for relaxation in ALL {
-                let sort = SoftSort::new(network.clone(), relaxation, 3.0).unwrap();
+                let sort = DiffSort::new(network.clone(), relaxation, 3.0).unwrap();
                 // three blocks of rows, the last one short
                 let count = 37;
                 let x = numbers(count * n, n as u64);
@@ -125,7 +125,7 @@ fn steep_sorts_sort() {
     let n = 33;
     for network in networks(n) {
         for relaxation in ALL {
-            let sort = SoftSort::new(network.clone(), relaxation, 1e9).unwrap();
+            let sort = DiffSort::new(network.clone(), relaxation, 1e9).unwrap();
             let x = numbers(20 * n, 3);
             let (mut sorted, mut narrow) = (vec![0.0; x.len()], vec![0f32; x.len()]);
             sort.sort(&x, &mut sorted);
@@ -149,7 +149,7 @@ fn gradients_are_those_of_finite_differences() {
     for n in [2, 5, 8] {
         for network in networks(n) {
             for relaxation in ALL {
-                let sort = SoftSort::new(network.clone(), relaxation, 2.0).unwrap();
+                let sort = DiffSort::new(network.clone(), relaxation, 2.0).unwrap();
                 let (count, k) = (18, 3);
                 let x = numbers(count * n, 5);
                 let v = numbers(n * k, 6);
@@ -192,7 +192,7 @@ fn gradients_are_those_of_finite_differences() {
 #[test]
 fn the_order_of_two_groups() {
     let sort = |n: usize, steepness: f64| {
-        SoftSort::new(SortingNetwork::odd_even(n).unwrap(), Relaxation::Cauchy, steepness).unwrap()
+        DiffSort::new(SortingNetwork::odd_even(n).unwrap(), Relaxation::Cauchy, steepness).unwrap()
     };
     let value = |x: &[f64], low: usize, steepness: f64| {
         let mut out = [0.0];
@@ -244,14 +244,14 @@ fn far_values_and_threads() {
     // differences beyond the largest number
     let x = [3e38f32, -3e38, 1.0, 0.0];
     for relaxation in ALL {
-        let sort = SoftSort::new(SortingNetwork::bitonic(4).unwrap(), relaxation, 5.0).unwrap();
+        let sort = DiffSort::new(SortingNetwork::bitonic(4).unwrap(), relaxation, 5.0).unwrap();
         let (mut sorted, mut gradient) = ([0f32; 4], [0f32; 4]);
         sort.sort(&x, &mut sorted);
         sort.backward(&x, Some(&[1.0, 2.0, 3.0, 4.0]), None, &mut gradient);
         assert!(sorted.iter().chain(&gradient).all(|v| v.is_finite()), "{relaxation:?} {sorted:?} {gradient:?}");
         assert!(sorted[0] < -2e38 && sorted[3] > 2e38);
     }
-    let sort = SoftSort::new(SortingNetwork::odd_even(9).unwrap(), Relaxation::Cauchy, 5.0).unwrap();
+    let sort = DiffSort::new(SortingNetwork::odd_even(9).unwrap(), Relaxation::Cauchy, 5.0).unwrap();
     let x = numbers(9 * 500, 1);
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -270,7 +270,7 @@ fn wrong_settings_are_refused() {
     assert!(SortingNetwork::bitonic(1 << 17).unwrap_err().to_string().contains("131072"));
     for steepness in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let network = SortingNetwork::bitonic(4).unwrap();
-        let error = SoftSort::new(network, Relaxation::Cauchy, steepness).unwrap_err().to_string();
+        let error = DiffSort::new(network, Relaxation::Cauchy, steepness).unwrap_err().to_string();
         assert!(error.contains(&format!("steepness {steepness}")), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! A network on a few rows at once, a row to a lane: every step is a short loop over lanes, which becomes vector code.
 
 use super::relaxation::Sortable;
-use super::{Relaxation, SoftSort};
+use super::{DiffSort, Relaxation};
 use pulp::{Arch, Simd, WithSimd};
 
 /// Rows that are sorted together.
@@ -50,7 +50,7 @@ enum Walk {
 /// Compiled for every instruction set, and picked at run time.
 struct Kernel<'a, T> {
     tape: &'a mut Tape<T>,
-    sort: &'a SoftSort,
+    sort: &'a DiffSort,
     walk: Walk,
 }
 
@@ -70,7 +70,7 @@ impl<T: Sortable> WithSimd for Kernel<'_, T> {
 }
 
 impl<T: Sortable> Tape<T> {
-    pub fn new(sort: &SoftSort) -> Self {
+    pub fn new(sort: &DiffSort) -> Self {
         let lanes = |count: usize| vec![[T::zero(); LANES]; count];
         let (n, comparators) = (sort.network.size(), sort.network.comparators().len());
         Self {
@@ -83,18 +83,18 @@ impl<T: Sortable> Tape<T> {
         }
     }
 
-    fn walk(&mut self, sort: &SoftSort, walk: Walk) {
+    fn walk(&mut self, sort: &DiffSort, walk: Walk) {
         Arch::new().dispatch(Kernel { tape: self, sort, walk });
     }
 
     /// Sorts the rows `x` (at most [`LANES`] of them): values on the wires, everything else remembered.
-    pub fn sort(&mut self, sort: &SoftSort, x: &[T]) {
+    pub fn sort(&mut self, sort: &DiffSort, x: &[T]) {
         load(&mut self.wires, x, 1, 0);
         self.walk(sort, Walk::Sort);
     }
 
     /// `column <- P column`, P being the permutation of the last sort: its comparators from the last to the first.
-    pub fn multiply(&mut self, sort: &SoftSort) {
+    pub fn multiply(&mut self, sort: &DiffSort) {
         self.walk(sort, Walk::Multiply);
     }
 
@@ -104,12 +104,12 @@ impl<T: Sortable> Tape<T> {
     }
 
     /// Takes in `column` as the gradient of the last product.
-    pub fn multiply_backward(&mut self, sort: &SoftSort) {
+    pub fn multiply_backward(&mut self, sort: &DiffSort) {
         self.walk(sort, Walk::MultiplyBackward);
     }
 
     /// `wires`, the gradient of the sorted values, becomes the gradient of the input, with what came from the products.
-    pub fn sort_backward(&mut self, sort: &SoftSort) {
+    pub fn sort_backward(&mut self, sort: &DiffSort) {
         self.walk(sort, Walk::SortBackward);
     }
 

@@ -46,7 +46,7 @@ impl Error for SortingError {}
 ///
 /// Inputs must be finite: a row with an infinite or undefined number gives undefined numbers for that row.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SoftSort {
+pub struct DiffSort {
     network: Arc<SortingNetwork>,
     relaxation: Relaxation,
     steepness: f64,
@@ -59,7 +59,7 @@ fn rows(what: &str, x: usize, n: usize, out: usize, of: usize) -> usize {
     x / n
 }
 
-impl SoftSort {
+impl DiffSort {
     /// This network with comparators of this steepness (usual: 1 to 20 for values of about unit range; n where exactness
     /// matters).
     ///
@@ -98,7 +98,7 @@ impl SoftSort {
     /// When the slices are not the same whole number of rows.
     pub fn sort<T: Sortable>(&self, x: &[T], sorted: &mut [T]) {
         let n = self.size();
-        rows("soft sort", x.len(), n, sorted.len(), n);
+        rows("differentiable sort", x.len(), n, sorted.len(), n);
         self.blocks(x, sorted, n, |tape, x, sorted| {
             tape.sort(self, x);
             store(&tape.wires, sorted, 1, 0);
@@ -137,7 +137,7 @@ impl SoftSort {
         d_x: &mut [T],
     ) {
         let n = self.size();
-        let count = rows("soft sort", x.len(), n, d_x.len(), n);
+        let count = rows("differentiable sort", x.len(), n, d_x.len(), n);
         if let Some(d) = d_sorted {
             rows("gradient of sorted values", x.len(), n, d.len(), n);
         }
