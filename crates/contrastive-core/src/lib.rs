@@ -20,16 +20,20 @@
 
 pub mod attach;
 pub mod behaviour;
+pub mod cluster;
 pub mod error;
 pub mod head;
 pub mod linear;
 pub mod memory;
 pub mod norm;
+mod native;
 pub mod objective;
+pub mod optimal_transport;
 pub mod pairs;
 pub mod sampler;
 pub mod similarity;
 pub mod synthesis;
+pub mod sorting;
 pub mod temperature;
 
 #[cfg(doctest)]

@@ -4,9 +4,12 @@
 //! threads, so results do not depend on the number of threads.
 
 pub mod adam;
+pub mod k_means;
 pub mod real;
 pub mod rowwise;
+pub mod sinkhorn;
 pub mod softmax;
+pub mod sorting;
 pub mod sparse;
 pub mod top_k;
 pub mod unit;

@@ -57,6 +57,10 @@ mod sentence;
 mod tuplet;
 mod hard_contrastive;
 mod optimised;
+mod groco;
+pub mod grouped;
+mod pixpro;
+mod ts2vec;
 
 pub use bilinear::BilinearInfoNce;
 pub use blocks::row_blocks;
@@ -94,6 +98,10 @@ pub use sentence::{AnglE, CoSent, ListedPairs, cosine_regression};
 pub use tuplet::{NPairs, TupletMargin};
 pub use hard_contrastive::HardContrastive;
 pub use optimised::*;
+pub use groco::GroCo;
+pub use grouped::{Grouped, GroupedEvaluation, GroupedInputs};
+pub use pixpro::{CropBox, PixContrast, PixPro, propagate, same_place};
+pub use ts2vec::{Ts2Vec, ViewsEvaluation};
 
 use burn::tensor::DType;
 

@@ -1,7 +1,11 @@
-//! Sinkhorn-Knopp: entropic optimal transport by alternating normalisation, in plain tensor operations.
+//! Sinkhorn-Knopp: entropic optimal transport by alternating normalisation. Where nothing is differentiated the CPU backend
+//! does it in place ([`contrastive_kernels::sinkhorn`]); elsewhere it is plain tensor operations.
 
 use crate::error::{ObjectiveError, positive};
-use burn::tensor::{Tensor, TensorData};
+use crate::native::{is_native, like, numbers_of};
+use burn::tensor::{DType, Element as BurnElement, Tensor, TensorData};
+use contrastive_kernels::sinkhorn::{SinkhornProblem, sinkhorn};
+use contrastive_kernels::vector::Element;
 use thiserror::Error;
 
 /// Why there is no transport plan.
@@ -41,6 +45,7 @@ pub struct Sinkhorn {
     epsilon: f64,
     iterations: usize,
     log: bool,
+    portable: bool,
 }
 
 /// Iterations between two looks at the residual: each look waits for the device.
@@ -54,12 +59,18 @@ impl Sinkhorn {
     /// When epsilon is not a finite number above 0, or there are no iterations.
     pub fn new(epsilon: f64, iterations: usize) -> Result<Self, ObjectiveError> {
         positive("Sinkhorn's iterations", iterations as f64)?;
-        Ok(Self { epsilon: positive("Sinkhorn's epsilon", epsilon)?, iterations, log: false })
+        Ok(Self { epsilon: positive("Sinkhorn's epsilon", epsilon)?, iterations, log: false, portable: false })
     }
 
     /// The same in the log domain: for costs whose range is many times epsilon (above 80 or so in f32, 700 in f64).
     pub fn in_log_domain(mut self) -> Self {
         self.log = true;
+        self
+    }
+
+    /// Uses tensor operations even where a native kernel exists.
+    pub fn portable(mut self, portable: bool) -> Self {
+        self.portable = portable;
         self
     }
 
@@ -78,6 +89,10 @@ impl Sinkhorn {
             Tensor::<2>::from_data(values, (&scores.device(), scores.dtype()))
         };
         // mass 1 for each row: the codes are the plan itself
+        if self.runs_natively(&scores) {
+            let masses = [vec![1.0; n], vec![n as f64 / k as f64; k]];
+            return self.in_place(&scores, masses, None).0;
+        }
         let (rows, columns) = (uniform(n, [n, 1], n as f64), uniform(k, [1, k], n as f64));
         let mut state = State::new(self, scores * -1.0, rows, columns);
         (0..self.iterations).for_each(|_| state.step());
@@ -91,6 +106,11 @@ impl Sinkhorn {
     /// # Panics
     /// When the shapes do not fit.
     pub fn plan(&self, cost: Tensor<2>, rows: Tensor<1>, columns: Tensor<1>) -> Tensor<2> {
+        let constant = !(cost.is_autodiff() || rows.is_autodiff() || columns.is_autodiff());
+        if constant && self.runs_natively(&cost) {
+            check_shapes(&cost, &rows, &columns);
+            return self.in_place(&(cost * -1.0), [numbers_of(&rows), numbers_of(&columns)], None).0;
+        }
         let mut state = self.start(cost, rows, columns);
         (0..self.iterations).for_each(|_| state.step());
         state.plan()
@@ -111,8 +131,28 @@ impl Sinkhorn {
         columns: Tensor<1>,
         tolerance: f64,
     ) -> Result<Tensor<2>, SinkhornError> {
+        Ok(self.converged(cost, rows, columns, tolerance)?.0)
+    }
+
+    /// The same with the number of iterations and the residual.
+    pub(crate) fn converged(
+        &self,
+        cost: Tensor<2>,
+        rows: Tensor<1>,
+        columns: Tensor<1>,
+        tolerance: f64,
+    ) -> Result<(Tensor<2>, usize, f64), SinkhornError> {
         let (cost, rows, columns) = (cost.inner(), rows.inner(), columns.inner());
+        check_shapes(&cost, &rows, &columns);
         check_masses(&rows, &columns)?;
+        if self.runs_natively(&cost) {
+            let masses = [numbers_of(&rows), numbers_of(&columns)];
+            let (plan, iterations, residual) = self.in_place(&(cost * -1.0), masses, Some(tolerance));
+            return match residual <= tolerance {
+                true => Ok((plan, iterations, residual)),
+                false => Err(SinkhornError::NotConverged { iterations, residual, tolerance }),
+            };
+        }
         let m = columns.dims()[0];
         let wanted = columns.clone().reshape([1, m]);
         let mut state = self.start(cost, rows, columns);
@@ -127,18 +167,55 @@ impl Sinkhorn {
             // a maximum that lets NaN through
             residual = off.iter::<f64>().fold(0.0, |most, v| if v <= most { most } else { v });
             if residual <= tolerance {
-                return Ok(plan);
+                return Ok((plan, iteration, residual));
             }
         }
         Err(SinkhornError::NotConverged { iterations: self.iterations, residual, tolerance })
     }
 
+    fn runs_natively(&self, x: &Tensor<2>) -> bool {
+        !self.portable && is_native(x) && matches!(x.dtype(), DType::F32 | DType::F64)
+    }
+
+    /// The plan of plain scores in the kernels' memory, iterations and residual.
+    fn in_place(&self, scores: &Tensor<2>, masses: [Vec<f64>; 2], tolerance: Option<f64>) -> (Tensor<2>, usize, f64) {
+        match scores.dtype() {
+            DType::F64 => self.in_place_of::<f64>(scores, masses, tolerance),
+            _ => self.in_place_of::<f32>(scores, masses, tolerance),
+        }
+    }
+
+    fn in_place_of<T: Element + BurnElement>(
+        &self,
+        scores: &Tensor<2>,
+        masses: [Vec<f64>; 2],
+        tolerance: Option<f64>,
+    ) -> (Tensor<2>, usize, f64) {
+        let mut plan = numbers_of::<2, T>(scores);
+        let [rows, columns] = masses.map(|side| side.into_iter().map(T::of).collect::<Vec<T>>());
+        let problem = SinkhornProblem {
+            rows: &rows,
+            columns: &columns,
+            epsilon: self.epsilon,
+            iterations: self.iterations,
+            tolerance,
+            log: self.log,
+        };
+        let scaling = sinkhorn(&mut plan, &problem);
+        (like(plan, scores.dims(), scores), scaling.iterations, scaling.residual)
+    }
+
     fn start(&self, cost: Tensor<2>, rows: Tensor<1>, columns: Tensor<1>) -> State {
         let [n, m] = cost.dims();
-        assert_eq!([rows.dims()[0], columns.dims()[0]], [n, m], "numbers of masses and the shape of the costs");
-        assert!(n > 0 && m > 0, "a plan of costs [{n}, {m}]");
+        check_shapes(&cost, &rows, &columns);
         State::new(self, cost, rows.reshape([n, 1]), columns.reshape([1, m]))
     }
+}
+
+fn check_shapes(cost: &Tensor<2>, rows: &Tensor<1>, columns: &Tensor<1>) {
+    let [n, m] = cost.dims();
+    assert_eq!([rows.dims()[0], columns.dims()[0]], [n, m], "numbers of masses and the shape of the costs");
+    assert!(n > 0 && m > 0, "a plan of costs [{n}, {m}]");
 }
 
 fn check_masses(rows: &Tensor<1>, columns: &Tensor<1>) -> Result<(), SinkhornError> {
