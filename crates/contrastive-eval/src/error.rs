@@ -49,7 +49,9 @@ pub enum EvalError {
         value: f64,
     },
     /// A label is not one of the classes.
-    #[error("the label of row {row} of the {what} is {label}; there are {classes} classes, so labels are in 0..{classes}")]
+    #[error(
+        "the label of row {row} of the {what} is {label}; there are {classes} classes, so labels are in 0..{classes}"
+    )]
     LabelOutOfRange {
         /// The input.
         what: &'static str,
@@ -105,7 +107,9 @@ pub enum EvalError {
         what: &'static str,
     },
     /// Softmax was asked to predict sets of labels.
-    #[error("softmax predicts one label a row; for sets of labels choose the sigmoid link (one class against the rest)")]
+    #[error(
+        "softmax predicts one label a row; for sets of labels choose the sigmoid link (one class against the rest)"
+    )]
     SoftmaxOfSets,
     /// More rows are asked for than there are.
     #[error("{asked} {what} are asked for, and there are {available}")]

@@ -18,8 +18,8 @@ use crate::scores::Classification;
 use crate::similarity::{Scorer, Similarity};
 use contrastive_kernels::top_k::{TopK, top_k, top_k_scores};
 use ndarray::{Array2, ArrayView2};
-use rand::seq::SliceRandom;
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
@@ -119,7 +119,12 @@ impl Knn {
     fn check(&self, available: usize, labels: &[u32], classes: usize) -> Result<(), EvalError> {
         check_setting("k", self.k as f64, self.k > 0, "at least 1")?;
         if let Weight::Exponential(temperature) = self.weight {
-            check_setting("temperature", temperature, temperature > 0.0 && temperature.is_finite(), "above 0 and finite")?;
+            check_setting(
+                "temperature",
+                temperature,
+                temperature > 0.0 && temperature.is_finite(),
+                "above 0 and finite",
+            )?;
         }
         check_labels("bank", labels, classes)?;
         check_enough("neighbours", self.k, available)
@@ -182,7 +187,9 @@ impl Knn {
             // relative to the nearest, which keeps the exponentials finite
             let of_nearest = |score: f64| match self.weight {
                 Weight::Equal => [1.0, 0.0],
-                Weight::Exponential(temperature) => [((score - scores[0]) / temperature).exp(), scores[0] / temperature],
+                Weight::Exponential(temperature) => {
+                    [((score - scores[0]) / temperature).exp(), scores[0] / temperature]
+                }
             };
             for (&index, &score) in indices.iter().zip(scores) {
                 shares[labels[index as usize] as usize] += of_nearest(score)[0];

@@ -58,6 +58,20 @@ impl Rows {
         mean
     }
 
+    /// A point near the mean whose coordinates are multiples of the power of two below their spread: moving the origin there leaves
+    /// numbers on a grid (counts, or 0 and 1) on it, so that equal distances stay equal.
+    pub fn origin(&self) -> Vec<f64> {
+        let mean = self.mean();
+        let mut spread = vec![0.0f64; self.width];
+        for row in self.iter() {
+            spread.iter_mut().zip(row).zip(&mean).for_each(|((s, v), m)| *s = s.max((v - m).abs()));
+        }
+        let unit = |spread: f64| spread.log2().floor().exp2();
+        let near =
+            |(mean, spread): (f64, f64)| if spread > 0.0 { (mean / unit(spread)).round() * unit(spread) } else { mean };
+        mean.into_iter().zip(spread).map(near).map(|m| if m.is_finite() { m } else { 0.0 }).collect()
+    }
+
     /// The rows with `point` taken from each.
     pub fn shift(&mut self, point: &[f64]) {
         let width = self.width;

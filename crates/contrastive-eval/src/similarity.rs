@@ -6,8 +6,8 @@ use contrastive_kernels::Real;
 use contrastive_kernels::real::gemm;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
-use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// How alike two embeddings are; larger is more alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ impl<'a> Scorer<'a> {
             }
             Similarity::Euclidean => {
                 // distances do not see the origin; near the data, they lose the fewest digits
-                let origin = candidates.as_ref().unwrap_or(&queries).mean();
+                let origin = candidates.as_ref().unwrap_or(&queries).origin();
                 queries.shift(&origin);
                 candidates.iter_mut().for_each(|rows| rows.shift(&origin));
                 squares = Some([queries.squares(), candidates.as_ref().map_or_else(Vec::new, Rows::squares)]);

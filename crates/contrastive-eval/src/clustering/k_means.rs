@@ -92,7 +92,8 @@ impl KMeans {
     }
 
     fn prepare<T: Real>(&self, x: ArrayView2<'_, T>) -> Result<Data, EvalError> {
-        for (name, value) in [("clusters", self.clusters), ("restarts", self.restarts), ("max_iterations", self.max_iterations)]
+        for (name, value) in
+            [("clusters", self.clusters), ("restarts", self.restarts), ("max_iterations", self.max_iterations)]
         {
             check_setting(name, value as f64, value > 0, "at least 1")?;
         }

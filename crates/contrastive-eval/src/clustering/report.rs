@@ -19,6 +19,7 @@ pub struct ClusterReport {
     /// Adjusted Rand index (Hubert and Arabie 1985).
     pub ari: f64,
     /// Mean over the classes of the F1 under the same matching; rows in a cluster without a class are misses.
+    /// Of several best matchings, which differ in this score, one is taken by the order of the ids.
     pub macro_f1: f64,
     /// Share of the rows that are of the most frequent class of their cluster.
     pub purity: f64,
@@ -184,8 +185,7 @@ fn entropy(parts: &[Part], rows: usize) -> f64 {
 fn mutual_information(table: &Contingency) -> f64 {
     let rows = table.rows as f64;
     let term = |&(class, cluster, shared): &(usize, usize, usize)| {
-        let (shared, sizes) =
-            (shared as f64, table.classes[class].size as f64 * table.clusters[cluster].size as f64);
+        let (shared, sizes) = (shared as f64, table.classes[class].size as f64 * table.clusters[cluster].size as f64);
         shared / rows * (rows * shared / sizes).ln()
     };
     table.shared.iter().map(term).sum::<f64>().max(0.0)

@@ -60,13 +60,7 @@ impl EdgeSplit {
         Self::new(nodes, edges, [validation, test], true, seed)
     }
 
-    fn new(
-        nodes: usize,
-        edges: &[(u32, u32)],
-        shares: [f64; 2],
-        directed: bool,
-        seed: u64,
-    ) -> Result<Self, EvalError> {
+    fn new(nodes: usize, edges: &[(u32, u32)], shares: [f64; 2], directed: bool, seed: u64) -> Result<Self, EvalError> {
         for (name, share) in ["validation", "test"].into_iter().zip(shares) {
             check_setting(name, share, (0.0..1.0).contains(&share), "in 0..1")?;
         }
@@ -115,11 +109,7 @@ pub fn sample_negatives(
 }
 
 /// The different edges, sorted, without self-loops; and how many of these there were.
-fn different_edges(
-    nodes: usize,
-    edges: &[(u32, u32)],
-    directed: bool,
-) -> Result<(Vec<(u32, u32)>, usize), EvalError> {
+fn different_edges(nodes: usize, edges: &[(u32, u32)], directed: bool) -> Result<(Vec<(u32, u32)>, usize), EvalError> {
     check_pairs(nodes, "edges", edges)?;
     let order = |&(a, b): &(u32, u32)| if directed || a < b { (a, b) } else { (b, a) };
     let mut different: Vec<(u32, u32)> = edges.iter().filter(|(a, b)| a != b).map(order).collect();

@@ -34,8 +34,9 @@ pub(super) fn solve(problem: &Problem, c: f64, start: Option<Vec<f64>>, toleranc
         let step = conjugate_gradients(&gradient, &diagonal, accuracy, multiply);
         problem.logits(&step, &mut change);
         let slope = dot(&gradient, &step);
-        // the objective is a sum of many numbers; below this its differences are noise
-        let noise = 1e-13 * value.abs();
+        // The objective is a sum of many numbers, whose last digits are noise; a step that changes only these is the full one,
+        // which near the optimum is right.
+        let noise = 1e-10 * value.abs();
         let mut t = 1.0;
         let accepted = loop {
             next.logits.copy_from_slice(&now.logits);

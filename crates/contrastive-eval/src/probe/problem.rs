@@ -91,7 +91,9 @@ impl Problem {
     /// `sum_kj penalty_j a_kj b_kj`.
     pub fn penalised(&self, a: &[f64], b: &[f64], c: f64) -> f64 {
         let width = self.x.width;
-        let row = |(a, b): (&[f64], &[f64])| dot(a, b) / c - (1.0 / c - self.penalty(width - 1, c)) * a[width - 1] * b[width - 1];
+        let row = |(a, b): (&[f64], &[f64])| {
+            dot(a, b) / c - (1.0 / c - self.penalty(width - 1, c)) * a[width - 1] * b[width - 1]
+        };
         a.chunks_exact(width).zip(b.chunks_exact(width)).map(row).sum()
     }
 

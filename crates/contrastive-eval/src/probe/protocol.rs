@@ -131,8 +131,11 @@ impl LinearProbe {
         let x = Rows::new("embeddings", x)?;
         self.check(x.len(), targets, splits)?;
         let run = |split: &Split| self.run_split(&x, targets, split);
-        let runs: Result<Vec<ProbeRun>, EvalError> =
-            if x.values.len() > LARGE { splits.iter().map(run).collect() } else { splits.par_iter().map(run).collect() };
+        let runs: Result<Vec<ProbeRun>, EvalError> = if x.values.len() > LARGE {
+            splits.iter().map(run).collect()
+        } else {
+            splits.par_iter().map(run).collect()
+        };
         Ok(ProbeReport { runs: runs? })
     }
 
@@ -160,8 +163,11 @@ impl LinearProbe {
                     check_enough("training rows, one for each fold,", folds, split.train().len())?;
                 }
             }
-            let parts =
-                [("training rows", split.train()), ("validation rows", split.validation()), ("test rows", split.test())];
+            let parts = [
+                ("training rows", split.train()),
+                ("validation rows", split.validation()),
+                ("test rows", split.test()),
+            ];
             for (what, part) in parts {
                 if let Some(&row) = part.iter().find(|&&row| row as usize >= rows) {
                     return Err(EvalError::RowOutOfRange { what, row, rows });
@@ -183,7 +189,8 @@ impl LinearProbe {
                 best(grid, &scores)
             }
             Selection::CrossValidation(grid, folds) => {
-                let label = |row: u32| if targets.is_multi() { None } else { targets.of(row as usize).first().copied() };
+                let label =
+                    |row: u32| if targets.is_multi() { None } else { targets.of(row as usize).first().copied() };
                 let folds = Split::folds(split.train(), label, *folds, self.seed);
                 let fold = |fold: &Split| -> Result<(Vec<f64>, Vec<bool>), EvalError> {
                     let mut fits = Vec::new();
@@ -281,7 +288,11 @@ impl Path<'_> {
             let each = rows.iter().zip(scores.rows());
             let sets = each.map(|(&row, scores)| {
                 let scores = scores.to_slice().expect("standard layout");
-                if targets.is_multi() { self.decide(scores, targets.of(row as usize).len()) } else { vec![argmax(scores)] }
+                if targets.is_multi() {
+                    self.decide(scores, targets.of(row as usize).len())
+                } else {
+                    vec![argmax(scores)]
+                }
             });
             sets.collect::<Vec<Vec<u32>>>()
         };

@@ -84,7 +84,11 @@ impl fmt::Display for ProbeReport {
         let Some(first) = self.runs.first() else { return Ok(()) };
         let [train, validation, test] = first.rows;
         let splits = if self.runs.len() == 1 { "split" } else { "splits" };
-        write!(f, "\n{} {splits}: {train} rows to train on, {validation} to choose by, {test} to test on", self.runs.len())?;
+        write!(
+            f,
+            "\n{} {splits}: {train} rows to train on, {validation} to choose by, {test} to test on",
+            self.runs.len()
+        )?;
         let cs: Vec<String> = self.runs.iter().map(|run| format!("{}", run.c)).collect();
         write!(f, "\nC = {}", if cs.iter().all(|c| *c == cs[0]) { cs[0].clone() } else { cs.join(", ") })?;
         let missing = self.runs.iter().filter(|run| run.missing_classes > 0).count();

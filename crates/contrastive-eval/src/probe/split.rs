@@ -138,7 +138,9 @@ impl Split {
         rows.sort_by_key(|&row| label(row));
         let part = |fold: usize| {
             let (mut held, mut rest) = (Vec::new(), Vec::new());
-            rows.iter().enumerate().for_each(|(at, &row)| if at % folds == fold { &mut held } else { &mut rest }.push(row));
+            rows.iter()
+                .enumerate()
+                .for_each(|(at, &row)| if at % folds == fold { &mut held } else { &mut rest }.push(row));
             Self { train: rest, validation: Vec::new(), test: held }
         };
         (0..folds).map(part).collect()

@@ -68,9 +68,7 @@ impl<'a> Targets<'a> {
     pub(super) fn check_rows(&self, rows: &[u32]) -> Result<(), EvalError> {
         let bad = |row: &u32| self.of(*row as usize).last().copied().filter(|&label| label as usize >= self.classes);
         match rows.iter().find_map(|row| bad(row).map(|label| (*row as usize, label))) {
-            Some((row, label)) => {
-                Err(EvalError::LabelOutOfRange { what: "labels", row, label, classes: self.classes })
-            }
+            Some((row, label)) => Err(EvalError::LabelOutOfRange { what: "labels", row, label, classes: self.classes }),
             None => Ok(()),
         }
     }

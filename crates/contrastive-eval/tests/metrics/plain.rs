@@ -22,7 +22,12 @@ fn similarity<T: Real>(kind: Similarity, a: ArrayView1<'_, T>, b: ArrayView1<'_,
 }
 
 /// Candidates without `own`, best first.
-fn ranking<T: Real>(kind: Similarity, query: ArrayView1<'_, T>, x: ArrayView2<'_, T>, own: Option<usize>) -> Vec<usize> {
+fn ranking<T: Real>(
+    kind: Similarity,
+    query: ArrayView1<'_, T>,
+    x: ArrayView2<'_, T>,
+    own: Option<usize>,
+) -> Vec<usize> {
     let scores: Vec<f64> = x.rows().into_iter().map(|row| similarity(kind, query, row)).collect();
     let mut order: Vec<usize> = (0..x.nrows()).filter(|&j| Some(j) != own).collect();
     order.sort_by(|&a, &b| scores[b].partial_cmp(&scores[a]).unwrap());
@@ -119,8 +124,13 @@ fn plain_retrieval(rankings: &[(Vec<usize>, Vec<bool>)], k: usize) -> [f64; 5] {
         let precision = |at: usize| hits[..=at].iter().filter(|&&hit| hit).count() as f64 / (at + 1) as f64;
         let average = |end: usize| (0..end).filter(|&at| hits[at]).map(precision).sum::<f64>() / total as f64;
         let first = hits.iter().position(|&hit| hit).unwrap();
-        let values =
-            [average(hits.len()), average(total), precision(total - 1), 1.0 / (first + 1) as f64, f64::from(u8::from(first < k))];
+        let values = [
+            average(hits.len()),
+            average(total),
+            precision(total - 1),
+            1.0 / (first + 1) as f64,
+            f64::from(u8::from(first < k)),
+        ];
         sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
     }
     sums.map(|sum| sum / count)
@@ -128,7 +138,7 @@ fn plain_retrieval(rankings: &[(Vec<usize>, Vec<bool>)], k: usize) -> [f64; 5] {
 
 fn retrieval<T: Real>(seed: u64) {
     let mut random = Random::new(seed);
-    let (n, m, width, k) = (2 + random.below(60), 2 + random.below(60), 1 + random.below(6), 1 + random.below(5));
+    let (n, m, width, k) = (2 + random.below(60), 2 + random.below(60), 2 + random.below(6), 1 + random.below(5));
     // half of the time on a grid, where many scores are equal and sums are exact
     let grid = seed.is_multiple_of(2);
     let mut table = |rows| random.table::<T>(rows, width).mapv(|v| if grid { v.round() } else { v });
@@ -140,7 +150,9 @@ fn retrieval<T: Real>(seed: u64) {
             .map(|i| (ranking(*kind, x.row(i), x.view(), Some(i)), of_x.iter().map(|&l| l == of_x[i]).collect()))
             .collect();
         let between: Vec<_> = (0..n)
-            .map(|i| (ranking(*kind, x.row(i), y.view(), None), of_y.iter().map(|&l| l == of_x[i]).collect::<Vec<bool>>()))
+            .map(|i| {
+                (ranking(*kind, x.row(i), y.view(), None), of_y.iter().map(|&l| l == of_x[i]).collect::<Vec<bool>>())
+            })
             .collect();
         let mut offsets = vec![0];
         let mut items = Vec::new();
@@ -151,7 +163,10 @@ fn retrieval<T: Real>(seed: u64) {
         let reports = [
             (protocol.by_label(x.view(), &of_x), plain_retrieval(&within, k)),
             (protocol.by_label_between(x.view(), &of_x, y.view(), &of_y), plain_retrieval(&between, k)),
-            (protocol.by_sets(x.view(), y.view(), ItemSets::new(&offsets, &items).unwrap()), plain_retrieval(&between, k)),
+            (
+                protocol.by_sets(x.view(), y.view(), ItemSets::new(&offsets, &items).unwrap()),
+                plain_retrieval(&between, k),
+            ),
         ];
         for (report, want) in reports {
             let Ok(report) = report else {
@@ -202,7 +217,15 @@ fn areas_are_the_plain_ones() {
         let mut positive: Vec<bool> = (0..n).map(|_| random.below(3) == 0).collect();
         (positive[0], positive[1]) = (true, false);
         let scores: Vec<f64> = (0..n).map(|_| (random.normal() * 3.0).round()).collect();
-        let half = |a: f64, b: f64| if a > b { 1.0 } else if a == b { 0.5 } else { 0.0 };
+        let half = |a: f64, b: f64| {
+            if a > b {
+                1.0
+            } else if a == b {
+                0.5
+            } else {
+                0.0
+            }
+        };
         let of = |kind: bool| (0..n).filter(|&i| positive[i] == kind).map(|i| scores[i]).collect::<Vec<f64>>();
         let (above, below) = (of(true), of(false));
         let wins: f64 = above.iter().map(|&a| below.iter().map(|&b| half(a, b)).sum::<f64>()).sum();
@@ -242,11 +265,26 @@ fn correlations_are_the_plain_ones() {
         close("kendall", kendall(&x, &y).unwrap(), pairs(&x, &y) / (varied_x * varied_y).sqrt(), 1e-12);
         // ranks by counting, and covariances of them
         let ranks = |x: &[f64]| -> Vec<f64> {
-            x.iter().map(|v| x.iter().map(|w| if w < v { 1.0 } else if w == v { 0.5 } else { 0.0 }).sum()).collect()
+            x.iter()
+                .map(|v| {
+                    x.iter()
+                        .map(|w| {
+                            if w < v {
+                                1.0
+                            } else if w == v {
+                                0.5
+                            } else {
+                                0.0
+                            }
+                        })
+                        .sum()
+                })
+                .collect()
         };
         let linear = |x: &[f64], y: &[f64]| {
             let mean = |x: &[f64]| x.iter().sum::<f64>() / n as f64;
-            let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(v, w)| (v - mean(a)) * (w - mean(b))).sum::<f64>();
+            let product =
+                |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(v, w)| (v - mean(a)) * (w - mean(b))).sum::<f64>();
             product(x, y) / (product(x, x) * product(y, y)).sqrt()
         };
         close("pearson", pearson(&x, &y).unwrap(), linear(&x, &y), 1e-9);
