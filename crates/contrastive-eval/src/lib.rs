@@ -3,6 +3,21 @@
 //! [`ranking`] is the all-ranking protocol of implicit-feedback recommendation: every user ranks the whole catalogue
 //! without the items already taken in training, and Recall, NDCG and their like are read off the top of the list.
 //!
+//! | question | module |
+//! |---|---|
+//! | can a linear model read the classes out of it? | [`probe`] |
+//! | do its neighbours have the same class? | [`neighbours`] |
+//! | are its clusters the classes? | [`clustering`] |
+//! | does a query find what belongs to it, in one set or across modalities? | [`retrieval`] |
+//! | does it know which pairs are linked? | [`links`] |
+//! | do its similarities follow given ones? | [`correlation`] |
+//! | are the items that a user wants at the top? | [`ranking`] |
+//! | plain scores of predictions | [`scores`] |
+//!
+//! Embeddings are `f32` or `f64`, results `f64`. What a user can get wrong is an [`EvalError`] (a
+//! [`RankingError`](ranking::RankingError) in [`ranking`]) that names the row. Randomness comes from seeds alone, and no result depends on
+//! the number of threads.
+//!
 //! ```
 //! use contrastive_eval::ndarray::array;
 //! use contrastive_eval::ranking::{ItemSets, evaluate};
@@ -18,7 +33,22 @@
 //! # Ok::<(), contrastive_eval::ranking::RankingError>(())
 //! ```
 
+pub mod clustering;
+pub mod correlation;
+mod error;
+pub mod links;
+pub mod neighbours;
+pub mod probe;
 pub mod ranking;
+pub mod retrieval;
+mod rows;
+pub mod scores;
+mod similarity;
+mod summary;
+
+pub use error::EvalError;
+pub use similarity::Similarity;
+pub use summary::Summary;
 
 /// The array crate of this interface, so that a caller gets the version that fits.
 pub use ndarray;
