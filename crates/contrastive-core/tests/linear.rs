@@ -1,12 +1,15 @@
 //! Linear operators on tensors against dense products, values and gradients.
 
 mod common;
+#[path = "linear/pattern.rs"]
+mod pattern;
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use common::{assert_close, cases, device, golden, has_f64, matrix_shape, numbers};
 use contrastive_core::linear::{
-    LinearOperator, LowRankOperator, SparseOperator, SvdOptions, gather_rows, portable, truncated_svd,
+    LinearOperator, LowRankOperator, SparseOperator, SparsePattern, SvdOptions, gather_rows, portable,
+    portable_pattern, truncated_svd,
 };
 use contrastive_kernels::sparse::Csr;
 use ndarray::Array2;

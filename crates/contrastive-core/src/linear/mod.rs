@@ -4,6 +4,8 @@
 //! `P diag(s) Q^T` of a truncated SVD, which [`truncated_svd`] computes from a sparse matrix by random projection.
 //! Both multiply tensors on any device, in `f32` and `f64`, and are differentiable in the tensor: the gradient of `A x` is
 //! `A^T` times the incoming one. [`gather_rows`] picks rows of a table; its gradient adds them back.
+//! [`SparsePattern`] is a sparse matrix whose values are a tensor of their own, with a gradient: attention over the edges
+//! of a graph.
 //!
 //! On the CPU backend the products run in the slice kernels of `contrastive-kernels`; other backends run a body of plain
 //! tensor operations with bounded memory.
@@ -27,6 +29,8 @@ mod gather;
 mod low_rank;
 mod ops;
 mod ridge;
+mod pattern;
+mod pattern_ops;
 mod sparse;
 mod svd;
 
@@ -37,6 +41,9 @@ pub use low_rank::LowRankOperator;
 #[doc(hidden)]
 pub use ops::portable;
 pub use ridge::{EllipticalBonus, Ridge, RidgeError};
+pub use pattern::SparsePattern;
+#[doc(hidden)]
+pub use pattern_ops::portable as portable_pattern;
 pub use sparse::SparseOperator;
 pub use svd::{SvdError, SvdOptions, TruncatedSvd, truncated_svd};
 

@@ -57,19 +57,20 @@ impl LinearOps for burn::backend::NdArray {}
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
 impl LinearOps for burn::backend::Cube {}
 
+/// The parts of the native bodies that other operations share.
 #[cfg(feature = "flex")]
-mod native {
+pub(super) mod native {
     use super::{Arc, FloatTensor, LinearOps, SparseOperator, TensorMetadata, portable};
     use burn::backend::{Flex, flex::FlexTensor};
     use burn::tensor::{DType, Element, TensorData};
     use contrastive_kernels::Real;
     use contrastive_kernels::sparse::{Csr, gather_rows, scatter_add_rows};
 
-    fn slice<T: Real + Element>(tensor: &FlexTensor) -> &[T] {
+    pub(in crate::linear) fn slice<T: Real + Element>(tensor: &FlexTensor) -> &[T] {
         tensor.as_slice::<T>().expect("a contiguous tensor of the element type that was matched")
     }
 
-    fn tensor<T: Real + Element>(values: Vec<T>, rows: usize, width: usize) -> FlexTensor {
+    pub(in crate::linear) fn tensor<T: Real + Element>(values: Vec<T>, rows: usize, width: usize) -> FlexTensor {
         FlexTensor::from_data(TensorData::new(values, [rows, width]))
     }
 
@@ -148,16 +149,32 @@ pub mod portable {
     use burn::tensor::{DType, FloatDType, IndexingUpdateOp, Shape, TensorData};
 
     /// Numbers in the largest intermediate: 16 MiB of `f32`.
-    const CHUNK: usize = 1 << 22;
+    pub(in crate::linear) const CHUNK: usize = 1 << 22;
 
-    fn indices<B: Backend>(rows: impl Iterator<Item = u32>, device: &Device<B>) -> IntTensor<B> {
+    pub(in crate::linear) fn indices<B: Backend>(rows: impl Iterator<Item = u32>, device: &Device<B>) -> IntTensor<B> {
         let rows: Vec<i32> = rows.map(|row| i32::try_from(row).expect("rows below 2^31")).collect();
         let count = rows.len();
         B::int_from_data(TensorData::new(rows, [count]), device)
     }
 
-    fn zeros<B: Backend>(rows: usize, width: usize, device: &Device<B>, dtype: DType) -> FloatTensor<B> {
+    pub(in crate::linear) fn zeros<B: Backend>(
+        rows: usize,
+        width: usize,
+        device: &Device<B>,
+        dtype: DType,
+    ) -> FloatTensor<B> {
         B::float_zeros(Shape::new([rows, width]), device, FloatDType::from(dtype))
+    }
+
+    /// The row of each of the entries `start..end`.
+    pub(in crate::linear) fn entry_rows(indptr: &[usize], start: usize, end: usize) -> impl Iterator<Item = u32> {
+        let mut row = indptr.partition_point(|&first| first <= start) - 1;
+        (start..end).map(move |entry| {
+            while indptr[row + 1] <= entry {
+                row += 1;
+            }
+            row as u32
+        })
     }
 
     /// `base + A x`, over chunks of entries: rows selected, scaled, and added where they belong.
@@ -177,18 +194,10 @@ pub mod portable {
             DType::F64 => (operator.to_f64().indptr(), operator.to_f64().indices()),
             _ => (operator.to_f32().indptr(), operator.to_f32().indices()),
         };
-        let row_of = |entry: usize| indptr.partition_point(|&start| start <= entry) - 1;
         let per = (CHUNK / width).max(1);
         for start in (0..operator.nnz()).step_by(per) {
             let end = (start + per).min(operator.nnz());
-            let mut row = row_of(start);
-            let targets = (start..end).map(|entry| {
-                while indptr[row + 1] <= entry {
-                    row += 1;
-                }
-                row as u32
-            });
-            let targets = indices::<B>(targets, &device);
+            let targets = indices::<B>(entry_rows(indptr, start, end), &device);
             let sources = indices::<B>(columns[start..end].iter().copied(), &device);
             let values = match dtype {
                 DType::F64 => TensorData::new(operator.to_f64().values()[start..end].to_vec(), [end - start, 1]),
