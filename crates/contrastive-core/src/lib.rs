@@ -25,15 +25,15 @@ pub mod error;
 pub mod head;
 pub mod linear;
 pub mod memory;
-pub mod norm;
 mod native;
+pub mod norm;
 pub mod objective;
 pub mod optimal_transport;
 pub mod pairs;
 pub mod sampler;
 pub mod similarity;
-pub mod synthesis;
 pub mod sorting;
+pub mod synthesis;
 pub mod temperature;
 
 #[cfg(doctest)]

@@ -28,9 +28,9 @@
 mod gather;
 mod low_rank;
 mod ops;
-mod ridge;
 mod pattern;
 mod pattern_ops;
+mod ridge;
 mod sparse;
 mod svd;
 
@@ -40,10 +40,10 @@ pub use gather::gather_rows;
 pub use low_rank::LowRankOperator;
 #[doc(hidden)]
 pub use ops::portable;
-pub use ridge::{EllipticalBonus, Ridge, RidgeError};
 pub use pattern::SparsePattern;
 #[doc(hidden)]
 pub use pattern_ops::portable as portable_pattern;
+pub use ridge::{EllipticalBonus, Ridge, RidgeError};
 pub use sparse::SparseOperator;
 pub use svd::{SvdError, SvdOptions, TruncatedSvd, truncated_svd};
 

@@ -7,7 +7,7 @@
 
 mod batch;
 
-use super::{Denominator, Direction, Evaluation, Inputs, PairObjective, Placement, Wanted, computed_in};
+use super::{Denominator, Direction, Evaluation, Inputs, PairObjective, Placement, Reduction, Wanted, computed_in};
 use crate::attach::attach;
 use crate::native::{is_native, like};
 use crate::pairs::Pairs;
@@ -113,7 +113,12 @@ struct Parts {
 
 impl Grouped {
     /// This objective in every group; the value is the mean over groups.
+    ///
+    /// # Panics
+    /// When its similarity is the negative squared distance: groups are compared by cosines or inner products.
     pub fn new(objective: PairObjective) -> Self {
+        let distance = objective.similarity == Similarity::NegativeSquaredDistance;
+        assert!(!distance, "groups are compared by cosines or inner products, not by {:?}", objective.similarity);
         Self { objective, pairs: None, weights: None }
     }
 

@@ -5,7 +5,7 @@ use super::log_sums::{attached, numbers};
 use super::rowwise::{Comparison, RowFunction};
 use super::{Evaluation, Gradients, Inputs};
 use crate::pairs::Pairs;
-use crate::similarity::{Compared, Similarity, unit_rows};
+use crate::similarity::{Compared, Sides, Similarity, defined};
 use crate::temperature::Temperature;
 use burn::tensor::{DType, Tensor};
 use contrastive_kernels::rowwise as kernel;
@@ -132,7 +132,10 @@ pub(super) fn hang(inputs: &Inputs, result: Evaluation) -> Tensor<1> {
 pub(super) struct Problem {
     pub comparison: Comparison,
     pub anchors: Compared,
+    /// Absent for a table against itself whose rows are the same on both sides.
     pub candidates: Option<Compared>,
+    /// A table against itself?
+    pub itself: bool,
 }
 
 impl Problem {
@@ -146,10 +149,12 @@ impl Problem {
         let (n, m, itself) = inputs.check(pairs, &Temperature::Fixed(1.0));
         let positives = pairs.resolve(n, m).expect("positives among the candidates");
         let plain = inputs.plain();
+        let Sides { anchors, candidates, .. } = Sides::new(similarity, plain.anchors, plain.candidates, None);
         Self {
             comparison: Comparison { positives, excluded: None, own: itself.then_some(0) },
-            anchors: Compared::new(similarity, plain.anchors),
-            candidates: plain.candidates.map(|c| Compared::new(similarity, c)),
+            anchors,
+            candidates,
+            itself,
         }
     }
 
@@ -186,13 +191,17 @@ impl Problem {
     ) -> (Evaluation, kernel::Sums) {
         let [a, c] = self.rows();
         // a table against itself: its gradient has both parts
-        let any = self.candidates.is_none() && (wanted.anchors || wanted.candidates);
+        let any = self.itself && (wanted.anchors || wanted.candidates);
         let wanted = Wanted { anchors: wanted.anchors || any, candidates: wanted.candidates || any };
         let out = self.comparison.evaluate(function, a, c, wanted, portable);
         let share = share(a.dims()[0], &out.sums);
         let mut gradients = Gradients::default();
         match &self.candidates {
             None => gradients.anchors = any.then(|| self.anchors.backward((out.anchors + out.candidates) * share)),
+            Some(candidates) if self.itself => {
+                let both = || self.anchors.backward(out.anchors * share) + candidates.backward(out.candidates * share);
+                gradients.anchors = any.then(both);
+            }
             Some(candidates) => {
                 gradients.anchors = wanted.anchors.then(|| self.anchors.backward(out.anchors * share));
                 gradients.candidates = wanted.candidates.then(|| candidates.backward(out.candidates * share));
@@ -212,12 +221,8 @@ pub(super) fn dense(
     share: Share,
 ) -> Tensor<1> {
     let problem = Problem::new(inputs, pairs, similarity);
-    let rows = |x: &Tensor<2>| match similarity {
-        Similarity::Cosine => unit_rows(x.clone()),
-        Similarity::Dot => x.clone(),
-    };
-    let a = rows(&inputs.anchors);
-    let c = inputs.candidates.as_ref().map_or_else(|| a.clone(), rows);
+    let a = defined(similarity, &inputs.anchors, true);
+    let c = defined(similarity, inputs.candidates.as_ref().unwrap_or(&inputs.anchors), false);
     let (value, sums) = problem.comparison.dense(function, &a, &c);
     let mut host = kernel::Sums::default();
     host.iter_mut().zip(sums.into_data().iter::<f64>()).for_each(|(t, s)| *t = s);

@@ -25,6 +25,7 @@ impl Grouped {
         let o = &self.objective;
         n * m <= BLOCK_ELEMENTS / 4
             && o.direction == Direction::Forward
+            && o.reduction != Reduction::MeanNonZero
             && o.placement == Placement::Outside
             && o.denominator != Denominator::OwnPositive
             && o.denominator_weights.is_none()
@@ -113,7 +114,7 @@ impl Grouped {
         let (mut own, mut rows) = (Vec::with_capacity(b * n), Vec::with_capacity(b * n));
         let negatives = self.objective.denominator == Denominator::NegativesOnly;
         for g in groups {
-            let spec: Spec = self.of_group(g).spec(n, m, itself, false, Wanted::ALL);
+            let spec: Spec = self.of_group(g).spec([n, m], itself, false, Wanted::ALL, None);
             assert_eq!(paired, spec.paired, "positives beside the candidates: among the inputs, and in the pairs");
             let from = targets.len();
             targets.resize(from + n * m, 0.0);
