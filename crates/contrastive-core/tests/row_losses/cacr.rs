@@ -2,6 +2,7 @@
 
 use crate::Case;
 use crate::common::*;
+use crate::forms::Form;
 use crate::support::*;
 use burn::tensor::{DType, Tensor};
 use contrastive_core::objective::*;
@@ -43,8 +44,7 @@ fn golden_cacr() {
             objective = objective.debiased_as_released(case.number("tau_plus")).unwrap();
         }
         let other = objective.clone().portable(true);
-        let forms: [&dyn Fn(&[Tensor<2>]) -> Tensor<1>; 3] =
-            [&|x| objective.loss(x), &|x| other.loss(x), &|x| objective.dense(x)];
+        let forms: [Form; 3] = [&|x| objective.loss(x), &|x| other.loss(x), &|x| objective.dense(x)];
         // a difference of costs of 2: what f32 is off is that of the costs
         case.check(&names, 4.0, &forms);
         let leaves: Vec<Tensor<2>> = names.iter().map(|i| matrix(&case.case["inputs"][*i], case.dtype)).collect();

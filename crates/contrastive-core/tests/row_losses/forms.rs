@@ -7,7 +7,7 @@ use contrastive_core::objective::*;
 use contrastive_core::pairs::Pairs;
 use contrastive_core::similarity::Similarity;
 
-type Form<'a> = &'a dyn Fn(&[Tensor<2>]) -> Tensor<1>;
+pub type Form<'a> = &'a dyn Fn(&[Tensor<2>]) -> Tensor<1>;
 
 /// Value and gradients of all forms at the same random rows.
 pub fn agree(what: &str, shapes: &[[usize; 2]], seed: u64, forms: &[Form]) {

@@ -16,6 +16,7 @@ use common::*;
 use contrastive_core::error::ObjectiveError;
 use contrastive_core::objective::*;
 use contrastive_core::pairs::Pairs;
+use forms::Form;
 use serde_json::Value;
 
 /// A golden case in one type.
@@ -58,7 +59,7 @@ impl Case<'_> {
     }
 
     /// Compares value and gradients of every form at fresh inputs of the given names; `slack` multiplies what f32 may be off.
-    fn check(&self, inputs: &[&str], slack: f64, forms: &[&dyn Fn(&[Tensor<2>]) -> Tensor<1>]) {
+    fn check(&self, inputs: &[&str], slack: f64, forms: &[Form]) {
         for (k, form) in forms.iter().enumerate() {
             let leaves: Vec<Tensor<2>> = inputs.iter().map(|i| matrix(&self.case["inputs"][*i], self.dtype)).collect();
             let value = form(&leaves);
@@ -105,7 +106,7 @@ fn golden_grace_jensen_shannon() {
         let objective = JensenShannon::new();
         let other = objective.clone().portable(true);
         let turned = |x: &[Tensor<2>]| objective.loss(&Inputs::new(x[1].clone(), x[0].clone()));
-        let forms: [&dyn Fn(&[Tensor<2>]) -> Tensor<1>; 4] =
+        let forms: [Form; 4] =
             [&|x| objective.loss(&inputs(x)), &|x| other.loss(&inputs(x)), &|x| objective.dense(&inputs(x)), &turned];
         case.check(&["z0", "z1"], 1.0, &forms);
     });

@@ -2,7 +2,7 @@
 
 use crate::Case;
 use crate::common::*;
-use crate::forms::agree;
+use crate::forms::{Form, agree};
 use crate::support::*;
 use burn::tensor::Tensor;
 use contrastive_core::objective::*;
@@ -26,8 +26,7 @@ fn golden_cosent_and_angle() {
             (unit(&x[0]) * unit(&x[1])).sum_dim(1).reshape([n])
         };
         // f32: cosines times 20 in an exponent
-        let forms: [&dyn Fn(&[Tensor<2>]) -> Tensor<1>; 2] =
-            [&|x| objective.loss(both(x).0, both(x).1, &y), &|x| objective.dense(cosines(x), &y)];
+        let forms: [Form; 2] = [&|x| objective.loss(both(x).0, both(x).1, &y), &|x| objective.dense(cosines(x), &y)];
         case.check(&PAIR, 4.0, &forms);
     });
     Case::each("sentence_losses", &["angle"], |case| {

@@ -67,7 +67,7 @@ impl<T: Element> RowLoss<T> for FastAp {
             counts[place.low + 1][side] += place.share;
         };
         kept.iter().for_each(|s| count(*s, 0));
-        row.iter().filter(|s| !(**s <= nothing)).for_each(|s| count(*s, 1));
+        row.iter().filter(|s| **s > nothing || s.is_nan()).for_each(|s| count(*s, 1));
         let share = 1.0 / kept.len() as f64;
         let value = 1.0 - Self::precision(&mut counts) * share;
         // bins are steps of 4 / bins, and a distance falls by 2 for a similarity
