@@ -13,7 +13,7 @@
 //!
 //! // 60 nodes of two classes that the first coordinate tells apart
 //! let labels: Vec<u32> = (0..60).map(|node| node % 2).collect();
-//! let x = Array2::from_shape_fn((60, 3), |(node, d)| if d == 0 { (node % 2) as f32 } else { (node * d % 7) as f32 });
+//! let x = Array2::from_shape_fn((60, 3), |(node, d)| if d == 0 { (node % 2) as f32 } else { (node * d % 7) as f32 / 20.0 });
 //! let splits: Vec<Split> = (0..3).map(|seed| Split::random(60, 0.2, 0.2, seed)).collect::<Result<_, _>>()?;
 //! let report = LinearProbe::new()
 //!     .with_validation(&[0.1, 1.0, 10.0])

@@ -4,7 +4,7 @@ use crate::common::{Random, close, same_on_all_threads};
 use contrastive_eval::clustering::{
     ClusterReport, ClusterRuns, KMeans, best_match, compare, davies_bouldin, silhouette,
 };
-use contrastive_eval::ndarray::{Array2, ArrayView2, Axis, array};
+use contrastive_eval::ndarray::{Array1, Array2, ArrayView2, Axis, array};
 use contrastive_kernels::Real;
 
 /// The largest agreement over all ways of giving clusters different classes.
@@ -137,7 +137,7 @@ fn plain_geometry<T: Real>(x: ArrayView2<'_, T>, clusters: &[u32]) -> [f64; 2] {
     }
     let used: Vec<&Vec<usize>> = members.iter().filter(|m| !m.is_empty()).collect();
     let centres: Vec<_> = used.iter().map(|m| x.select(Axis(0), m).mean_axis(Axis(0)).unwrap()).collect();
-    let norm = |v: contrastive_eval::ndarray::Array1<f64>| v.dot(&v).sqrt();
+    let norm = |v: Array1<f64>| v.dot(&v).sqrt();
     let spread = |c: usize| used[c].iter().map(|&i| norm(&x.row(i) - &centres[c])).sum::<f64>() / used[c].len() as f64;
     let ratio = |i: usize, j: usize| (spread(i) + spread(j)) / norm(&centres[i] - &centres[j]);
     let worst = |i: usize| (0..used.len()).filter(|&j| j != i).map(|j| ratio(i, j)).fold(0.0, f64::max);
