@@ -134,7 +134,7 @@ pub fn k_means<T: Element>(x: &[T], width: usize, settings: &KMeans) -> Result<C
             rows: &rows,
             squares: &squares,
             width,
-            centroids: seeds(&rows, width, settings.clusters, &mut rng),
+            centroids: seeds(&rows, &squares, width, settings.clusters, &mut rng),
             labels: vec![0; n],
             distances: vec![T::zero(); n],
             spherical: settings.spherical,
@@ -227,12 +227,12 @@ fn centred<T: Element>(x: &[T], width: usize) -> (Vec<T>, Vec<T>) {
 }
 
 fn squared_distance<T: Element>(a: &[T], b: &[T]) -> T {
-    a.iter().zip(b).fold(T::zero(), |sum, (&a, &b)| (a - b).mul_add(a - b, sum))
+    a.iter().zip(b).fold(T::zero(), |sum, (&a, &b)| sum + (a - b) * (a - b))
 }
 
 /// k-means++: the first seed is any row, every other one a row drawn in proportion to its squared distance from the nearest
 /// seed so far.
-fn seeds<T: Element>(rows: &[T], width: usize, clusters: usize, rng: &mut ChaCha8Rng) -> Vec<T> {
+fn seeds<T: Element>(rows: &[T], squares: &[T], width: usize, clusters: usize, rng: &mut ChaCha8Rng) -> Vec<T> {
     let n = rows.len() / width;
     let mut nearest = vec![T::infinity(); n];
     let mut centroids = Vec::with_capacity(clusters * width);
@@ -243,10 +243,14 @@ fn seeds<T: Element>(rows: &[T], width: usize, clusters: usize, rng: &mut ChaCha
         if made == clusters {
             break;
         }
-        let parts = nearest.par_chunks_mut(ROWS).zip(rows.par_chunks(ROWS * width)).map(|(nearest, rows)| {
+        let (square, two) = (squares[next], T::of(2.0));
+        let blocks = rows.par_chunks(ROWS * width).zip(squares.par_chunks(ROWS));
+        let parts = nearest.par_chunks_mut(ROWS).zip(blocks).map(|(nearest, (rows, squares))| {
             let mut sum = 0.0;
-            for (nearest, row) in nearest.iter_mut().zip(rows.chunks_exact(width)) {
-                *nearest = nearest.min(squared_distance(row, seed));
+            for ((nearest, row), own) in nearest.iter_mut().zip(rows.chunks_exact(width)).zip(squares) {
+                // of a row at the seed's place exactly 0
+                let distance = (*own + square) - two * vector::dot(row, seed);
+                *nearest = nearest.min(distance.max(T::zero()));
                 sum += nearest.f64();
             }
             sum

@@ -234,8 +234,8 @@ pub fn propagate(x: Tensor<4>, transformed: Tensor<4>, sharpness: f64) -> Result
     let from = unit(cells(x));
     let similar = from.clone().matmul(from.swap_dims(1, 2)).clamp_min(0.0);
     let weights = match sharpness {
-        s if s == 1.0 => similar,
-        s if s == 2.0 => similar.clone() * similar,
+        1.0 => similar,
+        2.0 => similar.clone() * similar,
         // a power below 1 has no slope at 0
         s if s < 1.0 => (similar + 1e-6).powf_scalar(s),
         s => similar.powf_scalar(s),

@@ -1,0 +1,135 @@
+//! A group axis is a loop over groups.
+
+use crate::*;
+
+#[test]
+fn a_group_axis_is_a_loop_over_groups() {
+    needs_f64!();
+    let (groups, n, m, d) = (5, 6, 9, 4);
+    let tables = [random(groups * n * d, 1), random(groups * m * d, 2), random(groups * n * d, 3)];
+    let lists = |g: usize| {
+        // some anchors without a positive
+        let offsets = (0..=n).map(|i| i.div_ceil(2)).collect();
+        Pairs::Lists(Arc::new(
+            PairLists::new(offsets, (0..3).map(|q| ((g + q * q) % m) as u32).collect(), None).unwrap(),
+        ))
+    };
+    let base = || PairObjective::new(0.3).unwrap();
+    let weights = Arc::new((0..n).map(|i| 0.1 + i as f64).collect::<Vec<_>>());
+    let labels = [0, 1, 0, 2, 1, 1];
+    let cases: Vec<(&str, bool, Option<Vec<Pairs>>, PairObjective)> = vec![
+        ("InfoNCE", false, None, base()),
+        ("both directions", false, None, base().pairs(Pairs::Diagonal).direction(Direction::Both)),
+        ("NT-Xent", true, None, base().pairs(Pairs::TwoViews)),
+        ("inner products", true, None, base().pairs(Pairs::TwoViews).similarity(Similarity::Dot)),
+        ("SupCon", true, None, base().pairs(Pairs::labels(&labels)).reduction(Reduction::MeanWithPositives)),
+        ("own denominators", true, None, base().pairs(Pairs::labels(&labels)).denominator(Denominator::OwnPositive)),
+        ("DCL", false, None, base().denominator(Denominator::NegativesOnly)),
+        ("one other row", true, None, base().pairs(Pairs::labels(&[0; 6])).denominator(Denominator::NegativesOnly)),
+        (
+            "weighted rows",
+            false,
+            None,
+            base().reduction(Reduction::Weighted(weights)).exclusions(Exclusions::own_row(2)),
+        ),
+        ("lists", false, Some((0..groups).map(lists).collect()), base().positive_weights(PositiveWeights::Sum)),
+        (
+            "lists inside",
+            false,
+            Some((0..groups).map(lists).collect()),
+            base().placement(Placement::Inside).reduction(Reduction::MeanWithPositives),
+        ),
+        ("beside", false, None, base().pairs(Pairs::Beside)),
+        ("beside, DCL", false, None, base().pairs(Pairs::Beside).denominator(Denominator::NegativesOnly)),
+    ];
+    for (name, itself, pairs, objective) in cases {
+        let beside = name.starts_with("beside");
+        let square = name == "both directions";
+        let shares: Vec<f64> = (0..groups).map(|g| 0.3 + g as f64).collect();
+        for weighted in [false, true] {
+            let by_loop = gradients(&tables, d, |x| {
+                let terms = (0..groups).map(|g| {
+                    let own = group_of(&x[0], groups, g);
+                    let mut inputs = match (itself, square) {
+                        (true, _) => Inputs::within(own),
+                        (false, true) => Inputs::new(own, group_of(&x[2], groups, g)),
+                        (false, false) => Inputs::new(own, group_of(&x[1], groups, g)),
+                    };
+                    if beside {
+                        inputs = inputs.with_paired(group_of(&x[2], groups, g));
+                    }
+                    let objective = match &pairs {
+                        Some(pairs) => objective.clone().pairs(pairs[g].clone()),
+                        None => objective.clone(),
+                    };
+                    objective.dense(&inputs) * if weighted { shares[g] } else { 1.0 / groups as f64 }
+                });
+                terms.reduce(|a, b| a + b).unwrap()
+            });
+            for portable in [false, true] {
+                let mut grouped = Grouped::new(objective.clone()).portable(portable);
+                if let Some(pairs) = &pairs {
+                    grouped = grouped.with_pairs(pairs.clone());
+                }
+                if weighted {
+                    grouped = grouped.with_weights(shares.clone());
+                }
+                let by_axis = gradients(&tables, d, |x| {
+                    let other = if square { &x[2] } else { &x[1] };
+                    let mut inputs = match itself {
+                        true => GroupedInputs::within(three(&x[0], groups)),
+                        false => GroupedInputs::new(three(&x[0], groups), three(other, groups)),
+                    };
+                    if beside {
+                        inputs = inputs.with_paired(three(&x[2], groups));
+                    }
+                    grouped.loss(&inputs)
+                });
+                same(&format!("{name}, portable {portable}, weighted {weighted}"), by_axis, by_loop.clone(), 1e-11);
+            }
+        }
+    }
+}
+
+#[test]
+fn groups_share_a_learned_temperature() {
+    needs_f64!();
+    let (groups, n, d) = (4, 5, 3);
+    let (a, b) = (random(groups * n * d, 1), random(groups * n * d, 2));
+    let value = |portable: bool, log_scale: f64| {
+        let scale = tracked(vec![log_scale], [1], DType::F64);
+        let table = |x: &[f64]| Tensor::from_inner(tracked(x.to_vec(), [groups, n, d], DType::F64).inner());
+        let inputs = GroupedInputs::new(table(&a), table(&b)).with_scale(scale.clone().exp());
+        let loss = Grouped::new(PairObjective::with_input_scale()).portable(portable).loss(&inputs);
+        let slope = scale.grad(&loss.backward()).map(|g| values(&g)[0]);
+        (one(&loss), slope.expect("a gradient of the scale"))
+    };
+    for portable in [false, true] {
+        let h = 1e-5;
+        let difference = (value(portable, 0.7 + h).0 - value(portable, 0.7 - h).0) / (2.0 * h);
+        close("scale", &[value(portable, 0.7).1], &[difference], 1e-8, 0.0);
+    }
+    close("bodies", &[value(false, 0.7).0], &[value(true, 0.7).0], 1e-12, 0.0);
+}
+
+#[test]
+fn groups_over_several_blocks_and_types() {
+    // 3 blocks of groups portably, and f32 against f64
+    let (groups, n, d) = (2100, 64, 3);
+    let data = random(groups * n * d, 3);
+    let objective = PairObjective::new(0.5).unwrap().pairs(Pairs::TwoViews);
+    let run = |dtype: DType, portable: bool| {
+        let x = tracked(data.clone(), [groups, n, d], dtype);
+        let loss = Grouped::new(objective.clone()).portable(portable).loss(&GroupedInputs::within(x.clone()));
+        let value = one(&loss);
+        let scaled = loss * (groups * n) as f64;
+        (value, values(&x.grad(&scaled.backward()).unwrap()))
+    };
+    let (value, slopes) = run(wide(), false);
+    for (dtype, portable) in [(wide(), true), (DType::F32, false), (DType::F32, true)] {
+        let (v, s) = run(dtype, portable);
+        let tolerance = if dtype == DType::F64 { 1e-11 } else { 2e-4 };
+        close(&format!("{dtype:?} {portable}"), &[v], &[value], tolerance, 0.0);
+        close(&format!("{dtype:?} {portable} gradients"), &s, &slopes, tolerance, tolerance);
+    }
+}
