@@ -288,7 +288,7 @@ fn unit_values(rows: &Tensor<2>) -> Result<Vec<f64>, BehaviourError> {
     let values: Vec<f64> = rows.clone().inner().into_data().iter::<f64>().collect();
     for (row, x) in values.chunks(d.max(1)).enumerate() {
         let length = x.iter().map(|x| x * x).sum::<f64>().sqrt();
-        if !((length - 1.0).abs() <= 1e-3) {
+        if length.is_nan() || (length - 1.0).abs() > 1e-3 {
             return Err(BehaviourError::NotUnit { row, length });
         }
     }

@@ -171,7 +171,7 @@ impl<T: Element> RowLoss<T> for Interval {
         let positives = kept.len();
         let nothing = masked::<T>() * T::of(0.5);
         // what is no number stays, so that it shows
-        kept.extend(row.iter().copied().filter(|s| !(*s <= nothing)));
+        kept.extend(row.iter().copied().filter(|s| *s > nothing || s.is_nan()));
         let count = kept.len() - positives;
         if positives == 0 || count == 0 {
             row.fill(T::zero());
@@ -206,7 +206,7 @@ impl<T: Element> RowLoss<T> for Interval {
             }
             Form::Simple { repulsion } => {
                 let (mut sum, mut left) = (0.0, 0usize);
-                for s in row.iter().filter(|s| !(**s <= nothing)) {
+                for s in row.iter().filter(|s| **s > nothing || s.is_nan()) {
                     (sum, left) = (sum + s.f64(), left + 1);
                 }
                 let push = repulsion / left as f64;

@@ -3,10 +3,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/digits.rs"]
+mod digits;
 
 mod meco;
 mod norm;
 mod samples;
 mod settings;
+mod studies;
 mod support;
 mod temperatures;

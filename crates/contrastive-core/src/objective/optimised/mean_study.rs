@@ -137,7 +137,7 @@ impl MeanStudy {
             let (x, y) = (draw(self.batch, self.mean, 1.0), draw(self.noise, 0.0, self.noise_sd));
             let (next, effective) = step(&x, &y, theta)?;
             // beyond this nothing comes back
-            if !(next.abs() < 1e6) {
+            if next.is_nan() || next.abs() >= 1e6 {
                 return Ok(StudyRun { theta: f64::INFINITY, error: f64::INFINITY, fewest_effective: fewest });
             }
             (theta, fewest) = (next, fewest.min(effective));
