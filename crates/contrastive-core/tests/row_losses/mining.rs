@@ -18,9 +18,14 @@ impl Dense {
     fn new(a: &Tensor<2>, c: &Tensor<2>, similarity: Similarity) -> Self {
         let place = |x: &Tensor<2>| match similarity {
             Similarity::Cosine => unit_rows(x.clone()),
-            Similarity::Dot => x.clone(),
+            Similarity::Dot | Similarity::NegativeSquaredDistance => x.clone(),
         };
-        Self { s: values(&place(a).matmul(place(c).transpose())), m: c.dims()[0] }
+        let mut s = place(a).matmul(place(c).transpose());
+        if similarity == Similarity::NegativeSquaredDistance {
+            let squares = |x: &Tensor<2>| (x.clone() * x.clone()).sum_dim(1);
+            s = s * 2.0 - squares(a) - squares(c).transpose();
+        }
+        Self { s: values(&s), m: c.dims()[0] }
     }
 
     /// The first k of the chosen columns, in order of their similarity times `sign`.
@@ -40,7 +45,7 @@ fn check(a: &Tensor<2>, c: Option<&Tensor<2>>, pairs: &Pairs, positive: impl Fn(
         Some(c) => Inputs::new(a.clone(), c.clone()),
         None => Inputs::within(a.clone()),
     };
-    for similarity in [Similarity::Cosine, Similarity::Dot] {
+    for similarity in [Similarity::Cosine, Similarity::Dot, Similarity::NegativeSquaredDistance] {
         let dense = Dense::new(a, c.unwrap_or(a), similarity);
         let negatives = hardest_negatives(&inputs, pairs, similarity, k);
         let positives = hardest_positives(&inputs, pairs, similarity, k);
