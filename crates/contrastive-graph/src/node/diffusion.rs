@@ -161,6 +161,9 @@ impl DiffusionOptions {
     }
 }
 
+/// Columns and values of a row.
+type Entries = Vec<(u32, f64)>;
+
 /// Working memory of a walk: dense vectors with lists of the places in use.
 struct Scratch {
     here: Vec<f64>,
@@ -189,7 +192,7 @@ struct Walks<'a> {
 
 impl Walks<'_> {
     /// The sparsified row of one node, columns ascending, and the share of its walk that was cut off.
-    fn row(&self, start: u32, scratch: &mut Scratch) -> (Vec<(u32, f64)>, f64) {
+    fn row(&self, start: u32, scratch: &mut Scratch) -> (Entries, f64) {
         let Scratch { here, next, total, at, to, seen } = scratch;
         let mut lost = 0.0;
         here[start as usize] = 1.0;
@@ -240,7 +243,7 @@ impl Walks<'_> {
         (self.sparsified(entries.collect()), lost)
     }
 
-    fn sparsified(&self, mut row: Vec<(u32, f64)>) -> Vec<(u32, f64)> {
+    fn sparsified(&self, mut row: Entries) -> Entries {
         match self.options.sparsification {
             Sparsification::TopK(k) if k < row.len() => {
                 row.select_nth_unstable_by(k - 1, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -271,7 +274,7 @@ impl Graph {
         let walks = Walks { matrix, degrees, terms: options.kernel.coefficients(), options };
         let chunk = nodes.div_ceil(8 * rayon::current_num_threads()).max(1);
         let chunks: Vec<usize> = (0..nodes).step_by(chunk).collect();
-        let parts: Vec<Vec<(Vec<(u32, f64)>, f64)>> = chunks
+        let parts: Vec<Vec<(Entries, f64)>> = chunks
             .into_par_iter()
             .map(|first| {
                 let mut scratch = Scratch::new(nodes);

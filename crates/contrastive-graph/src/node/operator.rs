@@ -47,9 +47,9 @@ pub(super) fn scaled(matrix: &Csr<f64>, normalisation: Normalisation) -> Csr<f64
         Normalisation::Mean => |degree| degree,
     };
     let scale: Vec<f64> = (0..matrix.rows()).map(|row| inverse(matrix.row(row).1.iter().sum(), power)).collect();
-    // one factor after the other: their product may overflow where the entry does not
+    // both factors first: the product does not depend on their order, so a symmetric matrix stays exactly symmetric
     matrix.map_entries(|row, column, weight| match normalisation {
-        Normalisation::Symmetric => weight * scale[row] * scale[column],
+        Normalisation::Symmetric => weight * (scale[row] * scale[column]),
         _ => weight * scale[row],
     })
 }

@@ -187,9 +187,9 @@ impl Array {
 
 /// A little-endian float of 4 or 8 bytes.
 fn float(bytes: &[u8]) -> f64 {
-    match bytes {
-        &[a, b, c, d] => f32::from_le_bytes([a, b, c, d]).into(),
-        &[a, b, c, d, e, f, g, h] => f64::from_le_bytes([a, b, c, d, e, f, g, h]),
+    match *bytes {
+        [a, b, c, d] => f32::from_le_bytes([a, b, c, d]).into(),
+        [a, b, c, d, e, f, g, h] => f64::from_le_bytes([a, b, c, d, e, f, g, h]),
         _ => unreachable!("element sizes were checked"),
     }
 }
