@@ -22,7 +22,7 @@ pub(super) fn below(rng: &mut ChaCha8Rng, bound: u32) -> u32 {
 
 /// A uniform number in `[0, 1)` with 53 random bits.
 #[inline]
-pub(super) fn unit(rng: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn unit(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
@@ -33,7 +33,7 @@ pub(super) fn normal(rng: &mut ChaCha8Rng) -> f64 {
 }
 
 /// Puts the slice into uniformly random order.
-pub(super) fn shuffle<T>(rng: &mut ChaCha8Rng, values: &mut [T]) {
+pub(crate) fn shuffle<T>(rng: &mut ChaCha8Rng, values: &mut [T]) {
     for last in (1..values.len()).rev() {
         values.swap(last, below(rng, last as u32 + 1) as usize);
     }

@@ -33,10 +33,11 @@ pub mod split;
 
 pub use adjacency::AdjacencyParts;
 pub use dataset::Dataset;
-pub(crate) use draw::{keep_exactly, share_of};
+pub(crate) use draw::{keep_exactly, share_of, shuffle, unit};
 pub use error::{DataError, Side};
 pub use interactions::Interactions;
 pub use load::{Column, Columns, Format, IdPolicy, LoadOptions};
+pub(crate) use load::{excerpt, integer, lines, words};
 pub use note::Note;
 pub use order::{Permutation, Relabelling};
 pub use sampler::{NegativePolicy, PairSampler, TripleBatch, Triples, UniformUserSampler};

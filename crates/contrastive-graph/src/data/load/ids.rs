@@ -272,7 +272,7 @@ impl Ids {
 }
 
 /// A whole number of at most 19 digits, nothing else.
-pub(super) fn integer(token: &[u8]) -> Option<u64> {
+pub(crate) fn integer(token: &[u8]) -> Option<u64> {
     if token.is_empty() || token.len() > 19 || !token.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -13,8 +13,11 @@ use super::dataset::Dataset;
 use super::error::DataError;
 use super::split::Split;
 
+pub(crate) use ids::integer;
 pub(super) use ids::{Ids, Numbered, Numbering};
 pub(super) use part::Part;
+pub(crate) use part::excerpt;
+pub(crate) use text::{lines, words};
 
 /// A layout of interaction files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

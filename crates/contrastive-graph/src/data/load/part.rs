@@ -115,7 +115,7 @@ fn number(text: &[u8], column: &'static str, path: &Path, line: usize) -> Result
 }
 
 /// At most 40 characters of a text, for messages.
-pub(super) fn excerpt(text: &[u8]) -> String {
+pub(crate) fn excerpt(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(&text[..text.len().min(200)]);
     let mut short: String = text.chars().take(40).collect();
     if short.len() < text.len() {

@@ -32,7 +32,7 @@ pub(super) fn expected(format: Format) -> &'static str {
 }
 
 /// Lines that hold something, with their numbers from 1, without line ends and surrounding blanks.
-pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     bytes
         .split(|&byte| byte == b'\n')
         .enumerate()
@@ -40,7 +40,8 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         .filter(|(_, line)| !line.is_empty())
 }
 
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// What stands between blanks.
+pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }
 
