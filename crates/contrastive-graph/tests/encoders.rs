@@ -77,7 +77,7 @@ fn weight(tensor: &Value, dtype: DType) -> Param<Tensor<2>> {
 
 fn list(values: Vec<f64>, dtype: DType) -> Param<Tensor<1>> {
     let count = values.len();
-    Param::from_tensor(tracked(values, [1, count], dtype).detach().reshape([count]))
+    Param::from_tensor(tracked(values, [1, count], dtype).reshape([count]).detach())
 }
 
 fn linear(weight: Param<Tensor<2>>, bias: Option<Param<Tensor<1>>>) -> LinearMap {
@@ -209,15 +209,16 @@ fn golden_graph_layers() {
     }
 }
 
-/// Every parameter in f64, `step` along a direction drawn anew from the same seed.
+/// Every parameter in f64, `step` along a direction drawn anew from the same seed, from a point off the kinks: where biases
+/// are 0, so are the logits of nodes whose hidden numbers are all cut off.
 struct Moved(ChaCha8Rng, f64);
 
 impl ModuleMapper for Moved {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let old = values(&param.val());
-        let new: Vec<f64> = old.iter().map(|v| v + self.1 * self.0.random_range(-1.0..1.0)).collect();
+        let new: Vec<f64> = old.iter().map(|v| v + (0.2 + self.1) * self.0.random_range(-1.0..1.0)).collect();
         let (count, shape) = (new.len(), param.val().shape());
-        Param::from_tensor(tracked(new, [1, count], DType::F64).detach().reshape::<D, _>(shape).detach())
+        Param::from_tensor(tracked(new, [1, count], DType::F64).reshape::<D, _>(shape).detach())
     }
 }
 
