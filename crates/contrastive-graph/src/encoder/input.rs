@@ -7,6 +7,8 @@ use contrastive_kernels::sparse::Csr;
 use std::sync::Arc;
 
 /// Features of the nodes: all numbers, or a sparse matrix that is never written out.
+// One a forward pass; a box would only cost its users.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum NodeFeatures {
     /// `[nodes, features]`.
