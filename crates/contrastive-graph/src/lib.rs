@@ -3,6 +3,7 @@
 
 pub mod augment;
 pub mod data;
+pub mod encoder;
 pub mod method;
 pub mod node;
 

@@ -31,14 +31,11 @@ fn collected(matrix: &Csr<f64>, dense: Tensor<2>) -> Tensor<1> {
     dense.reshape([matrix.rows() * matrix.cols()]).select(0, places(matrix))
 }
 
+/// Reads the gradient of one input.
+type Reader<'a> = dyn Fn(&burn::tensor::Gradients) -> Vec<f64> + 'a;
+
 /// Asserts that outputs and all gradients of `sum(output * cotangent)` agree.
-fn agree<const D: usize>(
-    what: &str,
-    got: Tensor<D>,
-    want: Tensor<D>,
-    leaves: [&dyn Fn(&burn::tensor::Gradients) -> Vec<f64>; 2],
-    tolerance: f64,
-) {
+fn agree<const D: usize>(what: &str, got: Tensor<D>, want: Tensor<D>, leaves: [&Reader<'_>; 2], tolerance: f64) {
     assert_close(&values(got.clone()), &values(want.clone()), tolerance, tolerance, what);
     let count = got.shape().num_elements();
     let cotangent = random_list(count, got.dtype(), 77).reshape(got.shape());

@@ -1,8 +1,24 @@
-//! Random views of a user-item graph (SGL, SIGIR 2021, section 3.1).
+//! Random views of graphs.
+//!
+//! Of an attributed graph, given as a [`Csr`] adjacency whose row `i` lists the nodes that send to node `i`: dropped edges
+//! ([`edges`]), masked features ([`features`]), both uniform, by centrality (GCA) or by communities ([`community`], CSGCL),
+//! subgraphs ([`walk`]), and the normalisations that follow ([`normalise`]).
+//!
+//! The functions of this page make views of a user-item graph (SGL, SIGIR 2021, section 3.1).
 //!
 //! A view is an [`Interactions`] with fewer pairs; its adjacency is re-normalised with the degrees that remain
 //! ([`adjacency::joint`]). Nodes that lost every edge keep an empty row, hence only their own layer-0 embedding.
 //! Everything is linear in the number of pairs and a function of the generator's state alone.
+
+pub mod community;
+pub mod edges;
+mod error;
+pub mod features;
+pub mod normalise;
+pub mod scores;
+pub mod walk;
+
+pub use error::AugmentError;
 
 use contrastive_kernels::sparse::Csr;
 use rand_chacha::ChaCha8Rng;
