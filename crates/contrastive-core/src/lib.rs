@@ -19,7 +19,9 @@
 //! ```
 
 pub mod attach;
+pub mod distributed;
 pub mod error;
+pub mod gradient_cache;
 pub mod linear;
 pub mod memory;
 pub mod objective;

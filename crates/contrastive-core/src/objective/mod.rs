@@ -28,6 +28,7 @@ mod moco;
 mod nearest;
 mod nnclr;
 pub(crate) mod ops;
+pub(crate) mod over_ranks;
 mod pair_contrastive;
 mod portable;
 mod presets;
@@ -445,36 +446,44 @@ impl PairObjective {
     /// # Panics
     /// As [`evaluate`](Self::evaluate).
     pub fn loss(&self, inputs: &Inputs) -> Tensor<1> {
+        attached(inputs, self.evaluate(inputs, self.wanted_by(inputs)))
+    }
+
+    /// What the inputs that carry a gradient need.
+    fn wanted_by(&self, inputs: &Inputs) -> Wanted {
         let tracked = |t: &Option<Tensor<2>>| t.as_ref().is_some_and(Tensor::is_tracked);
         let single = |t: &Option<Tensor<1>>| t.as_ref().is_some_and(Tensor::is_tracked);
         let itself = inputs.candidates.is_none();
         let both = self.direction == Direction::Both;
         let anchors = inputs.anchors.is_tracked() || tracked(&inputs.paired) || single(&inputs.scale);
         let candidates = tracked(&inputs.candidates);
-        let wanted = Wanted {
+        Wanted {
             anchors: anchors || (both && candidates),
             candidates: candidates || (anchors && (itself || both)) || (single(&inputs.bias) && !anchors),
-        };
-        let result = self.evaluate(inputs, wanted);
-        let mut value = if inputs.anchors.is_autodiff() { Tensor::from_inner(result.value) } else { result.value };
-        let g = result.gradients;
-        let pairs = [
-            (Some(&inputs.anchors), g.anchors),
-            (inputs.candidates.as_ref(), g.candidates),
-            (inputs.paired.as_ref(), g.paired),
-        ];
-        for (input, gradient) in pairs {
-            if let (Some(input), Some(gradient)) = (input, gradient) {
-                value = attach(value, input, gradient);
-            }
         }
-        for (input, gradient) in [(&inputs.scale, g.scale), (&inputs.bias, g.bias)] {
-            if let (Some(input), Some(gradient)) = (input, gradient) {
-                value = attach(value, input, gradient);
-            }
-        }
-        value
     }
+}
+
+/// The value of an evaluation, attached to every input that carries a gradient.
+fn attached(inputs: &Inputs, result: Evaluation) -> Tensor<1> {
+    let mut value = if inputs.anchors.is_autodiff() { Tensor::from_inner(result.value) } else { result.value };
+    let g = result.gradients;
+    let pairs = [
+        (Some(&inputs.anchors), g.anchors),
+        (inputs.candidates.as_ref(), g.candidates),
+        (inputs.paired.as_ref(), g.paired),
+    ];
+    for (input, gradient) in pairs {
+        if let (Some(input), Some(gradient)) = (input, gradient) {
+            value = attach(value, input, gradient);
+        }
+    }
+    for (input, gradient) in [(&inputs.scale, g.scale), (&inputs.bias, g.bias)] {
+        if let (Some(input), Some(gradient)) = (input, gradient) {
+            value = attach(value, input, gradient);
+        }
+    }
+    value
 }
 
 /// f16 and bf16 are computed in f32.
