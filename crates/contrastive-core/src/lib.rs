@@ -21,7 +21,9 @@
 pub mod attach;
 pub mod behaviour;
 pub mod cluster;
+pub mod distributed;
 pub mod error;
+pub mod gradient_cache;
 pub mod head;
 pub mod linear;
 pub mod memory;

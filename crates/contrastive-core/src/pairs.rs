@@ -53,7 +53,7 @@ impl PairLists {
     }
 
     /// Lists shared by all anchors of the same class: the candidates whose class is the anchor's.
-    fn classes(anchors: &[i64], candidates: &[i64]) -> Self {
+    pub(crate) fn classes(anchors: &[i64], candidates: &[i64]) -> Self {
         let mut number = HashMap::new();
         let groups = anchors.iter().map(|c| {
             let next = number.len() as u32;
@@ -139,7 +139,7 @@ impl PairLists {
     }
 
     /// These lists without the entries of `other`; weights are dropped.
-    fn without(&self, other: &Self) -> Self {
+    pub(crate) fn without(&self, other: &Self) -> Self {
         let n = self.anchors();
         let mut offsets = vec![0];
         let mut columns = Vec::new();
@@ -151,7 +151,7 @@ impl PairLists {
         Self { groups: None, offsets, columns, weights: None }
     }
 
-    fn check(&self, what: &str, n: usize, m: usize) {
+    pub(crate) fn check(&self, what: &str, n: usize, m: usize) {
         assert_eq!(
             self.anchors(),
             n,
@@ -276,8 +276,8 @@ impl Pairs {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exclusions {
     pub(crate) offset: Option<usize>,
-    same: Option<[Arc<Vec<i64>>; 2]>,
-    lists: Option<Arc<PairLists>>,
+    pub(crate) same: Option<[Arc<Vec<i64>>; 2]>,
+    pub(crate) lists: Option<Arc<PairLists>>,
 }
 
 impl Exclusions {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 impl PairObjective {
     /// The inverse temperature, plain.
-    fn scale(&self, inputs: &Inputs, like: &Tensor<2>) -> Tensor<1> {
+    pub(super) fn scale(&self, inputs: &Inputs, like: &Tensor<2>) -> Tensor<1> {
         match (self.temperature, &inputs.scale) {
             (Temperature::Fixed(t), None) => Tensor::from_data([1.0 / t], (&like.device(), like.dtype())),
             (Temperature::Input, Some(scale)) => scale.clone().inner(),
@@ -128,6 +128,11 @@ impl PairObjective {
     /// # Panics
     /// As [`evaluate`](Self::evaluate).
     pub fn loss(&self, inputs: &Inputs) -> Tensor<1> {
+        attached(inputs, self.evaluate(inputs, self.wanted_by(inputs)))
+    }
+
+    /// What the inputs that carry a gradient need.
+    pub(super) fn wanted_by(&self, inputs: &Inputs) -> Wanted {
         let tracked = |t: &Option<Tensor<2>>| t.as_ref().is_some_and(Tensor::is_tracked);
         let single = |t: &Option<Tensor<1>>| t.as_ref().is_some_and(Tensor::is_tracked);
         let itself = inputs.candidates.is_none();
@@ -135,33 +140,36 @@ impl PairObjective {
         let terms = inputs.pair_terms.tensors().into_iter().any(Tensor::is_tracked);
         let anchors = inputs.anchors.is_tracked() || tracked(&inputs.paired) || single(&inputs.scale) || terms;
         let candidates = tracked(&inputs.candidates);
-        let wanted = Wanted {
+        Wanted {
             anchors: anchors || (both && candidates),
             candidates: candidates || (anchors && (itself || both)) || (single(&inputs.bias) && !anchors),
-        };
-        let result = self.evaluate(inputs, wanted);
-        let mut value = if inputs.anchors.is_autodiff() { Tensor::from_inner(result.value) } else { result.value };
-        let g = result.gradients;
-        let pairs = [
-            (Some(&inputs.anchors), g.anchors),
-            (inputs.candidates.as_ref(), g.candidates),
-            (inputs.paired.as_ref(), g.paired),
-        ];
-        for (input, gradient) in pairs {
-            if let (Some(input), Some(gradient)) = (input, gradient) {
-                value = attach(value, input, gradient);
-            }
         }
-        for (input, gradient) in inputs.pair_terms.tensors().into_iter().zip(g.pair_terms) {
+    }
+}
+
+/// The value of an evaluation, attached to every input that carries a gradient.
+pub(super) fn attached(inputs: &Inputs, result: Evaluation) -> Tensor<1> {
+    let mut value = if inputs.anchors.is_autodiff() { Tensor::from_inner(result.value) } else { result.value };
+    let g = result.gradients;
+    let pairs = [
+        (Some(&inputs.anchors), g.anchors),
+        (inputs.candidates.as_ref(), g.candidates),
+        (inputs.paired.as_ref(), g.paired),
+    ];
+    for (input, gradient) in pairs {
+        if let (Some(input), Some(gradient)) = (input, gradient) {
             value = attach(value, input, gradient);
         }
-        for (input, gradient) in [(&inputs.scale, g.scale), (&inputs.bias, g.bias)] {
-            if let (Some(input), Some(gradient)) = (input, gradient) {
-                value = attach(value, input, gradient);
-            }
-        }
-        value
     }
+    for (input, gradient) in inputs.pair_terms.tensors().into_iter().zip(g.pair_terms) {
+        value = attach(value, input, gradient);
+    }
+    for (input, gradient) in [(&inputs.scale, g.scale), (&inputs.bias, g.bias)] {
+        if let (Some(input), Some(gradient)) = (input, gradient) {
+            value = attach(value, input, gradient);
+        }
+    }
+    value
 }
 
 /// One direction on the engine's kernels, or their portable body.

@@ -27,6 +27,12 @@ impl LogSums {
         Ok(Self(objective))
     }
 
+    /// Inner products of rows as they are; the inverse temperature is among the inputs.
+    pub(super) fn with_input_scale() -> Self {
+        let objective = PairObjective::with_input_scale().similarity(Similarity::Dot);
+        Self(objective.pairs(Pairs::Beside).denominator(Denominator::NegativesOnly))
+    }
+
     /// How alike two rows are.
     pub fn similarity(self, similarity: Similarity) -> Self {
         Self(self.0.similarity(similarity))

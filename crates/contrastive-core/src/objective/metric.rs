@@ -178,7 +178,7 @@ impl LiftedStructure {
 /// all pairs divided by their number of images.
 #[derive(Clone, Debug, Default)]
 pub struct SigLip {
-    portable: bool,
+    pub(super) portable: bool,
 }
 
 impl SigLip {

@@ -44,6 +44,7 @@ mod nnclr;
 mod one_to_k;
 pub(crate) mod ops;
 mod optimised;
+pub(crate) mod over_ranks;
 mod pair;
 mod pair_contrastive;
 mod pair_terms;

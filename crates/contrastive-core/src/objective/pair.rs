@@ -36,7 +36,7 @@ impl PairObjective {
         Ok(Self::with_input_scale().temperature(Temperature::fixed(temperature)?))
     }
 
-    /// The same with the inverse temperature as an input (see [`Inputs::with_scale`]).
+    /// The same with the inverse temperature as an input (see [`Inputs::with_scale`](super::Inputs::with_scale)).
     pub fn with_input_scale() -> Self {
         Self {
             similarity: Similarity::Cosine,

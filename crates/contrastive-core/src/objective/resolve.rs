@@ -6,7 +6,7 @@ use crate::pairs::PairLists;
 
 impl PairObjective {
     /// The factors of the two directions.
-    fn shares(&self) -> [f64; 2] {
+    pub(super) fn shares(&self) -> [f64; 2] {
         let each = if self.direction == Direction::Both && self.reduction != Reduction::Sum { 0.5 } else { 1.0 };
         self.shares.unwrap_or([each; 2])
     }

@@ -85,9 +85,9 @@ const SMALLEST: f64 = 1e-30;
 /// enough. 4 n^2 d flops with the gradient, 2 without; no n x n matrix.
 #[derive(Clone, Debug)]
 pub struct Uniformity {
-    t: f64,
-    similarity: Similarity,
-    engine: PairObjective,
+    pub(in crate::objective) t: f64,
+    pub(in crate::objective) similarity: Similarity,
+    pub(in crate::objective) engine: PairObjective,
 }
 
 impl Uniformity {
@@ -154,9 +154,9 @@ impl Uniformity {
 /// Both (Wang and Isola 2020): `alignment(x, y) + weight (uniformity(x) + uniformity(y)) / 2`.
 #[derive(Clone, Debug)]
 pub struct AlignmentUniformity {
-    alignment: Alignment,
-    uniformity: Uniformity,
-    weight: f64,
+    pub(in crate::objective) alignment: Alignment,
+    pub(in crate::objective) uniformity: Uniformity,
+    pub(in crate::objective) weight: f64,
 }
 
 impl AlignmentUniformity {

@@ -13,9 +13,9 @@ use burn::tensor::Tensor;
 /// A column is divided by `sqrt(variance + epsilon)`, with the variance of 1 / n: a batch norm without parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BarlowTwins {
-    lambda: f64,
-    scale: f64,
-    epsilon: f64,
+    pub(in crate::objective) lambda: f64,
+    pub(in crate::objective) scale: f64,
+    pub(in crate::objective) epsilon: f64,
 }
 
 impl BarlowTwins {

@@ -24,11 +24,11 @@ pub enum Variance {
 /// with variances and covariances of 1 / (n - 1). [`Variance::Mean`] halves `v(A) + v(B)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VicReg {
-    invariance: f64,
-    variance: f64,
-    covariance: f64,
-    form: Variance,
-    epsilon: f64,
+    pub(in crate::objective) invariance: f64,
+    pub(in crate::objective) variance: f64,
+    pub(in crate::objective) covariance: f64,
+    pub(in crate::objective) form: Variance,
+    pub(in crate::objective) epsilon: f64,
 }
 
 impl Default for VicReg {

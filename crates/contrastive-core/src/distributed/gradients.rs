@@ -1,0 +1,88 @@
+//! Gradients of parameters that all ranks share.
+
+use super::{CommunicationError, Communicator, Floats};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Tensor};
+
+/// The sum over ranks of the gradients of a module's parameters, the same on every rank: what
+/// `loss_over` needs, where each rank has its share of one gradient.
+///
+/// A parameter without a gradient on this rank counts as 0. Ranks hold the same module.
+///
+/// # Errors
+/// When a rank is gone, or the modules differ in size.
+pub fn sum_gradients<M: Module>(
+    communicator: &dyn Communicator,
+    module: &M,
+    gradients: GradientsParams,
+) -> Result<GradientsParams, CommunicationError> {
+    reduced(communicator, module, gradients, None)
+}
+
+/// The mean over ranks of the gradients of a module's parameters, the same on every rank: for losses that are computed by each
+/// rank alone.
+///
+/// # Errors
+/// As [`sum_gradients`].
+pub fn average_gradients<M: Module>(
+    communicator: &dyn Communicator,
+    module: &M,
+    gradients: GradientsParams,
+) -> Result<GradientsParams, CommunicationError> {
+    reduced(communicator, module, gradients, Some(1.0 / communicator.world() as f64))
+}
+
+fn reduced<M: Module>(
+    communicator: &dyn Communicator,
+    module: &M,
+    gradients: GradientsParams,
+    factor: Option<f64>,
+) -> Result<GradientsParams, CommunicationError> {
+    let mut out = Out { gradients, buffers: [Floats::F32(Vec::new()), Floats::F64(Vec::new())] };
+    module.visit(&mut out);
+    let [single, double] = out.buffers;
+    let buffers = [communicator.all_reduce(single)?, communicator.all_reduce(double)?];
+    let mut back = Back { gradients: GradientsParams::new(), buffers, factor };
+    module.visit(&mut back);
+    Ok(back.gradients)
+}
+
+fn side(dtype: DType) -> usize {
+    usize::from(dtype == DType::F64)
+}
+
+/// Puts all gradients into a buffer for each type.
+struct Out {
+    gradients: GradientsParams,
+    buffers: [Floats; 2],
+}
+
+impl ModuleVisitor for Out {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val().inner();
+        let gradient = self.gradients.remove::<D>(param.id).unwrap_or_else(|| value.zeros_like());
+        self.buffers[side(value.dtype())].append(Floats::of(gradient));
+    }
+}
+
+/// Takes them out again.
+struct Back {
+    gradients: GradientsParams,
+    buffers: [Floats; 2],
+    factor: Option<f64>,
+}
+
+impl ModuleVisitor for Back {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val().inner();
+        let buffer = &mut self.buffers[side(value.dtype())];
+        let rest = buffer.split_off(value.shape().num_elements());
+        let gradient = std::mem::replace(buffer, rest).tensor(value.dims(), &value.device());
+        let gradient = match self.factor {
+            Some(factor) => gradient * factor,
+            None => gradient,
+        };
+        self.gradients.register(param.id, gradient.cast(value.dtype()));
+    }
+}
