@@ -124,6 +124,9 @@ fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
     let (multi, multi_dense) = (MultiSimilarity::new(2.0, 50.0, 0.5)?, MultiSimilarity::new(2.0, 50.0, 0.5)?);
     let (circle, circle_dense) = (Circle::new(0.4, 80.0)?, Circle::new(0.4, 80.0)?);
     let (lifted, lifted_dense) = (LiftedStructure::new(1.0)?, LiftedStructure::new(1.0)?);
+    let (tuplet, tuplet_dense) = (TupletMargin::new(0.1, 64.0)?, TupletMargin::new(0.1, 64.0)?);
+    let (fast_ap, fast_ap_dense) = (FastAp::new(10)?, FastAp::new(10)?);
+    let (cacr, hard) = (Cacr::new(1.0, 2.0)?, HardContrastive::new(0.2, 0.25)?);
     let pairs = PairContrastive::of_distances(0.0, 1.0)?;
     let (arcface, proxies) = (ClassMargin::arcface(0.5, 30.0)?, 1000);
     Ok(vec![
@@ -167,6 +170,19 @@ fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
                 None,
             )
         },
+        row("CACR", move |a, c, _| cacr.loss(&[a.clone(), c.clone()]), None),
+        row(
+            "tuplet margin",
+            move |a, _, labels| tuplet.loss(a.clone(), labels),
+            boxed(move |a, _, labels| tuplet_dense.dense(a.clone(), labels)),
+        ),
+        row(
+            "FastAP",
+            move |a, _, labels| fast_ap.loss(a.clone(), labels),
+            boxed(move |a, _, labels| fast_ap_dense.dense(a.clone(), labels)),
+        ),
+        row("Jensen-Shannon", move |a, c, _| JensenShannon::new().loss(&two(a, c)), None),
+        row("hard contrastive", move |a, c, _| hard.loss(a.clone(), c.clone()), None),
         row("triplet, all", |a, _, labels| Triplet::new(0.05).expect("a margin").loss(a.clone(), labels), None),
     ])
 }

@@ -1,8 +1,9 @@
 //! What bad input does to every objective: a table of (objective, input, outcome) that is itself the test.
 //!
 //! Finite input never gives NaN: degenerate rows, classes and denominators have a defined value and gradient. Input that is
-//! not finite gives NaN, never a number that looks sound; training stops at it with an error that names the step. Shapes
-//! and labels that do not fit panic with both. Settings that cannot be are errors that say what is allowed.
+//! not finite gives a value that is not finite (objectives with memory refuse it), never a number that looks sound;
+//! training stops at it with an error that names the step. Shapes and labels that do not fit panic with both. Settings
+//! that cannot be are errors that say what is allowed.
 
 mod common;
 
@@ -10,18 +11,24 @@ use burn::tensor::{DType, Tensor};
 use common::{tracked, values};
 use contrastive_core::memory::Queue;
 use contrastive_core::objective::*;
+use contrastive_core::optimal_transport::OptimalTransport;
 use contrastive_core::pairs::{Exclusions, PairLists, Pairs};
 use contrastive_core::similarity::Similarity;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// A loss of two tables of equal size and the labels of the rows.
+type Loss = Box<dyn Fn(Tensor<2>, Tensor<2>, &[i64]) -> Tensor<1>>;
+
+/// A loss, and what is special about it.
 struct Entry {
     name: &'static str,
-    loss: Box<dyn Fn(Tensor<2>, Tensor<2>, &[i64]) -> Tensor<1>>,
+    loss: Loss,
     /// What one row does.
     one_row: Outcome,
-    /// Does it compare only directions, so that rows of zeros have none?
+    /// What rows do that are not finite.
+    not_finite: Outcome,
+    /// Does it take one table under labels?
     labelled: bool,
 }
 
@@ -29,19 +36,29 @@ struct Entry {
 enum Outcome {
     /// Value and gradients are finite.
     Finite,
-    /// The value is NaN.
-    NotANumber,
+    /// The value is NaN or infinite.
+    NotFinite,
     /// A panic whose message contains this.
     Panics(&'static str),
 }
 use Outcome::*;
 
 fn entry(name: &'static str, loss: impl Fn(Tensor<2>, Tensor<2>, &[i64]) -> Tensor<1> + 'static) -> Entry {
-    Entry { name, loss: Box::new(loss), one_row: Finite, labelled: false }
+    Entry { name, loss: Box::new(loss), one_row: Finite, not_finite: NotFinite, labelled: false }
 }
 
 fn labelled(name: &'static str, loss: impl Fn(Tensor<2>, &[i64]) -> Tensor<1> + 'static) -> Entry {
     Entry { labelled: true, ..entry(name, move |a, _, labels| loss(a, labels)) }
+}
+
+/// One row panics with this message.
+fn alone(message: &'static str, entry: Entry) -> Entry {
+    Entry { one_row: Panics(message), ..entry }
+}
+
+/// Rows that are not finite panic with this message.
+fn refusing(message: &'static str, entry: Entry) -> Entry {
+    Entry { not_finite: Panics(message), ..entry }
 }
 
 fn scalar(value: f64, like: &Tensor<2>) -> Tensor<1> {
@@ -109,10 +126,84 @@ fn entries() -> Vec<Entry> {
         labelled("triplet, hard", |a, labels| {
             Triplet::new(0.05).unwrap().with_mining(Mining::Hard).unwrap().loss(a, labels)
         }),
+        labelled("tuplet margin", |a, labels| TupletMargin::new(0.1, 64.0).unwrap().loss(a, labels)),
+        labelled("FastAP", |a, labels| FastAp::new(10).unwrap().loss(a, labels)),
+        labelled("intra-pair variance", |a, labels| IntraPairVariance::new(0.01, 0.01).unwrap().loss(a, labels)),
+        labelled("hard triplets", |a, labels| HardTriplet::new(5.0).unwrap().loss(a, labels)),
+        labelled("Proxy-Anchor", |a, labels| {
+            let d = a.dims()[1];
+            let proxies = Tensor::<2>::ones([6, d], (&a.device(), a.dtype())).cumsum(0);
+            ProxyAnchor::new(0.1, 32.0).unwrap().loss(a, labels, proxies)
+        }),
+        labelled("ArcFace", |a, labels| {
+            let d = a.dims()[1];
+            let weights = Tensor::<2>::ones([6, d], (&a.device(), a.dtype())).cumsum(1);
+            ClassMargin::arcface(0.5, 30.0).unwrap().loss(a, labels, weights)
+        }),
+        labelled("Jensen-Shannon", |a, labels| {
+            JensenShannon::new().pairs(Pairs::labels(labels)).loss(&Inputs::within(a))
+        }),
+        entry("N-pairs", |a, c, _| NPairs::new(0.02).unwrap().loss(a, c)),
+        alone("at least two rows", entry("CACR", |a, c, _| Cacr::new(1.0, 2.0).unwrap().loss(&[a, c]))),
+        entry("CACR with queries", |a, c, _| CacrInfoNce::new(0.1).unwrap().loss(&[a], &c)),
+        entry("hard contrastive", |a, c, _| HardContrastive::new(0.2, 0.5).unwrap().loss(a, c)),
+        entry("CoSENT", |a, c, labels| {
+            let labels: Vec<f64> = labels.iter().map(|l| *l as f64).collect();
+            CoSent::new(20.0).unwrap().loss(a, c, &labels)
+        }),
+        entry("AnglE", |a, c, labels| {
+            let labels: Vec<f64> = labels.iter().map(|l| *l as f64).collect();
+            AnglE::new(20.0).unwrap().loss(a, c, &labels)
+        }),
+        entry("listed pairs", |a, c, labels| {
+            let alike: Vec<bool> = labels.iter().map(|l| *l == 0).collect();
+            ListedPairs::new(0.5).unwrap().loss(a, c, &alike)
+        }),
+        refusing(
+            "finite numbers",
+            alone(
+                "it must lie in 2 and more",
+                entry("GroCo", |a, c, _| {
+                    let k = (a.dims()[0] - 1).clamp(1, 3);
+                    GroCo::new(k).unwrap().loss(&[a.clone(), c.clone(), a * 0.9, c * 1.1], 2)
+                }),
+            ),
+        ),
+        entry("TS2Vec", |a, c, _| {
+            let cube = |x: Tensor<2>| {
+                let [n, d] = x.dims();
+                x.reshape([1, n, d])
+            };
+            Ts2Vec::new(0.5, 0).unwrap().loss(cube(a), cube(c))
+        }),
+        refusing(
+            "are not finite",
+            alone(
+                "it needs at least 2 samples",
+                entry("SogCLR", |a, c, labels| {
+                    let samples: Vec<usize> = (0..labels.len()).collect();
+                    SogClr::new(16, 0.1, Views::Alike).unwrap().loss(a, c, &samples).unwrap_or_else(|e| panic!("{e}"))
+                }),
+            ),
+        ),
+        refusing(
+            "are not finite",
+            alone(
+                "it needs at least 2 samples",
+                entry("iSogCLR", |a, c, labels| {
+                    let samples: Vec<usize> = (0..labels.len()).collect();
+                    let rule = TemperatureRule::bimodal();
+                    ISogClr::new(16, rule, Views::Modalities)
+                        .unwrap()
+                        .loss(a, c, &samples)
+                        .unwrap_or_else(|e| panic!("{e}"))
+                }),
+            ),
+        ),
         entry("alignment", |a, c, _| Alignment::new(2.0).unwrap().loss(a, c)),
-        Entry { one_row: Panics("two at least"), ..entry("uniformity", move |a, _, _| uniform().loss(a)) },
+        alone("two at least", entry("uniformity", move |a, _, _| uniform().loss(a))),
         entry("Barlow Twins", |a, c, _| BarlowTwins::new(5e-3).unwrap().loss(a, c)),
-        Entry { one_row: Panics("two rows at least"), ..entry("VICReg", |a, c, _| VicReg::default().loss(a, c)) },
+        alone("two rows at least", entry("VICReg", |a, c, _| VicReg::default().loss(a, c))),
         entry("SimSiam", |a, c, _| negative_cosine(a, c)),
         labelled("PamC", |a, labels| {
             let n = a.dims()[0];
@@ -141,7 +232,7 @@ fn outcome(
         (number, slopes)
     };
     match catch_unwind(AssertUnwindSafe(run)) {
-        Ok((value, _)) if value.is_nan() => Ok(NotANumber),
+        Ok((value, _)) if !value.is_finite() => Ok(NotFinite),
         Ok((value, slopes)) if value.is_finite() && slopes.iter().all(|g| g.is_finite()) => Ok(Finite),
         Ok((value, slopes)) => {
             let wrong = slopes.iter().filter(|g| !g.is_finite()).count();
@@ -219,7 +310,7 @@ fn what_is_no_number_stays_none() {
                 let mut a = rows(n, 0.0);
                 a[at] = bad;
                 let got = outcome(&entry, a, rows(n, 0.3), [[n, 4]; 2], &labels);
-                expect(&entry, &format!("{what} at {at}"), NotANumber, got, &mut wrong);
+                expect(&entry, &format!("{what} at {at}"), entry.not_finite, got, &mut wrong);
             }
         }
     }
@@ -284,6 +375,18 @@ fn settings_that_cannot_be_are_errors() {
     table.push((of(Queue::new(0, 4, &common::device())), "at least 1"));
     table.push((of(Triplet::new(-0.1)), "margin"));
     table.push((of(DebiasedInfoNce::new(0.5, 1.0)), "positives"));
+    table.push((of(GroCo::new(6).unwrap().validate(6, 4, 2)), "one less than the images"));
+    table.push((of(SogClr::new(0, 0.1, Views::Alike)), "0"));
+    // a plan that two iterations cannot reach, and masses that differ
+    let plan = |rows: [f64; 2], iterations: usize| {
+        let device = common::device();
+        let cost = Tensor::<2>::from_data([[0.0, 1.0], [0.7, 0.1]], &device);
+        let masses = |m: [f64; 2]| Tensor::<1>::from_data(m, &device);
+        let transport = OptimalTransport::new(0.01).unwrap().with_iterations(iterations).unwrap();
+        of(transport.plan(cost, masses(rows), masses([0.5, 0.5])))
+    };
+    table.push((plan([0.2, 0.8], 2), "2 iterations"));
+    table.push((plan([0.2, 0.7], 100), "sum"));
     for (got, part) in table {
         let message = message(got);
         assert!(message.contains(part), "{message:?} does not say {part:?}");

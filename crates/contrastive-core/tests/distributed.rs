@@ -611,11 +611,16 @@ fn disagreements_are_named() {
         (objective, plain(3, DType::F32), Travel::Ring)
     };
     assert!(fails(&contradiction).contains("no sum inside the logarithm"));
+    let local = |_| {
+        let objective = objective.clone().similarity(Similarity::NegativeSquaredDistance);
+        (objective, plain(3, DType::F32), Travel::Ring)
+    };
+    assert!(fails(&local).contains("over ranks there are no squared distances"));
     let few = in_process(1, |c| {
         VicReg::default().loss_over(
             &Ranks::ring(c),
-            table(3, DType::F32).slice([0..1]),
-            table(3, DType::F32).slice([0..1]),
+            table(3, DType::F32).slice([0..1, 0..3]),
+            table(3, DType::F32).slice([0..1, 0..3]),
         )
     });
     assert_eq!(few.unwrap_err().to_string(), "rank 0: VICReg of 1 rows on 1 ranks: at least 2");

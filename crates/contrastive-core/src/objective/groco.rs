@@ -99,7 +99,7 @@ impl GroCo {
     /// positives (multi-crop: the large crops), all views are anchors.
     ///
     /// # Panics
-    /// When shapes differ, or as [`validate`](Self::validate) says.
+    /// When shapes differ, or as [`validate`](Self::validate) says, or a gradient is wanted of views that are not finite.
     pub fn loss(&self, views: &[Tensor<2>], positives: usize) -> Tensor<1> {
         let wanted = views.iter().any(Tensor::is_tracked);
         let (value, gradients) = self.evaluate(views, positives, wanted);
@@ -114,7 +114,7 @@ impl GroCo {
     /// As [`loss`](Self::loss).
     pub fn evaluate(&self, views: &[Tensor<2>], positives: usize, wanted: bool) -> (Tensor<1>, Vec<Tensor<2>>) {
         let [b, d] = views.first().expect("GroCo of at least two views").dims();
-        assert!(views.iter().all(|v| v.dims() == [b, d]), "the shapes of the views: [{b}, {d}] and others");
+        views.iter().for_each(|v| assert_eq!(v.dims(), [b, d], "the shapes of the views"));
         self.validate(b, views.len(), positives).unwrap_or_else(|e| panic!("{e}"));
         let dtype = computed_in(views[0].dtype());
         let unit = |view: &Tensor<2>| Compared::new(Similarity::Cosine, view.clone().inner().cast(dtype));

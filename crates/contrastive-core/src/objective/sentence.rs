@@ -187,6 +187,7 @@ impl AnglE {
     /// When the shapes differ, the width is odd, or there are no pairs.
     pub fn similarity(first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
         let [n, d] = second.dims();
+        assert_eq!(first.dims(), [n, d], "the shapes of the rows of pairs");
         assert!(d.is_multiple_of(2), "complex rows of an odd width, {d}");
         let (real, imaginary) = (second.clone().slice([0..n, 0..d / 2]), second.slice([0..n, d / 2..d]));
         // Re + Im of x conj(y) is the inner product of x with y turned by -45 degrees, times the root of 2
