@@ -458,7 +458,7 @@ fn parameters_of_an_encoder() {
     let objective = InfoNce::new(0.3).unwrap().objective().clone();
     let problem = Problem::new(&[[3, 3], [1, 1], [4, 4]], dtype);
     let towers = |encoder: &Linear, part: Part| {
-        let [a, b] = [problem.rows(1, part.n, D), problem.rows(2, part.m, D)].map(Tensor::detach);
+        let [a, b] = [problem.rows(1, part.n, D), problem.rows(2, part.m, D)].map(|x| Tensor::from_inner(x.inner()));
         Inputs::new(encoder.forward(a), encoder.forward(b))
     };
     let loss = objective.loss(&towers(&encoder, problem.all()));
