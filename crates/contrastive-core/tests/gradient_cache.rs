@@ -86,7 +86,8 @@ fn chunks_of_any_size_equal_one_batch() {
     let _alone = alone();
     let n = 23;
     let (encoder, x, y) = (Mlp::new(1, 6, 0.0), rows(10, n, 6), rows(11, n, 6));
-    let losses: [(&str, &dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>); 3] = [
+    type Loss<'a> = &'a dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>;
+    let losses: [(&str, Loss<'_>); 3] = [
         ("InfoNCE", &|a, b| InfoNce::new(0.2).unwrap().loss(a, b)),
         ("NT-Xent", &|a, b| NtXent::new(0.2).unwrap().loss(a, b)),
         ("VICReg", &|a, b| VicReg::default().loss(a, b)),
@@ -183,7 +184,7 @@ fn dropout_is_replayed() {
     // one batch, with the masks the chunks had
     let pieces = |tower: usize| {
         let chunks = seen_once[6..].iter().map(|s| &s.0).filter(|c| c.tower == tower);
-        Tensor::cat(chunks.map(|c| encode(c)).collect(), 0)
+        Tensor::cat(chunks.map(&encode).collect(), 0)
     };
     let whole = objective.loss(pieces(0), pieces(1));
     close("value", &got.0, &values(&whole), tolerance(), tolerance());
@@ -276,7 +277,7 @@ fn over_ranks_in_chunks() {
     let got = in_process(2, |c| {
         let first = if c.rank() == 0 { 0 } else { counts[0] };
         let mine = |rows: &Tensor<2>, chunk: &Chunk| {
-            encoder.forward(rows.clone().slice([first + chunk.rows.start..first + chunk.rows.end]))
+            encoder.forward(rows.clone().slice_dim(0, first + chunk.rows.start..first + chunk.rows.end))
         };
         let (a, b) = (|k: &Chunk| mine(&x, k), |k: &Chunk| mine(&y, k));
         let mut sum = GradientsAccumulator::new();
