@@ -15,7 +15,7 @@ use burn::tensor::{Tensor, TensorData, activation::relu};
 use clap::Parser;
 use contrastive::Device;
 use contrastive::core::error::ObjectiveError;
-use contrastive::core::gradient_cache::{Chunk, GradientCache, Tower};
+use contrastive::core::gradient_cache::{Chunk, GradientCache, Tower, untaped};
 use contrastive::core::objective::InfoNce;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -87,10 +87,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let chunk = if options.whole { n } else { options.chunk };
     let start = Instant::now();
     let mut sum = GradientsAccumulator::new();
-    let encode = |c: &Chunk| encoder.forward(rows(c, &device));
+    let plain = untaped(&encoder);
+    let encode = |c: &Chunk| if c.taped { &encoder } else { &plain }.forward(rows(c, &device));
     let before = peak();
     let loss = if options.whole {
-        let view = |tower| encode(&Chunk { tower, rows: 0..n, seed: 0 });
+        let view = |tower| encode(&Chunk { tower, rows: 0..n, seed: 0, taped: true });
         let loss = objective.loss(view(0), view(1));
         sum.accumulate(&encoder, GradientsParams::from_grads(loss.backward(), &encoder));
         loss

@@ -155,7 +155,7 @@ fn rank(options: &Options, communicator: &dyn Communicator) -> Result<(), Distri
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse();
     if let Some(world) = options.in_process {
-        in_process(world, |communicator| rank(&options, communicator))?;
+        in_process(world, |communicator| rank(&options, communicator)).map_err(|failure| failure.to_string())?;
         println!("{world} threads share the memory of one process");
         return Ok(());
     }

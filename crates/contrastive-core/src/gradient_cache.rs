@@ -11,19 +11,25 @@
 //! dropout starts with `device.seed(chunk.seed)`; on the CPU backend that generator is one for the whole process, and
 //! nothing else may draw from it meanwhile. A second pass that differs from the first is an error, not a wrong gradient.
 //!
+//! The first pass needs no tape ([`Chunk::taped`]): an encoder that can do without (see [`untaped`]) saves a pass. A tape that is
+//! there all the same is consumed at once by a backward pass of its own, since Burn keeps it in memory until then.
+//!
 //! ```
-//! use burn::module::Module;
 //! use burn::nn::{Linear, LinearConfig};
 //! use burn::optim::{GradientsAccumulator, GradientsParams};
 //! use burn::tensor::{Device, Distribution, Tensor};
 //! use contrastive_core::error::ObjectiveError;
-//! use contrastive_core::gradient_cache::{Chunk, GradientCache, Tower};
+//! use contrastive_core::gradient_cache::{Chunk, GradientCache, Tower, untaped};
 //! use contrastive_core::objective::InfoNce;
 //!
 //! let device = Device::default().autodiff();
 //! let encoder: Linear = LinearConfig::new(8, 4).init(&device);
 //! let rows = Tensor::<2>::random([10, 8], Distribution::Default, &device);
-//! let encode = |chunk: &Chunk| encoder.forward(rows.clone().slice([chunk.rows.clone()]));
+//! let plain = untaped(&encoder);
+//! let encode = |chunk: &Chunk| {
+//!     let encoder = if chunk.taped { &encoder } else { &plain };
+//!     encoder.forward(rows.clone().slice([chunk.rows.clone()]))
+//! };
 //! let objective = InfoNce::new(0.1)?;
 //!
 //! let mut accumulator = GradientsAccumulator::new();
@@ -39,6 +45,7 @@
 
 use crate::attach::attach;
 use crate::error::ObjectiveError;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 use std::fmt;
 use std::ops::Range;
@@ -53,6 +60,8 @@ pub struct Chunk {
     pub rows: Range<usize>,
     /// Where everything random in this chunk must come from: the same in both passes, different for every chunk and tower.
     pub seed: u64,
+    /// Does this pass need the tape of the encoder's parameters? The first does not.
+    pub taped: bool,
 }
 
 /// One encoder with its batch, or one view of it. Several towers may share an encoder.
@@ -63,8 +72,8 @@ pub struct Tower<'a> {
 }
 
 impl<'a> Tower<'a> {
-    /// `encode` makes the representations `[k, d]` of the k rows of a chunk, out of `rows` rows in all. Its result carries
-    /// the tape of the encoder's parameters.
+    /// `encode` makes the representations `[k, d]` of the k rows of a chunk, out of `rows` rows in all. In the taped pass its
+    /// result carries the tape of the encoder's parameters; without one, the encoder is taken for frozen and gets no gradient.
     pub fn new(rows: usize, encode: &'a dyn Fn(&Chunk) -> Tensor<2>) -> Self {
         Self { rows, encode }
     }
@@ -134,7 +143,7 @@ impl GradientCache {
         Ok(self)
     }
 
-    fn chunks(&self, tower: usize, rows: usize) -> impl Iterator<Item = Chunk> {
+    fn chunks(&self, tower: usize, rows: usize, taped: bool) -> impl Iterator<Item = Chunk> {
         let (size, seed) = (self.chunk, self.seed);
         (0..rows).step_by(size).map(move |start| {
             // SplitMix64 of the seed, tower and place
@@ -142,7 +151,7 @@ impl GradientCache {
             z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
             z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            Chunk { tower, rows: start..(start + size).min(rows), seed: z ^ (z >> 31) }
+            Chunk { tower, rows: start..(start + size).min(rows), seed: z ^ (z >> 31), taped }
         })
     }
 
@@ -157,8 +166,7 @@ impl GradientCache {
     /// When the objective fails, or an encoder does not repeat itself.
     ///
     /// # Panics
-    /// When a tower has no rows, an encoder returns another number of rows than its chunk has, or representations without
-    /// autodiff.
+    /// When a tower has no rows, or an encoder returns another number of rows than its chunk has.
     pub fn backward<E>(
         &self,
         towers: &[Tower<'_>],
@@ -168,7 +176,10 @@ impl GradientCache {
         let representations: Vec<Vec<Tensor<2>>> = towers
             .iter()
             .enumerate()
-            .map(|(t, tower)| self.chunks(t, tower.rows).map(|chunk| encoded(tower, &chunk).inner()).collect())
+            .map(|(t, tower)| {
+                assert!(tower.rows > 0, "tower {t} has no rows");
+                self.chunks(t, tower.rows, false).map(|chunk| consumed(encoded(tower, &chunk))).collect()
+            })
             .collect();
         let leaf = |parts: &Vec<Tensor<2>>| Tensor::from_inner(Tensor::cat(parts.clone(), 0)).require_grad();
         let leaves: Vec<Tensor<2>> = representations.iter().map(leaf).collect();
@@ -183,11 +194,14 @@ impl GradientCache {
         for (t, (parts, gradient)) in known {
             // representations that the objective does not look at
             let Some(gradient) = gradient else { continue };
-            for (chunk, first) in self.chunks(t, towers[t].rows).zip(parts) {
+            for (chunk, first) in self.chunks(t, towers[t].rows, true).zip(parts) {
                 let again = encoded(&towers[t], &chunk);
                 let difference = difference(&first, again.clone().inner());
                 if difference.is_nan() || difference > self.tolerance {
                     return Err(CacheError::Replay { tower: t, rows: chunk.rows, difference });
+                }
+                if !again.is_tracked() {
+                    continue;
                 }
                 let part = gradient.clone().slice([chunk.rows.clone()]);
                 let nothing = Tensor::<1>::zeros([1], (&part.device(), part.dtype()));
@@ -207,8 +221,31 @@ fn encoded(tower: &Tower<'_>, chunk: &Chunk) -> Tensor<2> {
         "tower {}: rows of {chunk:?} and of its representations [{rows}, {d}]",
         chunk.tower
     );
-    assert!(z.is_autodiff(), "tower {}: representations on a device without autodiff", chunk.tower);
     z
+}
+
+/// A copy of a module for the pass without a tape: its parameters carry no gradient, and dropout acts as in training (which
+/// it does not in `valid`).
+///
+/// Not `module.clone().no_grad()`: of parameters that are not initialised yet, that would change the module itself.
+pub fn untaped<M: Module>(module: &M) -> M {
+    struct Initialise;
+    impl ModuleVisitor for Initialise {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            param.val();
+        }
+    }
+    module.visit(&mut Initialise);
+    module.clone().no_grad()
+}
+
+/// The numbers alone; a tape is consumed, because it would stay in memory until the next backward pass.
+fn consumed(z: Tensor<2>) -> Tensor<2> {
+    let plain = z.clone().inner();
+    if z.is_tracked() {
+        drop(z.sum().backward());
+    }
+    plain
 }
 
 /// The largest difference, relative to the largest number.

@@ -9,7 +9,7 @@ use burn::tensor::{DType, Tensor, activation::relu};
 use common::*;
 use contrastive_core::distributed::{Communicator, DistributedError, Ranks, in_process, sum_gradients};
 use contrastive_core::error::ObjectiveError;
-use contrastive_core::gradient_cache::{CacheError, Chunk, GradientCache, Tower};
+use contrastive_core::gradient_cache::{CacheError, Chunk, GradientCache, Tower, untaped};
 use contrastive_core::objective::{Clip, InfoNce, Inputs, NtXent, VicReg};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -74,7 +74,7 @@ impl Mlp {
 }
 
 fn rows(seed: u64, n: usize, width: usize) -> Tensor<2> {
-    tracked(numbers(seed, n * width), [n, width], dtype()).detach()
+    Tensor::from_inner(tracked(numbers(seed, n * width), [n, width], dtype()).inner())
 }
 
 fn part(rows: &Tensor<2>, chunk: &Chunk) -> Tensor<2> {
@@ -86,7 +86,8 @@ fn chunks_of_any_size_equal_one_batch() {
     let _alone = alone();
     let n = 23;
     let (encoder, x, y) = (Mlp::new(1, 6, 0.0), rows(10, n, 6), rows(11, n, 6));
-    let losses: [(&str, &dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>); 3] = [
+    type Loss<'a> = &'a dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>;
+    let losses: [(&str, Loss<'_>); 3] = [
         ("InfoNCE", &|a, b| InfoNce::new(0.2).unwrap().loss(a, b)),
         ("NT-Xent", &|a, b| NtXent::new(0.2).unwrap().loss(a, b)),
         ("VICReg", &|a, b| VicReg::default().loss(a, b)),
@@ -151,9 +152,11 @@ fn dropout_is_replayed() {
     let objective = InfoNce::new(0.2).unwrap();
     let cache = GradientCache::new(4).unwrap().with_seed(77);
     let seen = Mutex::new(Vec::new());
+    let plain = untaped(&encoder);
     let encode = |c: &Chunk| {
         device().seed(c.seed);
-        let z = encoder.forward(part(&x, c));
+        let z = if c.taped { encoder.forward(part(&x, c)) } else { plain.forward(part(&x, c)) };
+        assert_eq!(z.is_tracked(), c.taped);
         seen.lock().unwrap().push((c.clone(), values(&z)));
         z
     };
@@ -171,15 +174,17 @@ fn dropout_is_replayed() {
     let seen_once = std::mem::take(&mut *seen.lock().unwrap());
     assert_eq!(seen_once.len(), 12);
     for k in 0..6 {
-        assert_eq!(seen_once[k], seen_once[k + 6], "both passes of a chunk");
+        let ((first, z), (second, again)) = (&seen_once[k], &seen_once[k + 6]);
+        assert!(!first.taped && second.taped);
+        assert_eq!((&first.rows, first.tower, first.seed, z), (&second.rows, second.tower, second.seed, again));
     }
     // the towers see the same rows, and drop other units
     assert_eq!(seen_once[0].0.rows, seen_once[3].0.rows);
     assert_ne!(seen_once[0].1, seen_once[3].1);
     // one batch, with the masks the chunks had
     let pieces = |tower: usize| {
-        let chunks = seen_once[..6].iter().map(|s| &s.0).filter(|c| c.tower == tower);
-        Tensor::cat(chunks.map(|c| encode(c)).collect(), 0)
+        let chunks = seen_once[6..].iter().map(|s| &s.0).filter(|c| c.tower == tower);
+        Tensor::cat(chunks.map(&encode).collect(), 0)
     };
     let whole = objective.loss(pieces(0), pieces(1));
     close("value", &got.0, &values(&whole), tolerance(), tolerance());
@@ -214,6 +219,36 @@ fn an_encoder_that_does_not_repeat_itself_is_an_error() {
 }
 
 #[test]
+fn a_copy_without_tape_leaves_the_module_alone() {
+    let _alone = alone();
+    // parameters are initialised when they are first looked at
+    let layer: Linear = LinearConfig::new(6, 4).init(&device().autodiff());
+    let plain = untaped(&layer);
+    let x = Tensor::<2>::ones([2, 6], &device().autodiff());
+    let (taped, bare) = (layer.forward(x.clone()), plain.forward(x));
+    assert!(taped.is_tracked() && !bare.is_tracked());
+    assert_eq!(values(&taped), values(&bare));
+}
+
+#[test]
+fn a_frozen_tower_gets_no_gradient() {
+    let _alone = alone();
+    let (encoder, x) = (Mlp::new(1, 6, 0.0), rows(10, 10, 6));
+    let (frozen, objective) = (Mlp::new(5, 6, 0.0).no_grad(), InfoNce::new(0.2).unwrap());
+    let whole = objective.loss(encoder.forward(x.clone()), frozen.forward(x.clone()));
+    let want = encoder.flat(&GradientsParams::from_grads(whole.backward(), &encoder));
+    let mut sum = GradientsAccumulator::new();
+    let (a, b) = (|c: &Chunk| encoder.forward(part(&x, c)), |c: &Chunk| frozen.forward(part(&x, c)));
+    let value = GradientCache::new(4).unwrap().backward(
+        &[Tower::new(10, &a), Tower::new(10, &b)],
+        |z| Ok::<_, Infallible>(objective.loss(z[0].clone(), z[1].clone())),
+        |g| sum.accumulate(&encoder, GradientsParams::from_grads(g, &encoder)),
+    );
+    close("value", &values(&value.unwrap()), &values(&whole), tolerance(), tolerance());
+    close("parameters", &encoder.flat(&sum.grads()), &want, tolerance(), tolerance());
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     let _alone = alone();
     assert!(GradientCache::new(0).unwrap_err().to_string().contains("rows of a chunk"));
@@ -242,7 +277,7 @@ fn over_ranks_in_chunks() {
     let got = in_process(2, |c| {
         let first = if c.rank() == 0 { 0 } else { counts[0] };
         let mine = |rows: &Tensor<2>, chunk: &Chunk| {
-            encoder.forward(rows.clone().slice([first + chunk.rows.start..first + chunk.rows.end]))
+            encoder.forward(rows.clone().slice_dim(0, first + chunk.rows.start..first + chunk.rows.end))
         };
         let (a, b) = (|k: &Chunk| mine(&x, k), |k: &Chunk| mine(&y, k));
         let mut sum = GradientsAccumulator::new();

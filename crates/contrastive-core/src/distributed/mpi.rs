@@ -6,7 +6,7 @@ use mpi::datatype::PartitionMut;
 use mpi::environment::Threading;
 use mpi::request::scope;
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::*;
+use mpi::traits::{Communicator as _, *};
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use thiserror::Error;
@@ -104,8 +104,8 @@ impl Mpi {
         let (next, previous) = ((me + 1) % world, (me + world - 1) % world);
         scope(|scope| {
             let request = self.world.process_at_rank(next).immediate_send_with_tag(scope, own, tag);
-            let (message, status) = self.world.process_at_rank(previous).matched_probe();
-            let got = match status.tag() == TAGS[0].1 {
+            let message = self.world.process_at_rank(previous).matched_probe();
+            let got = match message.1.tag() == TAGS[0].1 {
                 true => Floats::F32(message.matched_receive_vec().0),
                 false => Floats::F64(message.matched_receive_vec().0),
             };

@@ -129,7 +129,7 @@ impl Ranks<'_> {
         if self.travel == Travel::Gathered {
             let all = self.gather(own, starts)?;
             let gradients = each(0, &all)?;
-            return Ok(self.return_to_owners(gradients, starts)?);
+            return Ok(self.sum_to_owners(gradients, starts)?);
         }
         let mut keys = own.clone();
         let mut travelling = KeyGradients::default();
@@ -173,7 +173,7 @@ impl Ranks<'_> {
 
     /// Sums gradients of all keys to the ranks that own them: each owner's part sets out behind it and is added to on its way
     /// round.
-    fn return_to_owners(&self, all: KeyGradients, starts: &[usize]) -> Result<KeyGradients, CommunicationError> {
+    fn sum_to_owners(&self, all: KeyGradients, starts: &[usize]) -> Result<KeyGradients, CommunicationError> {
         let (rank, world) = (self.rank(), self.world());
         let part = |owner: usize| {
             let range = starts[owner]..starts[owner + 1];

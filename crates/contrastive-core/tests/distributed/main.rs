@@ -1,0 +1,8 @@
+//! Objectives over ranks against the same objective of all rows in one process, and what happens when a rank is gone.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod ranks;
+mod softmax;
+mod sums;
+mod support;

@@ -1,0 +1,189 @@
+//! The softmax family: every choice, gathered and round the ring.
+
+use crate::common::*;
+use crate::support::*;
+use burn::tensor::Tensor;
+use contrastive_core::distributed::{Communicator, Ranks, in_process};
+use contrastive_core::objective::*;
+use contrastive_core::pairs::{Exclusions, PairLists, Pairs};
+use contrastive_core::similarity::Similarity;
+use std::sync::Arc;
+
+fn names(seed: i64, [from, to]: [usize; 2], kinds: i64) -> Vec<i64> {
+    (from..to).map(|i| ((i as i64 * 7 + seed) % kinds) * 1_000_000_007 - 3).collect()
+}
+
+/// Lists of the anchors of `part` among `m` candidates, with weights: every anchor but each fourth has one to three.
+fn lists(seed: usize, part: Part, m: usize) -> PairLists {
+    let (mut offsets, mut columns, mut weights) = (vec![0], Vec::new(), Vec::new());
+    for i in part.n[0]..part.n[1] {
+        let mut row: Vec<u32> = (0..i % 4).map(|k| ((i * 5 + k * 3 + seed) % m) as u32).collect();
+        row.sort_unstable();
+        row.dedup();
+        weights.extend(row.iter().map(|j| 0.25 + f64::from((*j + i as u32) % 3)));
+        columns.extend(row);
+        offsets.push(columns.len());
+    }
+    PairLists::new(offsets, columns, Some(weights)).unwrap()
+}
+
+fn per_anchor(seed: u64, part: Part) -> Arc<Vec<f64>> {
+    Arc::new(normal(seed, part.n[1])[part.n[0]..].iter().map(|x| x.abs() + 0.1).collect())
+}
+
+/// The exclusions number `k` of a rank, or of all.
+fn exclusions(k: usize, part: Part, m: usize) -> Exclusions {
+    match k {
+        0 => Exclusions::none(),
+        1 => Exclusions::same_ids(&names(2, part.n, 4), &names(5, part.m, 4)),
+        _ => Exclusions::lists(lists(4, part, m)),
+    }
+}
+
+#[test]
+fn every_choice_of_one_direction() {
+    let base = || PairObjective::new(0.4).unwrap();
+    let mut tried = 0;
+    for_all(|counts, dtype| {
+        for choice in 0..3 * 2 * 4 * 4 * 3 {
+            let (denominator, rest) = (choice % 3, choice / 3);
+            let (inside, rest) = (rest % 2 == 1, rest / 2);
+            let (pairs, rest) = (rest % 4, rest / 4);
+            let (weights, excluded) = (rest % 4, rest / 4);
+            let mut problem = Problem::new(counts, dtype);
+            problem.paired = pairs == 3;
+            problem.biased = choice % 5 < 2;
+            problem.scales = [None, Some(1), Some(problem.all().n[1])][choice % 7 % 3];
+            let m = problem.all().m[1];
+            let objective = |part: Part, diagonal: Pairs| {
+                let mut objective = if problem.scales.is_some() { PairObjective::with_input_scale() } else { base() };
+                objective = objective
+                    .denominator(
+                        [Denominator::WithPositives, Denominator::NegativesOnly, Denominator::OwnPositive][denominator],
+                    )
+                    .placement(if inside { Placement::Inside } else { Placement::Outside })
+                    .similarity([Similarity::Cosine, Similarity::Dot][choice % 2])
+                    .exclusions(exclusions(excluded, part, m))
+                    .pairs(match pairs {
+                        0 => diagonal,
+                        1 => Pairs::labels_between(&names(0, part.n, 3), &names(1, part.m, 3)),
+                        2 => Pairs::Lists(Arc::new(lists(0, part, m))),
+                        _ => Pairs::Beside,
+                    })
+                    .positive_weights(match weights {
+                        0 => PositiveWeights::Mean,
+                        1 => PositiveWeights::Sum,
+                        2 => PositiveWeights::PerAnchor(per_anchor(8, part)),
+                        _ => PositiveWeights::Listed,
+                    })
+                    .reduction(match choice % 5 {
+                        0 => Reduction::Mean,
+                        1 => Reduction::MeanWithPositives,
+                        2 => Reduction::MeanOverPairs,
+                        3 => Reduction::Sum,
+                        _ => Reduction::Weighted(per_anchor(9, part)),
+                    });
+                if choice % 4 == 1 && denominator != 2 {
+                    objective = objective.denominator_offset(0.3).unwrap();
+                }
+                if choice % 3 == 0 && !inside {
+                    objective = objective.positive_clamp(0.8).unwrap();
+                }
+                if choice % 11 == 0 && !inside && denominator != 2 {
+                    objective = objective.denominator_weights(per_anchor(10, part));
+                }
+                objective
+            };
+            let global = objective(problem.all(), diagonals(&problem));
+            if global.validate().is_err() {
+                continue;
+            }
+            tried += 1;
+            same(&format!("choice {choice}: {global:?}"), &problem, &global, &|part| objective(part, Pairs::Diagonal));
+        }
+    });
+    println!("{tried} comparisons of one direction, each gathered and round the ring");
+    assert!(tried > 1000);
+}
+
+#[test]
+fn a_table_with_itself() {
+    for_all(|counts, dtype| {
+        let doubled: Vec<_> = square(counts).iter().map(|c| c.map(|n| 2 * n)).collect();
+        let mut problem = Problem::new(&doubled, dtype);
+        problem.itself = true;
+        let views = |problem: &Problem| {
+            let half = |p: &Part| (p.n[1] - p.n[0]) / 2;
+            let other = |p: &Part, i: usize| if i < p.n[0] + half(p) { i + half(p) } else { i - half(p) };
+            Pairs::one_each(problem.parts().iter().flat_map(|p| (p.n[0]..p.n[1]).map(|i| other(p, i) as u32)).collect())
+        };
+        let nt_xent = NtXent::new(0.3).unwrap().objective().clone();
+        let global = nt_xent.clone().pairs(views(&problem));
+        same("NT-Xent", &problem, &global, &|_| nt_xent.clone());
+        let dcl = Dcl::new(0.3).unwrap().objective().clone();
+        same("DCL", &problem, &dcl.clone().pairs(views(&problem)), &|_| dcl.clone());
+        let sup_con = SupCon::new(0.2).unwrap();
+        let labels = |part: Part| names(3, part.n, 4);
+        same("SupCon", &problem, &sup_con.objective(&labels(problem.all())), &|p| sup_con.objective(&labels(p)));
+        for (denominator, placement) in
+            [(Denominator::OwnPositive, Placement::Outside), (Denominator::WithPositives, Placement::Inside)]
+        {
+            let objective = |p| {
+                let objective = sup_con.objective(&labels(p)).denominator(denominator).placement(placement);
+                objective.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanOverPairs)
+            };
+            same("labels", &problem, &objective(problem.all()), &objective);
+        }
+    });
+}
+
+#[test]
+fn both_directions() {
+    for_all(|counts, dtype| {
+        let mut problem = Problem::new(&square(counts), dtype);
+        problem.scales = Some(1);
+        let clip = Clip::with_logit_scale().objective().clone();
+        same("CLIP", &problem, &clip, &|_| clip.clone());
+        same("CLIP, portable", &problem, &clip, &|_| clip.clone().portable(true));
+        let mut problem = Problem::new(counts, dtype);
+        let m = problem.all().m[1];
+        let both = PairObjective::new(0.3).unwrap().direction(Direction::Both);
+        let listed = |p| {
+            let pairs = Pairs::Lists(Arc::new(lists(1, p, m)));
+            both.clone().pairs(pairs).positive_weights(PositiveWeights::Listed).reduction(Reduction::MeanWithPositives)
+        };
+        same("lists in both directions", &problem, &listed(problem.all()), &listed);
+        problem.scales = Some(1);
+        let labelled = |p: Part| {
+            let objective = PairObjective::with_input_scale().direction(Direction::Both);
+            let objective = objective.pairs(Pairs::labels_between(&names(0, p.n, 3), &names(1, p.m, 3)));
+            objective.denominator(Denominator::OwnPositive).reduction(Reduction::Sum)
+        };
+        same("labels in both directions", &problem, &labelled(problem.all()), &labelled);
+    });
+}
+
+#[test]
+fn candidates_of_weight_zero_and_anchors_without_any() {
+    // rank 0 has one anchor and nothing but its positive, rank 1 candidates of weight 0 beside the positives
+    let mut problem = Problem::new(&[[1, 1], [2, 4]], precisions()[0]);
+    problem.biased = true;
+    let objective = InfoNce::new(0.5).unwrap().objective().clone().denominator(Denominator::NegativesOnly);
+    let inputs = |part: Part| {
+        let bias = [0.3, 0.1, -0.2, f64::NEG_INFINITY, f64::NEG_INFINITY][part.m[0]..part.m[1]].to_vec();
+        let bias =
+            Tensor::from_data(burn::tensor::TensorData::new(bias, [part.m[1] - part.m[0]]), (&device(), problem.dtype));
+        problem.inputs(part).with_bias(bias)
+    };
+    let global = objective.clone().pairs(diagonals(&problem));
+    let want = flat(&global.evaluate(&inputs(problem.all()), Wanted::ALL));
+    for travel in TRAVELS {
+        let got = in_process(2, |c| {
+            let part = problem.parts()[c.rank()];
+            objective.evaluate_over(&Ranks::new(c, travel), &inputs(part), Wanted::ALL).map(|e| flat(&e))
+        });
+        for (k, (got, want)) in together(got.unwrap(), true).iter().zip(&want).enumerate() {
+            close(&format!("{travel:?} {k}"), got, want, tolerance(problem.dtype), 0.0);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Objectives of sums and moments, and gradients of what all ranks share.
+
+use crate::common::*;
+use crate::support::*;
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Tensor};
+use contrastive_core::distributed::{
+    Communicator, DistributedError, Ranks, average_gradients, in_process, sum_gradients,
+};
+use contrastive_core::objective::*;
+use contrastive_core::similarity::Similarity;
+
+/// A loss of two tables over ranks and in one process: value and gradients of both.
+fn same_loss(
+    what: &str,
+    counts: &[[usize; 2]],
+    dtype: DType,
+    one: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1>,
+    over: impl Fn(&Ranks<'_>, Tensor<2>, Tensor<2>) -> Result<Tensor<1>, DistributedError> + Sync,
+) {
+    let problem = Problem::new(&square(counts), dtype);
+    let tables = |part: Part| [problem.rows(1, part.n, D), problem.rows(2, part.n, D)];
+    let result = |loss: Tensor<1>, [a, b]: [Tensor<2>; 2]| {
+        let value = values(&loss);
+        let gradients = (loss * 2.0).backward();
+        let of = |x: &Tensor<2>| x.grad(&gradients).map_or(Vec::new(), |g| values(&(g * 0.5)));
+        vec![value, of(&a), of(&b)]
+    };
+    let all = tables(problem.all());
+    let want = result(one(all[0].clone(), all[1].clone()), all);
+    for travel in TRAVELS {
+        let what = format!("{what}, {counts:?}, {travel:?}, {dtype:?}");
+        let got = in_process(counts.len(), |communicator| {
+            let mine = tables(problem.parts()[communicator.rank()]);
+            let loss = over(&Ranks::new(communicator, travel), mine[0].clone(), mine[1].clone())?;
+            Ok::<_, DistributedError>(result(loss, mine))
+        });
+        let got = together(got.unwrap_or_else(|e| panic!("{what}: {e}")), false);
+        for (name, (got, want)) in ["value", "first", "second"].iter().zip(got.iter().zip(&want)) {
+            let largest = want.iter().fold(1f64, |a, b| a.max(b.abs()));
+            close(&format!("{what}, {name}"), got, want, tolerance(dtype) * largest, 0.0);
+        }
+    }
+}
+
+#[test]
+fn sums_and_moments() {
+    for_all(|counts, dtype| {
+        let number = |x: f64| tracked(vec![x], [1], dtype);
+        for sig in [SigLip::new(), SigLip::new().portable(true)] {
+            let one = |a, b| sig.loss(a, b, number(4.0), number(-2.0));
+            same_loss("SigLIP", counts, dtype, one, |r, a, b| sig.loss_over(r, a, b, number(4.0), number(-2.0)));
+        }
+        let twins = BarlowTwins::new(0.05).unwrap().with_scale(0.7).unwrap();
+        same_loss("Barlow Twins", counts, dtype, |a, b| twins.loss(a, b), |r, a, b| twins.loss_over(r, a, b));
+        for form in [Variance::Mean, Variance::Sum] {
+            let vicreg = VicReg::new(2.0, 3.0, 1.5).unwrap().with_variance(form);
+            same_loss("VICReg", counts, dtype, |a, b| vicreg.loss(a, b), |r, a, b| vicreg.loss_over(r, a, b));
+        }
+        for (alpha, similarity) in [(2.0, Similarity::Cosine), (3.0, Similarity::Dot)] {
+            let alignment = Alignment::new(alpha).unwrap().with_similarity(similarity);
+            let uniformity = Uniformity::new(0.7).unwrap().with_similarity(similarity);
+            let both = AlignmentUniformity::new(alignment.clone(), uniformity.clone(), 0.6).unwrap();
+            let one = |a, b| alignment.loss(a, b);
+            same_loss("alignment", counts, dtype, one, |r, a, b| alignment.loss_over(r, a, b));
+            let one = |a, _| uniformity.loss(a);
+            same_loss("uniformity", counts, dtype, one, |r, a, _| uniformity.loss_over(r, a));
+            let one = |a, b| both.loss(a, b);
+            same_loss("alignment and uniformity", counts, dtype, one, |r, a, b| both.loss_over(r, a, b));
+        }
+    });
+}
+
+#[test]
+fn shares_of_scale_and_bias_add_up() {
+    for_all(|counts, dtype| {
+        let problem = Problem::new(&square(counts), dtype);
+        let parameters = || [tracked::<1>(vec![4.0], [1], dtype), tracked(vec![-2.0], [1], dtype)];
+        let gradient = |part: Part, ranks: Option<&Ranks<'_>>| {
+            let [scale, bias] = parameters();
+            let (a, b) = (problem.rows(1, part.n, D), problem.rows(2, part.n, D));
+            let loss = match ranks {
+                Some(ranks) => SigLip::new().loss_over(ranks, a, b, scale.clone(), bias.clone()).unwrap(),
+                None => SigLip::new().loss(a, b, scale.clone(), bias.clone()),
+            };
+            let gradients = loss.backward();
+            [scale, bias].map(|x| values(&x.grad(&gradients).unwrap())[0])
+        };
+        let want = gradient(problem.all(), None);
+        for travel in TRAVELS {
+            let shares = in_process(counts.len(), |c| {
+                Ok::<_, DistributedError>(gradient(problem.parts()[c.rank()], Some(&Ranks::new(c, travel))))
+            });
+            let shares = shares.unwrap();
+            for k in 0..2 {
+                let sum = shares.iter().map(|s| s[k]).sum::<f64>();
+                close("scale and bias", &[sum], &[want[k]], tolerance(dtype), tolerance(dtype));
+            }
+        }
+    });
+}
+
+#[test]
+fn parameters_of_an_encoder() {
+    let dtype = precisions()[0];
+    let make = |values: &[Tensor<1>; 2]| {
+        let mut encoder: Linear = LinearConfig::new(D, 3).init(&device().autodiff());
+        encoder.weight = burn::module::Param::from_tensor(values[0].clone().reshape([D, 3]).detach().require_grad());
+        encoder.bias = Some(burn::module::Param::from_tensor(values[1].clone().detach().require_grad()));
+        encoder
+    };
+    let parameters = [tracked(normal(7, D * 3), [D * 3], dtype), tracked(normal(8, 3), [3], dtype)];
+    let encoder = make(&parameters);
+    let of = |g: &GradientsParams| {
+        let weight = g.get::<2>(encoder.weight.id).unwrap();
+        let bias = g.get::<1>(encoder.bias.as_ref().unwrap().id).unwrap();
+        [values(&weight), values(&bias)].concat()
+    };
+    let objective = InfoNce::new(0.3).unwrap().objective().clone();
+    let problem = Problem::new(&[[3, 3], [1, 1], [4, 4]], dtype);
+    let towers = |encoder: &Linear, part: Part| {
+        let [a, b] = [problem.rows(1, part.n, D), problem.rows(2, part.m, D)].map(|x| Tensor::from_inner(x.inner()));
+        Inputs::new(encoder.forward(a), encoder.forward(b))
+    };
+    let loss = objective.loss(&towers(&encoder, problem.all()));
+    let want = of(&GradientsParams::from_grads(loss.backward(), &encoder));
+    for travel in TRAVELS {
+        let got = in_process(3, |c| {
+            let part = problem.parts()[c.rank()];
+            let loss = objective.loss_over(&Ranks::new(c, travel), &towers(&encoder, part))?;
+            let mine = GradientsParams::from_grads(loss.backward(), &encoder);
+            Ok::<_, DistributedError>(of(&sum_gradients(c, &encoder, mine)?))
+        });
+        for got in got.unwrap() {
+            close("parameters", &got, &want, tolerance(dtype), tolerance(dtype));
+        }
+    }
+    // the mean of losses that each rank computes alone; a rank without gradients counts as 0
+    let part = |rank: usize| Part { n: [2 * rank, 2 * rank + 2], m: [2 * rank, 2 * rank + 2] };
+    let alone =
+        |rank: usize| GradientsParams::from_grads(objective.loss(&towers(&encoder, part(rank))).backward(), &encoder);
+    let want: Vec<f64> = of(&alone(0)).iter().zip(of(&alone(1))).map(|(a, b)| (a + b) / 3.0).collect();
+    let got = in_process(3, |c| {
+        let mine = if c.rank() == 2 { GradientsParams::new() } else { alone(c.rank()) };
+        average_gradients(c, &encoder, mine).map(|g| of(&g))
+    });
+    for got in got.unwrap() {
+        close("averages", &got, &want, tolerance(dtype), tolerance(dtype));
+    }
+    assert_eq!(encoder.num_params(), D * 3 + 3);
+}
