@@ -8,6 +8,7 @@ use contrastive_core::distributed::{
 };
 use contrastive_core::objective::*;
 use contrastive_core::pairs::Exclusions;
+use contrastive_core::similarity::Similarity;
 
 #[test]
 fn the_ring_sends_less_than_all_keys_need() {
@@ -131,6 +132,11 @@ fn disagreements_are_named() {
         (objective, plain(3, DType::F32), Travel::Ring)
     };
     assert!(fails(&contradiction).contains("no sum inside the logarithm"));
+    let local = |_| {
+        let objective = objective.clone().similarity(Similarity::NegativeSquaredDistance);
+        (objective, plain(3, DType::F32), Travel::Ring)
+    };
+    assert!(fails(&local).contains("over ranks there are no squared distances"));
     let few = in_process(1, |c| {
         VicReg::default().loss_over(
             &Ranks::ring(c),
