@@ -208,9 +208,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     // bytes of the dense forms for each pair, measured at the size before
     let mut per_pair = vec![0.0; rows.len()];
     for &n in &options.sizes {
-        let data = [1, 2].map(|seed| TensorData::new(numbers(n, d, seed), [n, d]));
+        let tables =
+            [1, 2].map(|seed| Tensor::<2>::from_data(TensorData::new(numbers(n, d, seed), [n, d]), &Device::flex()));
         let labels: Vec<i64> = (0..n).map(|i| (i % (n / 4).max(1)) as i64).collect();
-        let leaf = |k: usize| Tensor::<2>::from_data(data[k].clone(), &Device::flex().autodiff()).require_grad();
+        let leaf = |k: usize| Tensor::<2>::from_inner(tables[k].clone()).require_grad();
         let run = |loss: &Loss| {
             let (a, c) = (leaf(0), leaf(1));
             let value = loss(&a, &c, &labels);
