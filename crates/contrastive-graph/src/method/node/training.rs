@@ -32,22 +32,14 @@ pub trait NodeMethod {
     ///
     /// # Errors
     /// When a view cannot be drawn.
-    fn encode(
-        &self,
-        model: &Self::Model,
-        epoch: usize,
-        rng: &mut ChaCha8Rng,
-    ) -> Result<Self::Encoded, NodeMethodError>;
+    fn encode(&self, model: &Self::Model, epoch: usize, rng: &mut ChaCha8Rng)
+    -> Result<Self::Encoded, NodeMethodError>;
 
     /// The weighted losses of the epoch by name, `[1]` each; their sum is minimised.
     ///
     /// # Errors
     /// When a setting of the epoch is out of range.
-    fn losses(
-        &self,
-        encoded: Self::Encoded,
-        epoch: usize,
-    ) -> Result<Vec<(&'static str, Tensor<1>)>, NodeMethodError>;
+    fn losses(&self, encoded: Self::Encoded, epoch: usize) -> Result<Vec<(&'static str, Tensor<1>)>, NodeMethodError>;
 
     /// Embeddings of the whole graph, `[nodes, dim]`.
     fn embed(&self, model: &Self::Model) -> Tensor<2>;
@@ -71,12 +63,7 @@ pub trait NodeMethodConfig: Serialize {
     ///
     /// # Errors
     /// When a setting is out of its range, or the graph has fewer than two nodes, no edges or no features.
-    fn build(
-        &self,
-        graph: &Graph,
-        seed: u64,
-        device: &Device,
-    ) -> Result<NodeTraining<Self::Method>, NodeMethodError>;
+    fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Self::Method>, NodeMethodError>;
 
     /// Trains for the epochs of `options`, with its seed and on its device, and returns the embeddings. Calling
     /// [`NodeTraining::step`] as many times on what [`build`](Self::build) gives for this seed gives the same.
@@ -176,10 +163,7 @@ impl<M: NodeMethod> NodeTraining<M> {
     }
 
     /// Judges the embeddings whenever [`fit`](Self::fit) evaluates.
-    pub fn with_judge(
-        mut self,
-        judge: impl FnMut(&Array2<f32>) -> Result<Metrics, TrainError> + 'static,
-    ) -> Self {
+    pub fn with_judge(mut self, judge: impl FnMut(&Array2<f32>) -> Result<Metrics, TrainError> + 'static) -> Self {
         self.judge = Some(Box::new(judge));
         self
     }

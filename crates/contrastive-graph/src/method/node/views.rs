@@ -27,12 +27,7 @@ impl NodeData {
     ///
     /// # Errors
     /// When there are fewer than two nodes, no edge between two of them, or no features.
-    pub fn new(
-        method: &'static str,
-        graph: &Graph,
-        normalise: bool,
-        device: &Device,
-    ) -> Result<Self, NodeMethodError> {
+    pub fn new(method: &'static str, graph: &Graph, normalise: bool, device: &Device) -> Result<Self, NodeMethodError> {
         let nodes = graph.num_nodes();
         if nodes < 2 {
             return Err(NodeMethodError::TooFewNodes { method, nodes });
