@@ -2,8 +2,8 @@
 
 use super::grace::RRELU;
 use super::training::{Settings, parameter_rng};
-use super::views::{Drops, NodeData, ProjectedEncoder, Shape, TwoViews, ViewRule, shares};
-use super::{NodeMethod, NodeMethodConfig, NodeMethodError, NodeTraining};
+use super::views::{Drops, NodeData, Shape, TwoViewMethod, TwoViews, ViewRule, shares};
+use super::{NodeMethodConfig, NodeMethodError, NodeTraining};
 use crate::augment::community::{
     DetectOptions, Partition, community_edge_probabilities, community_feature_probabilities, community_strength,
     leiden, louvain, node_strength, team_up_ramp,
@@ -17,7 +17,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use contrastive_core::error::ObjectiveError;
 use contrastive_core::objective::{Inputs, PairObjective};
 use contrastive_core::pairs::Pairs;
-use rand_chacha::ChaCha8Rng;
 
 /// Which detector of communities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -280,11 +279,6 @@ pub struct Csgcl {
 }
 
 impl Csgcl {
-    /// The graph and the rules of the views.
-    pub fn views(&self) -> &TwoViews {
-        &self.views
-    }
-
     /// The communities.
     pub fn partition(&self) -> &Partition {
         &self.partition
@@ -301,37 +295,17 @@ impl Csgcl {
     }
 }
 
-impl NodeMethod for Csgcl {
-    type Model = ProjectedEncoder;
-    type Encoded = [Tensor<2>; 2];
-
-    fn name(&self) -> &'static str {
+impl TwoViewMethod for Csgcl {
+    fn method_name(&self) -> &'static str {
         "csgcl"
     }
 
-    fn data(&self) -> serde_json::Value {
-        self.views.data.summary().clone()
+    fn views(&self) -> &TwoViews {
+        &self.views
     }
 
-    fn encode(
-        &self,
-        model: &ProjectedEncoder,
-        _epoch: usize,
-        rng: &mut ChaCha8Rng,
-    ) -> Result<[Tensor<2>; 2], NodeMethodError> {
-        self.views.projections(model, rng)
-    }
-
-    fn losses(
-        &self,
-        [first, second]: [Tensor<2>; 2],
-        epoch: usize,
-    ) -> Result<Vec<(&'static str, Tensor<1>)>, NodeMethodError> {
+    fn contrast(&self, [first, second]: [Tensor<2>; 2], epoch: usize) -> Result<Tensor<1>, NodeMethodError> {
         let gamma = team_up_ramp(epoch, self.ramp.0, self.ramp.1)?;
-        Ok(vec![("contrast", self.objective.loss(first, second, gamma))])
-    }
-
-    fn embed(&self, model: &ProjectedEncoder) -> Tensor<2> {
-        self.views.embed(model)
+        Ok(self.objective.loss(first, second, gamma))
     }
 }

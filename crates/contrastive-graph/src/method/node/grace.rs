@@ -2,8 +2,8 @@
 
 use super::gca::{Centrality, Corruption};
 use super::training::{Settings, parameter_rng};
-use super::views::{NodeData, ProjectedEncoder, Shape, TwoViews, shares};
-use super::{NodeMethod, NodeMethodConfig, NodeMethodError, NodeTraining};
+use super::views::{NodeData, Shape, TwoViewMethod, TwoViews, shares};
+use super::{NodeMethodConfig, NodeMethodError, NodeTraining};
 use crate::augment::edges::EdgeDraw;
 use crate::encoder::{Activation, LayerKind};
 use crate::method::error::Check;
@@ -11,7 +11,6 @@ use crate::node::Graph;
 use burn::config::Config;
 use burn::tensor::{Device, Tensor};
 use contrastive_core::objective;
-use rand_chacha::ChaCha8Rng;
 
 /// Settings of [`Grace`]; the defaults are the paper's for Cora, and each data set of the two papers has a function.
 #[derive(Config, Debug, PartialEq)]
@@ -188,47 +187,22 @@ pub struct Grace {
 }
 
 impl Grace {
-    /// The graph and the rules of the views.
-    pub fn views(&self) -> &TwoViews {
-        &self.views
-    }
-
     /// The objective.
     pub fn objective(&self) -> &objective::Grace {
         &self.objective
     }
 }
 
-impl NodeMethod for Grace {
-    type Model = ProjectedEncoder;
-    type Encoded = [Tensor<2>; 2];
-
-    fn name(&self) -> &'static str {
+impl TwoViewMethod for Grace {
+    fn method_name(&self) -> &'static str {
         self.name
     }
 
-    fn data(&self) -> serde_json::Value {
-        self.views.data.summary().clone()
+    fn views(&self) -> &TwoViews {
+        &self.views
     }
 
-    fn encode(
-        &self,
-        model: &ProjectedEncoder,
-        _epoch: usize,
-        rng: &mut ChaCha8Rng,
-    ) -> Result<[Tensor<2>; 2], NodeMethodError> {
-        self.views.projections(model, rng)
-    }
-
-    fn losses(
-        &self,
-        [first, second]: [Tensor<2>; 2],
-        _epoch: usize,
-    ) -> Result<Vec<(&'static str, Tensor<1>)>, NodeMethodError> {
-        Ok(vec![("contrast", self.objective.loss(first, second))])
-    }
-
-    fn embed(&self, model: &ProjectedEncoder) -> Tensor<2> {
-        self.views.embed(model)
+    fn contrast(&self, [first, second]: [Tensor<2>; 2], _epoch: usize) -> Result<Tensor<1>, NodeMethodError> {
+        Ok(self.objective.loss(first, second))
     }
 }

@@ -32,4 +32,4 @@ pub use error::NodeMethodError;
 pub use gca::{Centrality, Corruption};
 pub use grace::{Grace, GraceConfig};
 pub use training::{NodeEmbeddings, NodeMethod, NodeMethodConfig, NodeParts, NodeTraining, Settings};
-pub use views::{Drops, NodeData, ProjectedEncoder, TwoViews, View, ViewRule};
+pub use views::{Drops, NodeData, ProjectedEncoder, TwoViewMethod, TwoViews, View, ViewRule};

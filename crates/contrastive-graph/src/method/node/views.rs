@@ -1,6 +1,6 @@
 //! Two corrupted copies of a graph, and the encoder and projector that both go through.
 
-use super::NodeMethodError;
+use super::{NodeMethod, NodeMethodError};
 use crate::augment::AugmentError;
 use crate::augment::edges::{EdgeDraw, drop_edges_weighted};
 use crate::augment::features::{FeatureView, draw_columns_weighted};
@@ -189,6 +189,52 @@ impl TwoViews {
     /// Embeddings of the whole graph, `[nodes, dim]`: the encoder alone.
     pub fn embed(&self, model: &ProjectedEncoder) -> Tensor<2> {
         model.encoder.forward(&self.whole, &self.data.input)
+    }
+}
+
+/// A method that compares the projections of two views of a graph, row i of one with row i of the other: all it adds is what
+/// the comparison costs.
+pub trait TwoViewMethod {
+    /// The method's name, for files and messages.
+    fn method_name(&self) -> &'static str;
+
+    /// The graph and the rules of its views.
+    fn views(&self) -> &TwoViews;
+
+    /// The loss `[1]` of the projections `[nodes, dim]` in epoch `epoch`, counted from 1.
+    ///
+    /// # Errors
+    /// When a setting of the epoch is out of range.
+    fn contrast(&self, projections: [Tensor<2>; 2], epoch: usize) -> Result<Tensor<1>, NodeMethodError>;
+}
+
+impl<M: TwoViewMethod> NodeMethod for M {
+    type Model = ProjectedEncoder;
+    type Encoded = [Tensor<2>; 2];
+
+    fn name(&self) -> &'static str {
+        self.method_name()
+    }
+
+    fn data(&self) -> serde_json::Value {
+        self.views().data.summary().clone()
+    }
+
+    fn encode(
+        &self,
+        model: &ProjectedEncoder,
+        _epoch: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<[Tensor<2>; 2], NodeMethodError> {
+        self.views().projections(model, rng)
+    }
+
+    fn losses(&self, encoded: [Tensor<2>; 2], epoch: usize) -> Result<Vec<(&'static str, Tensor<1>)>, NodeMethodError> {
+        Ok(vec![("contrast", self.contrast(encoded, epoch)?)])
+    }
+
+    fn embed(&self, model: &ProjectedEncoder) -> Tensor<2> {
+        self.views().embed(model)
     }
 }
 
