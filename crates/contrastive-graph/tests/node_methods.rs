@@ -338,6 +338,27 @@ fn csgcl_of_one_community_is_grace() {
     assert_eq!(csgcl.embed(), grace.embed());
 }
 
+/// CSGCL, checks 3 and 7: two communities are equally strong; single nodes have strengths below 0, whose votes have no logarithm.
+#[test]
+fn csgcl_of_two_communities_and_of_single_nodes() {
+    let (graph, _) = worked();
+    let of = |labels: &[u32]| {
+        let config = small_csgcl().with_feature_drop([0.3, 0.3]);
+        config.build_with_partition(&graph, Partition::from_labels(labels), 1, &device()).unwrap()
+    };
+    let two = of(&[0, 0, 0, 0, 1, 1, 1, 1, 1]);
+    close("two communities", &two.method().strength()[..1], &two.method().strength()[1..], 1e-12, 0.0);
+    let [u, v] = two.method().encode(two.model(), 1, &mut rng(2)).unwrap();
+    let grace = value(&GraceObjective::new(0.4).unwrap().loss(u.clone(), v.clone()));
+    assert_eq!(value(&two.method().objective().loss(u, v, 8.0)), grace);
+    let mut single = of(&[0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert!(single.method().strength().iter().all(|&strength| strength < 0.0));
+    let rule = &single.method().views().rules[0];
+    assert_eq!(rule.columns.each(3), [0.3; 3], "no column has a logarithm");
+    assert!(rule.edges.each(24).iter().all(|p| (0.0..=1.0).contains(p)));
+    assert!((0..3).all(|_| single.step().unwrap().is_finite()));
+}
+
 /// CSGCL, check 8a, and the features that the strongest communities vote for.
 #[test]
 fn csgcl_drops_more_edges_between_communities_than_there_are() {
