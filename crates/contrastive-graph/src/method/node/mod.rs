@@ -1,0 +1,35 @@
+//! Published methods that embed the nodes of one graph with features, without labels.
+//!
+//! A [`NodeMethod`] says what an epoch costs and how parameters become embeddings; [`NodeTraining`] owns the parameters and the
+//! optimiser, and steps, one step of the whole graph an epoch. [`NodeMethodConfig::fit`] runs a training with progress,
+//! checkpoints and a run folder; an own loop calls [`NodeTraining::step`].
+//!
+//! ```
+//! # #[cfg(feature = "flex")] {
+//! use burn::tensor::Device;
+//! use contrastive_graph::method::node::{GraceConfig, NodeMethodConfig};
+//! use contrastive_graph::node::{BlockModelOptions, block_model};
+//!
+//! let graph = block_model(&BlockModelOptions { nodes: 120, ..Default::default() })?;
+//! let mut training = GraceConfig::new().with_dim(16).with_projection(16).build(&graph, 7, &Device::flex())?;
+//! let first = training.step()?;
+//! let second = training.step()?;
+//! assert!(first > 0.0 && second != first);
+//! assert_eq!(training.embed().dim(), (120, 16));
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod csgcl;
+mod error;
+mod gca;
+mod grace;
+mod training;
+mod views;
+
+pub use csgcl::{Csgcl, CsgclConfig, Detector, TeamUp};
+pub use error::NodeMethodError;
+pub use gca::{Centrality, Corruption};
+pub use grace::{Grace, GraceConfig};
+pub use training::{NodeEmbeddings, NodeMethod, NodeMethodConfig, NodeParts, NodeTraining, Settings};
+pub use views::{Drops, NodeData, ProjectedEncoder, TwoViewMethod, TwoViews, View, ViewRule};
