@@ -12,6 +12,7 @@ mod lightgcn;
 mod losses;
 mod mf;
 mod model;
+pub mod node;
 mod sgl;
 mod training;
 
