@@ -32,6 +32,15 @@ struct Arguments {
     /// Epochs of the auto-encoder.
     #[arg(long, default_value_t = 30)]
     pretraining: usize,
+    /// Weight of the contrast in all runs, instead of the published ones.
+    #[arg(long)]
+    alpha: Option<f64>,
+    /// Weight of the self-training in all runs.
+    #[arg(long)]
+    beta: Option<f64>,
+    /// Learning rate of all runs.
+    #[arg(long)]
+    lr: Option<f64>,
     /// Times the loss on generated graphs up to this many nodes, in steps of 10 from 1000; nothing else is done.
     #[arg(long)]
     curve: Option<usize>,
@@ -200,7 +209,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{:>5} {:<12} {:>8} {:>8} {:>8} {:>8} {:>10}", "seed", "", "ACC", "NMI", "ARI", "F1", "ms a step");
     for seed in 0..arguments.seeds {
         let shared = |config: &PamcConfig| {
-            let config = PamcConfig { clusters: classes.num_classes(), ..config.clone() };
+            let mut config = PamcConfig { clusters: classes.num_classes(), ..config.clone() };
+            config.alpha = arguments.alpha.unwrap_or(config.alpha);
+            config.beta = arguments.beta.unwrap_or(config.beta);
+            config.learning_rate = arguments.lr.unwrap_or(config.learning_rate);
             config
                 .with_hidden(vec![256, 64])
                 .with_epochs(arguments.epochs)

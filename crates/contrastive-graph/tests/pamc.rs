@@ -52,7 +52,7 @@ fn powers_are_those_of_the_dense_matrix() {
         let (mut power, mut sum) = (single.clone(), single.clone());
         for _ in 1..order {
             power = power.dot(&single);
-            sum = sum + &power;
+            sum += &power;
         }
         for (influence, want) in [(true, sum), (false, power)] {
             let got = dense(&config.clone().with_influence(influence).weights(&graph).unwrap());
