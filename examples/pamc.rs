@@ -41,6 +41,9 @@ struct Arguments {
     /// Learning rate of all runs.
     #[arg(long)]
     lr: Option<f64>,
+    /// PamC's negatives: Official, Jensen, SecondOrder or PerAnchor.
+    #[arg(long, default_value = "Official")]
+    negatives: String,
     /// Times the loss on generated graphs up to this many nodes, in steps of 10 from 1000; nothing else is done.
     #[arg(long)]
     curve: Option<usize>,
@@ -219,7 +222,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .with_pretraining_epochs(arguments.pretraining)
                 .with_seed(seed)
         };
-        let (pamc, twin) = (shared(&pamc), shared(&twin));
+        let negatives: PamcNegatives = serde_json::from_value(arguments.negatives.clone().into())?;
+        let (pamc, twin) = (shared(&pamc).with_negatives(negatives), shared(&twin));
         let start = pamc.pretrain(graph.require_features()?, &Device::default())?;
         let line = |name: &str, clusters: &[u32], time: f64| -> Result<(), Box<dyn Error>> {
             let r = accuracy(clusters)?;
