@@ -239,6 +239,26 @@ fn training_improves_on_the_start_and_repeats_itself() {
 }
 
 #[test]
+fn a_weak_start_needs_the_jensen_proxy() {
+    // the official proxy does not grow with the nodes: from wrong clusters the attraction makes all of them one
+    let graph = communities(400);
+    let labels = graph.require_labels().unwrap().complete().unwrap();
+    let features = graph.require_features().unwrap();
+    let config = small().with_order(2).with_pretraining_epochs(20).with_epochs(100).with_beta(1.0);
+    let start = config.pretrain(features, &Device::default()).unwrap();
+    let before = compare(&labels, &start.labels).unwrap().accuracy;
+    let [official, jensen] = [PamcNegatives::Official, PamcNegatives::Jensen].map(|negatives| {
+        let config = config.clone().with_negatives(negatives);
+        let weights = config.weights(&graph).unwrap();
+        let mut training = config.build_from(start.clone(), features, weights, &Device::default()).unwrap();
+        (0..config.epochs).for_each(|_| assert!(training.step().unwrap().clusters > 0));
+        compare(&labels, &training.assignments()).unwrap().accuracy
+    });
+    eprintln!("accuracy of the start {before:.3}, official {official:.3}, jensen {jensen:.3}");
+    assert!(jensen > before + 0.2 && jensen > official + 0.2, "{before}: {official}, {jensen}");
+}
+
+#[test]
 fn published_settings_are_valid() {
     for data in [PamcData::Usps, PamcData::Hhar, PamcData::Reuters, PamcData::Acm, PamcData::Dblp, PamcData::CiteSeer] {
         let (pamc, twin) = (data.pamc(), data.unapproximated());

@@ -46,6 +46,9 @@ impl PamcNegatives {
 
 /// Settings of PamC; [`PamcData`](super::PamcData) has the published ones. The weight `alpha` of one kind of negatives does not
 /// carry over to another: the proxies' gradients do not grow with the number of nodes.
+///
+/// The official proxy needs a good start: from clusters that cut most edges, attraction wins and they fall together, the more so
+/// with a large `alpha`. [`PamcNegatives::Jensen`] costs the same and pushes harder.
 #[derive(Config, Debug, PartialEq)]
 pub struct PamcConfig {
     /// Number of clusters C.
