@@ -1,6 +1,10 @@
 //! What can be wrong with a method's settings or data.
 
+use crate::augment::AugmentError;
 use crate::data::DataError;
+use crate::encoder::EncoderError;
+use crate::node::GraphError;
+use contrastive_core::cluster::KMeansError;
 use contrastive_core::error::ObjectiveError;
 use contrastive_core::linear::SvdError;
 use contrastive_eval::ranking::RankingError;
@@ -26,6 +30,18 @@ pub enum MethodError {
     /// The interactions.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A graph of nodes.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The encoder.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// A view of a graph of nodes.
+    #[error(transparent)]
+    Augment(#[from] AugmentError),
+    /// The clusters.
+    #[error(transparent)]
+    KMeans(#[from] KMeansError),
     /// The objective.
     #[error(transparent)]
     Objective(#[from] ObjectiveError),

@@ -20,16 +20,32 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod autoencoder;
+mod bgrl;
 mod csgcl;
+mod dgi;
 mod error;
+mod gbt;
 mod gca;
 mod grace;
+mod pamc;
+mod powers;
+mod published;
 mod training;
 mod views;
+mod whole;
 
+pub use autoencoder::{AutoEncoder, AutoEncoderConfig};
+pub use bgrl::{Bgrl, BgrlConfig, BgrlModel};
 pub use csgcl::{Csgcl, CsgclConfig, Detector, TeamUp};
+pub use dgi::{Dgi, DgiConfig, DgiModel};
 pub use error::NodeMethodError;
+pub use gbt::{Gbt, GbtConfig};
 pub use gca::{Centrality, Corruption};
 pub use grace::{Grace, GraceConfig};
+pub use pamc::{Pamc, PamcConfig, PamcLosses, PamcModel, PamcNegatives, PamcStart};
+pub use powers::powers;
+pub use published::PamcData;
 pub use training::{NodeEmbeddings, NodeMethod, NodeMethodConfig, NodeParts, NodeTraining, Settings};
 pub use views::{Drops, NodeData, ProjectedEncoder, TwoViewMethod, TwoViews, View, ViewRule};
+pub use whole::DropShares;
