@@ -33,6 +33,8 @@ use rayon::prelude::*;
 const BLOCK_BYTES: usize = 32 << 20;
 /// Parts of a block: enough for 8 threads.
 const PARTS: usize = 8;
+/// Rows below which a part is not cut: a product packs all candidates again for each part.
+const LEAST_ROWS: usize = 32;
 
 /// What a row adds up beside its value; each [`RowLoss`] says what its sums are.
 pub type Sums = [f64; 4];
@@ -153,7 +155,7 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
     }
     let most = (BLOCK_BYTES / (m * size_of::<T>())).clamp(64, 512);
     let block = n.div_ceil(n.div_ceil(most)).next_multiple_of(PARTS).min(n);
-    let part = block.div_ceil(PARTS);
+    let part = block.div_ceil(PARTS).max(LEAST_ROWS.min(block));
     let stripe = m.div_ceil(PARTS).next_multiple_of(32).min(1024);
     let mut tile = vec![T::zero(); block * m];
     let mut kept: Vec<Vec<T>> = vec![Vec::new(); block.div_ceil(part)];
