@@ -1,5 +1,6 @@
-//! Contrastive learning on user-item graphs: what comes in ([`data`]), the random views of it ([`augment`]), and the
-//! published methods ([`method`]): MF-BPR, LightGCN, SGL, LightGCL. Graphs of nodes with features are in [`node`].
+//! Contrastive learning on graphs. User-item graphs: what comes in ([`data`]), and MF-BPR, LightGCN, SGL, LightGCL
+//! ([`method`]). Graphs of nodes with features: [`node`], [`encoder`], and GRACE, GCA, CSGCL, PamC, DGI, BGRL, GBT
+//! ([`method::node`]). Random views of both: [`augment`].
 
 pub mod augment;
 pub mod data;
