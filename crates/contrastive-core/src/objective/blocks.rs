@@ -95,6 +95,11 @@ pub fn row_blocks(
     pairs.fold(value, |value, (input, gradient)| attach(value, input, gradient))
 }
 
+/// The values of [`row_blocks`] alone, of plain tables of `n` rows.
+pub(super) fn block_values(by_row: &[Tensor<2>], shared: &[Tensor<2>], n: usize, block: usize, f: Rows) -> Vec<f64> {
+    sweep(by_row, shared, &vec![0.0; n], block, false, f).rows
+}
+
 /// What a direction compares, as the engine sees it: rows whose inner products are the similarities.
 pub(super) struct Tables {
     pub anchors: Tensor<2>,

@@ -1,6 +1,6 @@
 //! PamC: the negatives of a node are stood in for by the clusters' meta-nodes.
 
-use super::blocks::row_blocks;
+use super::blocks::{block_values, row_blocks};
 use super::log_sums::{LogSums, numbers};
 use super::{Inputs, computed_in};
 use crate::attach::attach;
@@ -229,7 +229,7 @@ impl PamC {
         let tables = [means, moments];
         let plain = tables.clone().map(Tensor::inner);
         // values first: the weights of the rows follow from all of them
-        let each = row_blocks_values(&plain, count, block, row_sums);
+        let each = block_values(&plain, &plain, count, block, &row_sums);
         let (value, weights) = log_total(&each, logs);
         around(value, row_blocks(&tables, &tables, &weights, block, row_sums))
     }
@@ -297,20 +297,6 @@ fn log_total(rows: &[f64], logs: &[f64]) -> (f64, Vec<f64>) {
 /// `value`, with the gradient of `slope`.
 fn around(value: f64, slope: Tensor<1>) -> Tensor<1> {
     slope.clone() - slope.clone().detach() + value
-}
-
-fn row_blocks_values(
-    tables: &[Tensor<2>],
-    rows: usize,
-    block: usize,
-    f: impl Fn(usize, &[Tensor<2>], &[Tensor<2>]) -> Tensor<2>,
-) -> Vec<f64> {
-    let cut = |i0: usize| {
-        let b = block.min(rows - i0);
-        let own: Vec<Tensor<2>> = tables.iter().map(|t| t.clone().slice([i0..i0 + b, 0..t.dims()[1]])).collect();
-        super::log_sums::host(f(i0, &own, tables))
-    };
-    (0..rows).step_by(block).flat_map(cut).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! candidates.
 
 use super::computed_in;
+use crate::native::is_native;
 use crate::pairs::PairLists;
 use burn::tensor::{DType, Element as BurnElement, Tensor, TensorData};
 use contrastive_kernels::rowwise::{self as kernel, RowLoss, RowProblem, Sums};
@@ -151,14 +152,4 @@ impl Comparison {
         let value = each.iter().sum();
         Evaluated { value, rows: each, sums, anchors, candidates: candidates.unwrap_or_else(nothing) }
     }
-}
-
-#[cfg(feature = "flex")]
-fn is_native(a: &Tensor<2>) -> bool {
-    a.device() == burn::tensor::Device::flex()
-}
-
-#[cfg(not(feature = "flex"))]
-fn is_native(_: &Tensor<2>) -> bool {
-    false
 }
