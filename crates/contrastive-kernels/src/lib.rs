@@ -5,6 +5,8 @@
 
 pub mod adam;
 pub mod k_means;
+mod memory;
+pub mod product;
 pub mod real;
 pub mod rowwise;
 pub mod sinkhorn;

@@ -17,7 +17,7 @@ pub fn masked<T: Real>() -> T {
 }
 
 /// An element type with the exponential that the vector loops use.
-pub trait Element: Real {
+pub trait Element: Real + crate::product::Lanes {
     /// `exp(self)`, never infinite; 0 where the result would be below the smallest normal number.
     fn exponential(self) -> Self;
     /// `log(1 + self)` for numbers from 0 to 1.

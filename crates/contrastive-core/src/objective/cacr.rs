@@ -49,12 +49,22 @@ pub struct CacrEvaluation {
     pub gradients: Vec<Tensor<2>>,
 }
 
-/// Attraction of queries to targets, all unit rows: the value, the weights, gradients of both.
+/// Attraction of queries to targets, all unit rows.
 struct Attraction {
     value: f64,
+    /// For each query view `[n, V - 1]`.
     weights: Vec<Tensor<2>>,
-    queries: Vec<Tensor<2>>,
-    targets: Vec<Tensor<2>>,
+    /// For each query view and each other view `[n, 1]`: the derivative by the inner product of query and target, which times the
+    /// target is the query's gradient, and times the query the target's.
+    pulls: Vec<Vec<Tensor<2>>>,
+}
+
+/// Adds to a gradient that may have no part yet.
+fn add(total: &mut Option<Tensor<2>>, part: Tensor<2>) {
+    *total = Some(match total.take() {
+        Some(before) => before + part,
+        None => part,
+    });
 }
 
 fn costs(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
@@ -168,56 +178,59 @@ impl Cacr {
         let compared: Vec<Compared> = views.iter().map(compared).collect();
         let rows: Vec<Tensor<2>> = compared.iter().map(|c| c.rows.clone()).collect();
         let detached = self.detached.unwrap_or(false);
-        let attraction = self.attract(&rows, &rows, detached, gradients);
         let pairs: Vec<(usize, usize)> =
             (0..views.len()).flat_map(|x| (x + 1..views.len()).map(move |y| (x, y))).collect();
         let factor = self.costs[1] / (pairs.len() * n) as f64;
         let (tau, sign) = self.debiased.unwrap_or((0.0, 1.0));
         let factor = factor / (1.0 - tau);
-        let mut totals: Vec<Tensor<2>> = attraction.queries;
-        totals.iter_mut().zip(attraction.targets).for_each(|(t, more)| *t = t.clone() + more);
+        // a view's gradient is one table, to which the parts are added as they come
+        let mut totals: Vec<Option<Tensor<2>>> = vec![None; views.len()];
         let mut repulsion = 0.0;
         for (x, y) in pairs {
             let (a, b) = (&rows[x], &rows[y]);
-            let out = self.repel(a, b, 0, detached, gradients);
-            repulsion += out.0 * factor;
+            let (cost, slopes) = self.repel(a, b, 0, detached, gradients);
+            repulsion += cost * factor;
             if tau > 0.0 {
                 repulsion += host(costs(a, b)).iter().sum::<f64>() * sign * tau * factor;
             }
-            if let Some([da, db]) = out.1 {
+            let Some([da, db]) = slopes else { continue };
+            add(&mut totals[x], da * factor);
+            add(&mut totals[y], db * factor);
+            if tau > 0.0 {
                 let pull = -2.0 * sign * tau * factor;
-                totals[x] = totals[x].clone() + da * factor + b.clone() * pull;
-                totals[y] = totals[y].clone() + db * factor + a.clone() * pull;
+                add(&mut totals[x], b.clone() * pull);
+                add(&mut totals[y], a.clone() * pull);
             }
         }
-        let gradients = totals.into_iter().zip(&compared).map(|(g, x)| x.backward(g)).collect();
+        let attraction = self.attract(&rows, &rows, detached);
+        for (x, pulls) in attraction.pulls.iter().enumerate().filter(|_| gradients) {
+            for (y, pull) in others(views.len(), x).zip(pulls) {
+                add(&mut totals[x], rows[y].clone() * pull.clone());
+                add(&mut totals[y], rows[x].clone() * pull.clone());
+            }
+        }
+        let gradients = totals.into_iter().zip(&compared).filter_map(|(g, x)| g.map(|g| x.backward(g))).collect();
         let value = numbers(&[attraction.value + repulsion], &rows[0]);
         let (positive_weights, attraction) = (attraction.weights, attraction.value);
         CacrEvaluation { value, attraction, repulsion, positive_weights, gradients }
     }
 
-    /// Times alpha; gradients are empty if not wanted.
-    fn attract(&self, queries: &[Tensor<2>], targets: &[Tensor<2>], detached: bool, gradients: bool) -> Attraction {
+    /// Times alpha.
+    fn attract(&self, queries: &[Tensor<2>], targets: &[Tensor<2>], detached: bool) -> Attraction {
         let (views, n) = (queries.len(), queries[0].dims()[0]);
         let factor = self.costs[0] / (views * n) as f64;
-        let zeros = || if gradients { queries.iter().map(Tensor::zeros_like).collect() } else { Vec::new() };
-        let mut out = Attraction { value: 0.0, weights: Vec::new(), queries: zeros(), targets: zeros() };
+        let mut out = Attraction { value: 0.0, weights: Vec::new(), pulls: Vec::new() };
         for (x, query) in queries.iter().enumerate() {
             let cost = Tensor::cat(others(views, x).map(|y| costs(query, &targets[y])).collect(), 1);
             let weights = softmax(cost.clone() * self.sharpness[0]);
             let mean = (weights.clone() * cost.clone()).sum_dim(1);
             out.value += host(mean.clone()).iter().sum::<f64>() * factor;
-            if gradients {
-                let slope = match detached {
-                    true => weights.clone(),
-                    false => weights.clone() * ((cost - mean) * self.sharpness[0] + 1.0),
-                };
-                for (k, y) in others(views, x).enumerate() {
-                    let pull = slope.clone().slice([0..n, k..k + 1]) * (-2.0 * factor);
-                    out.queries[x] = out.queries[x].clone() + targets[y].clone() * pull.clone();
-                    out.targets[y] = out.targets[y].clone() + query.clone() * pull;
-                }
-            }
+            let slope = match detached {
+                true => weights.clone(),
+                false => weights.clone() * ((cost - mean) * self.sharpness[0] + 1.0),
+            };
+            let pull = slope * (-2.0 * factor);
+            out.pulls.push((0..views - 1).map(|k| pull.clone().slice([0..n, k..k + 1])).collect());
             out.weights.push(weights);
         }
         out
@@ -261,18 +274,22 @@ impl Cacr {
         let keys: Vec<Tensor<2>> = keys.iter().map(|k| compared(k).rows).collect();
         let queue = compared(queue).rows;
         let [k, d] = queue.dims();
-        let attraction = self.attract(&rows, &keys, detached, gradients);
+        let attraction = self.attract(&rows, &keys, detached);
         let factor = self.costs[1] / (rows.len() * n) as f64;
-        let (mut value, mut totals) = (attraction.value, attraction.queries);
+        let (mut value, mut totals) = (attraction.value, vec![None; rows.len()]);
         for (x, query) in rows.iter().enumerate() {
             let among = Tensor::cat(vec![queue.clone(), query.clone()], 0);
             let (repulsion, slopes) = self.repel(query, &among, k, detached, gradients);
             value += repulsion * factor;
             if let Some([own, all]) = slopes {
-                totals[x] = totals[x].clone() + (own + all.slice([k..k + n, 0..d])) * factor;
+                add(&mut totals[x], (own + all.slice([k..k + n, 0..d])) * factor);
+                for (y, pull) in others(keys.len(), x).zip(&attraction.pulls[x]) {
+                    add(&mut totals[x], keys[y].clone() * pull.clone());
+                }
             }
         }
-        let gradients = totals.into_iter().zip(&compared_queries).map(|(g, x)| x.backward(g)).collect();
+        let gradients =
+            totals.into_iter().zip(&compared_queries).filter_map(|(g, x)| g.map(|g| x.backward(g))).collect();
         self.hang(queries, numbers(&[value], &rows[0]), gradients)
     }
 

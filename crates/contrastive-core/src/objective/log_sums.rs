@@ -135,7 +135,7 @@ pub(crate) fn beside(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
 }
 
 /// The value of an evaluation with its gradients attached to the tensors they belong to.
-pub(crate) fn attached(value: Tensor<1>, parts: [(&Tensor<2>, Option<Tensor<2>>); 2]) -> Tensor<1> {
+pub(crate) fn attached<const P: usize>(value: Tensor<1>, parts: [(&Tensor<2>, Option<Tensor<2>>); P]) -> Tensor<1> {
     let autodiff = parts.iter().any(|(input, _)| input.is_autodiff());
     let value = if autodiff { Tensor::from_inner(value) } else { value };
     parts.into_iter().fold(value, |value, (input, gradient)| match gradient {

@@ -24,17 +24,17 @@ pub use losses::{Circle, LiftedStructure, MarginSoftmax, Margins, Measure, Multi
 pub use squared::SquaredMargins;
 pub use tuplet::TupletMargin;
 
-use crate::real::gemm;
+use crate::memory::{scratch, zeros};
+use crate::product::add_transposed;
+use crate::real::{gemm, gemm_into};
 use crate::softmax::{RowSets, Wanted};
 use crate::vector::{self, Element};
 use rayon::prelude::*;
 
 /// Most bytes of a block of rows.
 const BLOCK_BYTES: usize = 32 << 20;
-/// Parts of a block: enough for 8 threads.
+/// Parts of a block of rows, and least stripes of its columns: enough for 8 threads.
 const PARTS: usize = 8;
-/// Rows below which a part is not cut: a product packs all candidates again for each part.
-const LEAST_ROWS: usize = 32;
 
 /// What a row adds up beside its value; each [`RowLoss`] says what its sums are.
 pub type Sums = [f64; 4];
@@ -142,7 +142,7 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
     let d = problem.width;
     let (n, m) = problem.check();
     let wanted = problem.wanted;
-    let zeros = |on: bool, len: usize| vec![T::zero(); if on { len } else { 0 }];
+    let zeros = |on: bool, len: usize| zeros::<T>(if on { len } else { 0 });
     let mut out = RowOutput {
         value: 0.0,
         rows: vec![T::zero(); n],
@@ -155,41 +155,37 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
     }
     let most = (BLOCK_BYTES / (m * size_of::<T>())).clamp(64, 512);
     let block = n.div_ceil(n.div_ceil(most)).next_multiple_of(PARTS).min(n);
-    let part = block.div_ceil(PARTS).max(LEAST_ROWS.min(block));
+    let part = block.div_ceil(PARTS);
     let stripe = m.div_ceil(PARTS).next_multiple_of(32).min(1024);
-    let mut tile = vec![T::zero(); block * m];
+    let mut tile = scratch(block * m);
     let mut kept: Vec<Vec<T>> = vec![Vec::new(); block.div_ceil(part)];
+    let on = |on: bool, len: usize| if on { len } else { 0 };
+    let mut parts: Vec<Vec<T>> = vec![zeros(wanted.anchors, block * d); on(wanted.anchors, m.div_ceil(stripe))];
 
     for i0 in (0..n).step_by(block) {
         let r = block.min(n - i0);
         let tile = &mut tile[..r * m];
         let anchors = &problem.anchors[i0 * d..][..r * d];
-        let mut gradients: Vec<&mut [T]> = match wanted.anchors {
-            true => out.anchors[i0 * d..][..r * d].chunks_mut(part * d).collect(),
-            false => Vec::new(),
-        };
-        gradients.resize_with(r.div_ceil(part), Default::default);
+        // the candidates of a stripe are read once for all rows of the block
+        let columns = Columns::of(tile, m);
+        problem.candidates.par_chunks(stripe * d).enumerate().with_max_len(1).for_each(|(t, candidates)| {
+            // SAFETY: each stripe of columns is written by one task.
+            unsafe { columns.products(anchors, candidates, d, t * stripe) };
+        });
         let sums: Vec<(f64, Sums)> = tile
             .par_chunks_mut(part * m)
             .zip(out.rows[i0..i0 + r].par_chunks_mut(part))
-            .zip(gradients.into_par_iter().zip(kept.par_iter_mut()))
+            .zip(kept.par_iter_mut())
             .enumerate()
             .with_max_len(1)
-            .map(|(p, ((tile, values), (gradient, kept)))| {
-                let (first, rows) = (p * part, values.len());
-                let own = &anchors[first * d..][..rows * d];
-                gemm([rows, m, d], tile, [m, 1], own, [d, 1], problem.candidates, [1, d], T::zero(), T::one());
+            .map(|(p, ((tile, values), kept))| {
                 let mut total = (0.0, Sums::default());
                 for (k, (row, value)) in tile.chunks_exact_mut(m).zip(values).enumerate() {
                     kept.clear();
-                    let (v, sums) = loss.row(problem.pairs(i0 + first + k), row, kept);
+                    let (v, sums) = loss.row(problem.pairs(i0 + p * part + k), row, kept);
                     *value = T::of(v);
                     total.0 += v;
                     total.1.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
-                }
-                if !gradient.is_empty() {
-                    let factor = T::of(loss.factor());
-                    gemm([rows, d, m], gradient, [d, 1], tile, [m, 1], problem.candidates, [d, 1], T::zero(), factor);
                 }
                 total
             })
@@ -198,16 +194,63 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
             out.value += value;
             out.sums.iter_mut().zip(more).for_each(|(t, s)| *t += s);
         }
-        if wanted.candidates {
-            let factor = T::of(loss.factor());
-            let tile = &*tile;
-            out.candidates.par_chunks_mut(stripe * d).enumerate().with_max_len(1).for_each(|(t, gradient)| {
-                let c = gradient.len() / d;
-                gemm([c, d, r], gradient, [d, 1], &tile[t * stripe..], [1, m], anchors, [d, 1], T::one(), factor);
+        let (factor, tile) = (T::of(loss.factor()), &*tile);
+        let stripes = m.div_ceil(stripe);
+        let mut of_candidates: Vec<&mut [T]> = out.candidates.chunks_mut(stripe * d).collect();
+        of_candidates.resize_with(on(wanted.any(), stripes), Default::default);
+        let mut of_anchors: Vec<&mut [T]> = parts.iter_mut().map(|part| &mut part[..r * d]).collect();
+        of_anchors.resize_with(on(wanted.any(), stripes), Default::default);
+        of_candidates.into_par_iter().zip(of_anchors).enumerate().with_max_len(1).for_each(|(t, (own, part))| {
+            let c = stripe.min(m - t * stripe);
+            let tile = &tile[t * stripe..];
+            if wanted.candidates {
+                add_transposed([c, d, r], own, tile, m, anchors, factor);
+            }
+            if wanted.anchors {
+                let candidates = &problem.candidates[t * stripe * d..][..c * d];
+                gemm([r, d, c], part, [d, 1], tile, [m, 1], candidates, [d, 1], T::zero(), factor);
+            }
+        });
+        if wanted.anchors {
+            let rows = r.div_ceil(PARTS);
+            out.anchors[i0 * d..][..r * d].par_chunks_mut(rows * d).enumerate().for_each(|(p, own)| {
+                for part in &parts {
+                    vector::axpy(own, T::one(), &part[p * rows * d..][..own.len()]);
+                }
             });
         }
     }
     out
+}
+
+/// A tile of whole rows whose columns several tasks write.
+struct Columns<T> {
+    start: *mut T,
+    width: usize,
+    len: usize,
+}
+
+// SAFETY: what is written through it is chosen by the callers of `products`, who promise that no two write the same columns.
+unsafe impl<T: Send> Sync for Columns<T> {}
+
+impl<T: Element> Columns<T> {
+    fn of(tile: &mut [T], width: usize) -> Self {
+        Self { start: tile.as_mut_ptr(), width, len: tile.len() }
+    }
+
+    /// Puts the inner products of all anchors with these candidates into the columns from `first` on.
+    ///
+    /// # Safety
+    /// The tile is borrowed, and nobody else reads or writes these columns.
+    unsafe fn products(&self, anchors: &[T], candidates: &[T], d: usize, first: usize) {
+        let (r, c) = (anchors.len() / d, candidates.len() / d);
+        assert!(first + c <= self.width && r * self.width <= self.len, "columns {first} + {c} of {}", self.width);
+        // SAFETY: the columns lie in the tile, and are this call's alone.
+        unsafe {
+            let out = (self.start.add(first), [self.width, 1]);
+            gemm_into([r, c, d], out, anchors, [d, 1], candidates, [1, d], T::zero(), T::one());
+        }
+    }
 }
 
 /// Keeps the similarities of the positives, and hides them and what is not compared: what is left are the negatives.

@@ -34,7 +34,7 @@ pub(crate) const TILE_COLUMNS: usize = 1024;
 /// 10 % longer at 16,384, 512 x 1024 15 % longer.
 pub(crate) const TILE_BYTES: usize = 1 << 20;
 /// Most bytes of a block of similarities; the block has fewer rows where there are many columns.
-pub(crate) const BLOCK_BYTES: usize = 48 << 20;
+pub(crate) const BLOCK_BYTES: usize = 64 << 20;
 /// The scales that are allowed: masked similarities stay below every other.
 const SCALES: std::ops::RangeInclusive<f64> = 1e-9..=1e9;
 
@@ -184,7 +184,7 @@ impl Wanted {
     /// The value alone.
     pub const VALUE: Self = Self { anchors: false, candidates: false };
 
-    fn any(self) -> bool {
+    pub(crate) fn any(self) -> bool {
         self.anchors || self.candidates
     }
 }

@@ -12,6 +12,8 @@ use super::merge::{Pull, Row, coefficient, merge, own_denominators};
 use super::{
     BLOCK_BYTES, Denominator, Placement, PositiveWeights, SoftmaxOutput, SoftmaxProblem, TILE_BYTES, TILE_COLUMNS,
 };
+use crate::memory::{scratch, zeros};
+use crate::product::add_transposed;
 use crate::real::gemm;
 use crate::vector::{self, Element, masked};
 use rayon::prelude::*;
@@ -57,12 +59,6 @@ fn block_rows(n: usize, m: usize, width: usize, size: usize) -> usize {
     n.div_ceil(n.div_ceil(most.clamp(64, 512)).max(1)).next_multiple_of(32).min(n).max(1)
 }
 
-/// Zeros that were written, by all threads. Memory that the allocator promises to be zero is mapped by its first reader and
-/// once more by its first writer, which interrupts every other thread: 8 % of the time at N = 16,384.
-pub(super) fn zeros<T: Element>(len: usize) -> Vec<T> {
-    (0..len).into_par_iter().with_min_len(1 << 14).map(|_| T::zero()).collect()
-}
-
 /// Value and gradients of `problem`, anchors against candidates.
 ///
 /// Inputs that are not finite make the values that depend on them NaN; nothing else does: the largest logit is subtracted
@@ -94,7 +90,7 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
     let width = stripe_width(m);
     let stripes = m.div_ceil(width);
     let block = block_rows(n, m, width, size_of::<T>());
-    let mut tiles = vec![T::zero(); block * m]; // first touched by the products, which write only
+    let mut tiles = scratch(block * m); // first touched by the products, which write only
     let mut state: Vec<Stripe<T>> = (0..stripes)
         .map(|_| Stripe {
             max: vec![T::zero(); block],
@@ -294,7 +290,7 @@ fn contract<T: Element>(
             }
             left = part;
         }
-        gemm([c, d, r], candidates, [d, 1], tile, [1, c], left, [d, 1], T::one(), T::one());
+        add_transposed([c, d, r], candidates, tile, c, left, T::one());
     }
     if problem.wanted.anchors {
         let table = &problem.candidates[j0 * d..];

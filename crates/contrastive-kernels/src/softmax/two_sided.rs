@@ -5,9 +5,10 @@
 //! where only the upper triangle of tiles is made. One exponential an element a pass serves both directions; where the
 //! logits of a tile are too far apart for that, the tile falls back to one for each. A thread owns a stripe of columns.
 
-use super::rows::zeros;
 use super::sides::{Direction, LogSum, Side};
 use super::{Denominator, RowSets, SoftmaxProblem};
+use crate::memory::zeros;
+use crate::product::add_transposed;
 use crate::real::gemm;
 use crate::vector::{self, Element, masked};
 use rayon::prelude::*;
@@ -355,7 +356,7 @@ impl<T: Element> Engine<'_, T> {
         stripe.moment += if diagonal { 0.5 * moment } else { moment };
         let (a, b) = (&self.problem.anchors[i0 * d..], &self.problem.candidates[j0 * d..]);
         if !diagonal {
-            gemm([c, d, r], gradient, [d, 1], tile, [1, c], a, [d, 1], T::one(), T::one());
+            add_transposed([c, d, r], gradient, tile, c, a, T::one());
         }
         gemm([r, d, c], &mut stripe.anchors[..r * d], [d, 1], tile, [c, 1], b, [d, 1], T::zero(), T::one());
     }

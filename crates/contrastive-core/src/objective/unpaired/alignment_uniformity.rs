@@ -1,12 +1,12 @@
 //! Alignment and uniformity on the hypersphere.
 
-use super::beside;
-use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative, positive};
-use crate::objective::{Denominator, Inputs, PairObjective, Reduction, Wanted, computed_in};
+use crate::objective::log_sums::attached;
+use crate::objective::{Denominator, Inputs, PairObjective, PositiveWeights, Reduction, Wanted, computed_in};
 use crate::pairs::Pairs;
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::{Tensor, TensorData};
+use std::sync::Arc;
 
 /// Alignment (Wang and Isola 2020): `mean_i |x_i - y_i|^alpha`, of unit rows unless told otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,12 +42,18 @@ impl Alignment {
     /// # Panics
     /// When the shapes differ, or there are no rows.
     pub fn loss(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
+        let (value, [dx, dy]) = self.evaluate(&x, &y);
+        attached(value, [(&x, dx), (&y, dy)])
+    }
+
+    /// The value and the gradients of inputs that have one; plain tensors.
+    fn evaluate(&self, x: &Tensor<2>, y: &Tensor<2>) -> (Tensor<1>, [Option<Tensor<2>>; 2]) {
         let [n, d] = x.dims();
         assert_eq!([n, d], y.dims(), "the shapes of rows and partners");
         assert!(n > 0, "the alignment of no rows: [{n}, {d}]");
         let dtype = computed_in(x.dtype());
         let compared = |t: &Tensor<2>| Compared::new(self.similarity, t.clone().inner().cast(dtype));
-        let (a, b) = (compared(&x), compared(&y));
+        let (a, b) = (compared(x), compared(y));
         let gap = a.rows.clone() - b.rows.clone();
         let squares = (gap.clone() * gap.clone()).sum_dim(1);
         // |gap|^alpha and its derivative by the square, over alpha / 2: |gap|^(alpha - 2)
@@ -57,14 +63,11 @@ impl Alignment {
             let log = squares.clamp_min(SMALLEST).log();
             ((log.clone() * (self.alpha / 2.0)).exp(), (log * (self.alpha / 2.0 - 1.0)).exp())
         };
-        let gradient = gap * slopes * (self.alpha / n as f64);
-        let mut value = beside(powers.sum() * (1.0 / n as f64), &[&x, &y]);
-        for (input, rows, sign) in [(&x, &a, 1.0), (&y, &b, -1.0)] {
-            if input.is_tracked() {
-                value = attach(value, input, rows.backward(gradient.clone() * sign));
-            }
-        }
-        value
+        let gradient = gap * (slopes * (self.alpha / n as f64));
+        let dx = x.is_tracked().then(|| a.backward(gradient.clone()));
+        drop(a);
+        let dy = y.is_tracked().then(|| b.backward(gradient * -1.0));
+        (powers.sum() * (1.0 / n as f64), [dx, dy])
     }
 }
 
@@ -123,6 +126,21 @@ impl Uniformity {
     /// # Panics
     /// When there are fewer than two rows.
     pub fn loss(&self, x: Tensor<2>) -> Tensor<1> {
+        let (value, gradient) = self.evaluate(&x);
+        attached(value, [(&x, gradient)])
+    }
+
+    /// The engine for n rows of one table. A row's value is its log-denominator alone: its one positive, the row after it, has
+    /// the weight 0.
+    fn within(&self, n: usize) -> PairObjective {
+        let next = (0..n).map(|i| ((i + 1) % n) as u32).collect();
+        let engine = self.engine.clone().pairs(Pairs::one_each(next)).denominator(Denominator::WithPositives);
+        let engine = engine.positive_weights(PositiveWeights::PerAnchor(Arc::new(vec![0.0; n])));
+        engine.denominator_weights(Arc::new(vec![1.0; n]))
+    }
+
+    /// The value and, if the input has one, its gradient; plain tensors.
+    fn evaluate(&self, x: &Tensor<2>) -> (Tensor<1>, Option<Tensor<2>>) {
         let [n, d] = x.dims();
         assert!(n > 1, "the uniformity of rows [{n}, {d}]: two at least");
         let plain = x.clone().inner().cast(computed_in(x.dtype()));
@@ -134,20 +152,18 @@ impl Uniformity {
             _ => compared.rows.clone() - compared.rows.clone().sum_dim(0) * (1.0 / n as f64),
         };
         let squares = (rows.clone() * rows.clone()).sum_dim(1) * self.t;
-        let inputs = Inputs::within(rows.clone())
-            .with_paired(rows.zeros_like())
-            .with_bias((squares.clone() * -1.0).reshape([n]));
-        let result = self.engine.evaluate(&inputs, Wanted { anchors: x.is_tracked(), candidates: false });
+        let inputs = Inputs::within(rows.clone()).with_bias((squares.clone() * -1.0).reshape([n]));
+        let result = self.within(n).evaluate(&inputs, Wanted { anchors: x.is_tracked(), candidates: false });
         let r: Vec<f64> = (result.rows - squares.reshape([n])).into_data().iter::<f64>().collect();
         let top = r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = r.iter().map(|r| (r - top).exp()).sum();
         let total = top + sum.ln() - ((n * (n - 1)) as f64).ln();
-        let value = beside(Tensor::from_data([total], options), &[&x]);
-        let Some(pulled) = result.gradients.anchors else { return value };
-        let weights: Vec<f64> = r.iter().map(|r| (r - top).exp() / sum).collect();
-        let weights = Tensor::<2>::from_data(TensorData::new(weights, [n, 1]), options);
-        let gradient = (pulled * 2.0 - rows * (4.0 * self.t)) * weights;
-        attach(value, &x, compared.backward(gradient))
+        let gradient = result.gradients.anchors.map(|pulled| {
+            let weights: Vec<f64> = r.iter().map(|r| (r - top).exp() / sum).collect();
+            let weights = Tensor::<2>::from_data(TensorData::new(weights, [n, 1]), options);
+            compared.backward((pulled * 2.0 - rows * (4.0 * self.t)) * weights)
+        });
+        (Tensor::from_data([total], options), gradient)
     }
 }
 
@@ -173,7 +189,16 @@ impl AlignmentUniformity {
     /// # Panics
     /// When the shapes differ, or there are fewer than two rows.
     pub fn loss(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
-        let uniformity = self.uniformity.loss(x.clone()) + self.uniformity.loss(y.clone());
-        self.alignment.loss(x, y) + uniformity * (self.weight / 2.0)
+        let (mut value, gradients) = self.alignment.evaluate(&x, &y);
+        let share = self.weight / 2.0;
+        // one gradient for each input: the parts are added as soon as they are there
+        let mut both = |x: &Tensor<2>, gradient: Option<Tensor<2>>| {
+            let (part, more) = self.uniformity.evaluate(x);
+            value = value.clone() + part * share;
+            gradient.zip(more).map(|(gradient, more)| gradient + more * share)
+        };
+        let [dx, dy] = gradients;
+        let (dx, dy) = (both(&x, dx), both(&y, dy));
+        attached(value, [(&x, dx), (&y, dy)])
     }
 }
