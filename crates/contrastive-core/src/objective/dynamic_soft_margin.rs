@@ -28,8 +28,8 @@ pub struct DynamicSoftMargin {
 }
 
 impl DynamicSoftMargin {
-    /// The number of steps of the histogram from -2 to 2, and the weight of a new batch in it (the paper's are 512 and 0.01; PyTorch Metric
-    /// Learning's default is 10 steps). The first batch counts fully.
+    /// The number of steps of the histogram from -2 to 2, and the weight of each pair of a new batch in it, against one less that for all
+    /// before (PyTorch Metric Learning's defaults are 10 and 0.01). Of the first batch nothing was before.
     ///
     /// # Errors
     /// When there are no steps, or more than 65536, or the weight is not above 0 and at most 1.
@@ -103,11 +103,13 @@ impl DynamicSoftMargin {
         self.histogram.iter_mut().for_each(|h| *h *= 1.0 - new);
         for value in values {
             let (low, share) = self.place(*value);
-            self.histogram[low] += new * (1.0 - share) / values.len() as f64;
+            self.histogram[low] += new * (1.0 - share);
             if share > 0.0 {
-                self.histogram[low + 1] += new * share / values.len() as f64;
+                self.histogram[low + 1] += new * share;
             }
         }
+        let total: f64 = self.histogram.iter().sum();
+        self.histogram.iter_mut().for_each(|h| *h /= total);
     }
 
     /// The share of pairs up to the point below.

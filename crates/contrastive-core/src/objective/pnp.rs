@@ -14,10 +14,10 @@ row_loss!(
     /// Iu   (1 + r) log(1 + r)                          Ib   (b r - log(1 + b r)) / b^2
     /// ```
     ///
-    /// and over anchors. The anchor is one of its positives, as in the released code. P comparisons of each row: P n^2 steps beside the
+    /// and over anchors that have positives; 0 without any. The anchor is one of its positives, as in the released code. P comparisons of each row: P n^2 steps beside the
     /// products, memory linear in n.
     Pnp of PositiveRanks,
-    mean_of_rows
+    mean_of_counted
 );
 
 impl Pnp {

@@ -9,7 +9,7 @@ use contrastive_kernels::rowwise::{self as kernel, RankCost};
 
 row_loss!(
     /// Smooth-AP (Brown et al. 2020, equation 7): one less the average precision of ranking all rows by their cosine with the anchor,
-    /// where a comparison is a sigmoid; the mean over anchors.
+    /// where a comparison is a sigmoid; the mean over anchors that have positives, 0 without any.
     ///
     /// ```text
     /// 1 - 1 / |P| sum_{j of P} R(j, P) / R(j, all)          R(j, S) = 1 + sum_{k of S, k != j} sigma((s_k - s_j) / temperature)
@@ -18,7 +18,7 @@ row_loss!(
     /// P are the rows of the anchor's label, the anchor among them (as in the released code). Classes may differ in size, and rows come
     /// in any order. P comparisons of each row: P n^2 steps beside the products, memory linear in n.
     SmoothAp of PositiveRanks,
-    mean_of_rows
+    mean_of_counted
 );
 
 impl SmoothAp {
@@ -46,7 +46,7 @@ fn cost(cost: RankCost, p: Tensor<2>, r: Tensor<2>) -> Tensor<2> {
 }
 
 impl RowFunction for kernel::PositiveRanks {
-    fn dense(&self, s: Tensor<2>, _: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
+    fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let [b, m] = s.dims();
         // what is no negative: the positives and the anchor, as many places for each row as the largest has
         let mask = host(negative.clone());
@@ -74,8 +74,8 @@ impl RowFunction for kernel::PositiveRanks {
             let place = before(&items, &valid) + 0.5;
             total = total + cost(self.cost, place, before(&s, &negative)) * column(&valid);
         }
-        let rows = (total / valid.sum_dim(1).clamp_min(1.0)).reshape([b]);
-        let sums = no_sums(&rows);
-        (rows, sums)
+        let some = any(&positive);
+        let rows = (total / valid.sum_dim(1).clamp_min(1.0)).reshape([b]) * some.clone();
+        (rows, sums(vec![some.sum()]))
     }
 }

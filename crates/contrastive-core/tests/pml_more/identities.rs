@@ -106,7 +106,8 @@ fn ranks_at_low_temperature_are_average_precision() {
     let s = |i: usize, j: usize| unit[i].iter().zip(&unit[j]).map(|(a, b)| a * b).sum::<f64>();
     let n = LABELS.len();
     let (mut precision, mut before) = (0.0, 0.0);
-    for i in 0..n {
+    // the last row is alone with its label
+    for i in 0..n - 1 {
         let own: Vec<usize> = (0..n).filter(|&j| LABELS[j] == LABELS[i]).collect();
         for &j in &own {
             let rank = |among: &[usize]| 1 + among.iter().filter(|&&k| k != j && s(i, k) > s(i, j)).count();
@@ -117,9 +118,9 @@ fn ranks_at_low_temperature_are_average_precision() {
     }
     let of = |f: Form| evaluated(&[x.clone()], D, DType::F64, &f).0;
     let smooth = of(form(|x| SmoothAp::new(1e-5).unwrap().loss(x[0].clone(), &LABELS)));
-    close("average precision", &[1.0 - smooth], &[precision / n as f64], 1e-9, 0.0);
+    close("average precision", &[1.0 - smooth], &[precision / (n - 1) as f64], 1e-9, 0.0);
     let negatives = of(form(|x| Pnp::new(1e-5).unwrap().loss(x[0].clone(), &LABELS)));
-    close("negatives before positives", &[negatives], &[before / n as f64], 1e-9, 0.0);
+    close("negatives before positives", &[negatives], &[before / (n - 1) as f64], 1e-9, 0.0);
 }
 
 /// Two bundles of rows, wide apart: nothing costs.
@@ -131,11 +132,35 @@ fn classes_far_apart_cost_nothing() {
     let of = |f: Form| evaluated(&[x.clone()], D, DType::F64, &f).0;
     assert!(of(form(move |x| Histogram::new(10).unwrap().loss(x[0].clone(), &labels))) < 1e-12);
     assert_eq!(of(form(move |x| RankedList::new(0.4, 10.0).unwrap().loss(x[0].clone(), &labels))), 0.0);
-    assert_eq!(of(form(move |x| LiftedStructuredEmbedding::new(0.5).unwrap().loss(x[0].clone(), &labels))), 0.0);
+    assert_eq!(of(form(move |x| LiftedStructuredEmbedding::new(0.1).unwrap().loss(x[0].clone(), &labels))), 0.0);
     assert!(of(form(move |x| SmoothAp::new(0.01).unwrap().loss(x[0].clone(), &labels))) < 1e-12);
     assert!(of(form(move |x| Angular::new(0.6).unwrap().loss(x[0].clone(), &labels))) < 0.06);
     let margin = MarginBased::new(0.2).unwrap();
     assert_eq!(of(form(move |x| margin.loss(x[0].clone(), &labels, first_column(&x[0]).slice([0..1])))), 0.0);
+}
+
+/// Weights of e^900 and more: the worst negative alone counts.
+#[test]
+fn hot_lists_are_their_worst() {
+    needs_f64!();
+    let (x, n) = (rows(), LABELS.len());
+    let hot = RankedList::new(0.4, 3000.0).unwrap().with_imbalance(1.0).unwrap();
+    let forms = both!(hot.clone(), |o, x| o.loss(x[0].clone(), &LABELS));
+    let length = |r: &[f64]| r.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let cosine = |i: usize, j: usize| {
+        let (a, b) = (&x[i * D..][..D], &x[j * D..][..D]);
+        a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>() / (length(a) * length(b))
+    };
+    let worst = |i: usize| {
+        let costs = (0..n).filter(|&j| LABELS[j] != LABELS[i]).map(|j| 1.2 - (2.0 - 2.0 * cosine(i, j)).sqrt());
+        costs.fold(0.0, f64::max)
+    };
+    let expected = (0..n).map(worst).sum::<f64>() / n as f64;
+    for form in &forms {
+        let (value, gradients) = evaluated(std::slice::from_ref(&x), D, DType::F64, form);
+        close("the worst", &[value], &[expected], 1e-4, 0.0);
+        assert!(gradients[0].iter().all(|g| g.is_finite()));
+    }
 }
 
 /// Rows in another order, with their labels: the same value, the gradients in that order.

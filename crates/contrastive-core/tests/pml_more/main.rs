@@ -18,6 +18,7 @@ use contrastive_core::objective::*;
 /// A loss of tables of one width: rows, and what else it needs.
 pub type Form = Box<dyn Fn(&[Tensor<2>]) -> Tensor<1>>;
 
+/// A form of a closure.
 pub fn form(f: impl Fn(&[Tensor<2>]) -> Tensor<1> + 'static) -> Form {
     Box::new(f)
 }

@@ -42,7 +42,7 @@ impl RankCost {
 /// The mean cost of an anchor's positives at their places in the ranking by similarity, the anchor itself one of them: of positive j
 /// `p = 1 + sum_k sigma((s_k - s_j) / temperature)` over the other positives, and r the same sum over the negatives.
 ///
-/// P positives among m candidates take P m steps. A row without positives, not even itself, is 0.
+/// P positives among m candidates take P m steps. A row without positives other than itself is 0. Sums: how many rows have one.
 #[derive(Clone, Copy, Debug)]
 pub struct PositiveRanks {
     /// How smooth ranks are.
@@ -55,9 +55,13 @@ impl<T: Element> RowLoss<T> for PositiveRanks {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         let itself = pairs.own.map(|j| (j, row[j].f64()));
         hide(pairs, row, kept);
+        if kept.is_empty() {
+            row.fill(T::zero());
+            return (0.0, Sums::default());
+        }
         let positives = pairs.positives().zip(kept.iter().map(|s| s.f64()));
         let positives: Vec<(usize, f64)> = itself.into_iter().chain(positives).collect();
-        let (sharpness, share) = (1.0 / self.temperature, 1.0 / positives.len().max(1) as f64);
+        let (sharpness, share) = (1.0 / self.temperature, 1.0 / positives.len() as f64);
         let negatives = row.to_vec();
         let mut shares = negatives.clone();
         let mut slopes = vec![0.0; positives.len()];
@@ -86,6 +90,6 @@ impl<T: Element> RowLoss<T> for PositiveRanks {
             }
         }
         positives.iter().zip(slopes).for_each(|(&(j, _), slope)| row[j] = T::of(slope));
-        (value, Sums::default())
+        (value, [1.0, 0.0, 0.0, 0.0])
     }
 }
