@@ -1,6 +1,7 @@
 //! Rows among classes of several learned centres each.
 
 use super::Inputs;
+use super::proxies::classes;
 use super::rowwise::RowFunction;
 use crate::pairs::Pairs;
 use burn::tensor::Tensor;
@@ -33,10 +34,9 @@ pub(super) fn among_centers(rows: &Tensor<2>, labels: &[i64], centers: &Tensor<2
     let ([n, d], [m, e]) = (rows.dims(), centers.dims());
     assert_eq!((labels.len(), d), (n, e), "labels and width of rows [{n}, {d}] and centres [{m}, {e}]");
     assert!(m > 0 && m.is_multiple_of(each), "centres [{m}, {e}] of classes of {each} each");
-    let inside = labels.iter().all(|&l| l >= 0 && (l as usize) < m / each);
-    assert!(inside, "labels from {:?} to {:?} for {} classes", labels.iter().min(), labels.iter().max(), m / each);
-    let classes: Vec<i64> = (0..m).map(|j| (j / each) as i64).collect();
-    (Inputs::new(rows.clone(), centers.clone()), Pairs::labels_between(labels, &classes))
+    classes(labels, m / each);
+    let of: Vec<i64> = (0..m).map(|j| (j / each) as i64).collect();
+    (Inputs::new(rows.clone(), centers.clone()), Pairs::labels_between(labels, &of))
 }
 
 /// An objective of rows among the centres of classes.
@@ -56,7 +56,12 @@ macro_rules! center_loss {
             /// # Panics
             /// When rows and labels differ in number, widths differ, the centres are not K for each class, or a label is no
             /// class.
-            pub fn loss(&self, rows: burn::tensor::Tensor<2>, labels: &[i64], centers: burn::tensor::Tensor<2>) -> burn::tensor::Tensor<1> {
+            pub fn loss(
+                &self,
+                rows: burn::tensor::Tensor<2>,
+                labels: &[i64],
+                centers: burn::tensor::Tensor<2>,
+            ) -> burn::tensor::Tensor<1> {
                 use $crate::objective::{Inputs, metric_rows};
                 let inputs = Inputs::new(rows.clone(), centers.clone());
                 metric_rows::hang(&inputs, self.evaluate(&rows, labels, &centers, metric_rows::wanted(&inputs)))
@@ -83,7 +88,12 @@ macro_rules! center_loss {
             ///
             /// # Panics
             /// As [`loss`](Self::loss).
-            pub fn dense(&self, rows: burn::tensor::Tensor<2>, labels: &[i64], centers: burn::tensor::Tensor<2>) -> burn::tensor::Tensor<1> {
+            pub fn dense(
+                &self,
+                rows: burn::tensor::Tensor<2>,
+                labels: &[i64],
+                centers: burn::tensor::Tensor<2>,
+            ) -> burn::tensor::Tensor<1> {
                 use $crate::objective::{centers::among_centers, metric_rows};
                 let (inputs, pairs) = among_centers(&rows, labels, &centers, self.function.centers);
                 let similarity = $crate::similarity::Similarity::Cosine;

@@ -70,8 +70,7 @@ impl PairContrastive {
     /// # Errors
     /// When one is negative, infinite or NaN.
     pub fn weights(mut self, positive: f64, negative: f64) -> Result<Self, ObjectiveError> {
-        self.weights =
-            [not_negative("weight of positives", positive)?, not_negative("weight of negatives", negative)?];
+        self.weights = [not_negative("weight of positives", positive)?, not_negative("weight of negatives", negative)?];
         Ok(self)
     }
 

@@ -50,8 +50,7 @@ impl RowFunction for kernel::PositiveRanks {
         let [b, m] = s.dims();
         // what is no negative: the positives and the anchor, as many places for each row as the largest has
         let mask = host(negative.clone());
-        let lists: Vec<Vec<usize>> =
-            mask.chunks(m).map(|row| (0..m).filter(|j| row[*j] == 0.0).collect()).collect();
+        let lists: Vec<Vec<usize>> = mask.chunks(m).map(|row| (0..m).filter(|j| row[*j] == 0.0).collect()).collect();
         let most = lists.iter().map(Vec::len).max().unwrap_or(0);
         let (mut places, mut valid) = (vec![0i32; b * most], vec![0.0; b * most]);
         for (at, list) in lists.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! SphereFace, and softmax over classes with a logit of the right class's own.
 
 use super::log_sums::{beside, column, host};
+use super::proxies::classes;
 use super::{Inputs, PairObjective};
 use crate::error::{ObjectiveError, positive};
 use crate::pairs::{Exclusions, PairLists, Pairs};
@@ -39,6 +40,19 @@ impl SphereFace {
     }
 }
 
+/// `[n, d]`: of each row `[n, d]` the weights of its class, among `[c, d]`.
+///
+/// # Panics
+/// When there are no rows, rows and labels differ in number, widths differ, or a label is no class.
+pub(super) fn own_weights(rows: &Tensor<2>, labels: &[i64], weights: &Tensor<2>) -> Tensor<2> {
+    let ([n, d], [c, e]) = (rows.dims(), weights.dims());
+    assert!(n > 0 && c > 0, "rows [{n}, {d}] of {c} classes");
+    assert_eq!((labels.len(), d), (n, e), "labels and width of rows [{n}, {d}] and weights [{c}, {e}]");
+    classes(labels, c);
+    let places: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
+    weights.clone().select(0, Tensor::<1, Int>::from_data(TensorData::new(places, [n]), &weights.device()))
+}
+
 /// A margin that multiplies the angle.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MultipleAngle(usize);
@@ -56,14 +70,9 @@ impl MultipleAngle {
     /// # Panics
     /// When the shapes do not fit, or a label is no class.
     pub fn loss(self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>, scale: f64) -> Tensor<1> {
-        let ([n, d], [c, e]) = (rows.dims(), weights.dims());
-        assert_eq!((labels.len(), d), (n, e), "labels and width of rows [{n}, {d}] and weights [{c}, {e}]");
-        let inside = labels.iter().all(|&l| l >= 0 && (l as usize) < c);
-        assert!(inside, "labels from {:?} to {:?} for {c} classes", labels.iter().min(), labels.iter().max());
+        let own = own_weights(&rows, labels, &weights);
         let rows = rows * scale;
-        let places: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
-        let places = Tensor::<1, Int>::from_data(TensorData::new(places, [n]), &weights.device());
-        let target = self.target(&rows, &weights.clone().select(0, places));
+        let target = self.target(&rows, &own);
         cross_entropy(rows, labels, weights, target)
     }
 

@@ -7,23 +7,23 @@ use contrastive_core::pairs::Pairs;
 use contrastive_core::similarity::unit_rows;
 
 /// Classes of 4, 2, 2 and 1 rows.
-const LABELS: [i64; 9] = [0, 1, 0, 2, 1, 0, 0, 3, 2];
-const N: usize = LABELS.len();
-const D: usize = 4;
+pub const LABELS: [i64; 9] = [0, 1, 0, 2, 1, 0, 0, 3, 2];
+pub const N: usize = LABELS.len();
+pub const D: usize = 4;
 
 /// A number of a tape.
-type Scalar = Tensor<1>;
+pub type Scalar = Tensor<1>;
 
-fn at(x: &Tensor<2>, i: usize, j: usize) -> Scalar {
+pub fn at(x: &Tensor<2>, i: usize, j: usize) -> Scalar {
     x.clone().slice([i..i + 1, j..j + 1]).reshape([1])
 }
 
-fn cosines(x: &Tensor<2>, y: &Tensor<2>) -> Tensor<2> {
+pub fn cosines(x: &Tensor<2>, y: &Tensor<2>) -> Tensor<2> {
     unit_rows(x.clone()).matmul(unit_rows(y.clone()).transpose())
 }
 
 /// The distance of rows i and j.
-fn apart(s: &Tensor<2>, i: usize, j: usize) -> Scalar {
+pub fn apart(s: &Tensor<2>, i: usize, j: usize) -> Scalar {
     (at(s, i, j) * -2.0 + 2.0).sqrt()
 }
 
@@ -31,15 +31,15 @@ fn hinge(x: Scalar) -> Scalar {
     x.clamp_min(0.0)
 }
 
-fn number(x: &Scalar) -> f64 {
+pub fn number(x: &Scalar) -> f64 {
     values(x)[0]
 }
 
-fn sum(terms: Vec<Scalar>) -> Scalar {
+pub fn sum(terms: Vec<Scalar>) -> Scalar {
     Tensor::cat(terms, 0).sum()
 }
 
-fn mean(terms: Vec<Scalar>) -> Scalar {
+pub fn mean(terms: Vec<Scalar>) -> Scalar {
     let share = 1.0 / terms.len() as f64;
     sum(terms) * share
 }
@@ -62,7 +62,7 @@ fn pairs() -> Vec<(usize, usize)> {
 }
 
 /// Every form in f64 (values, gradients, differences) and f32 against the definition.
-fn check(what: &str, tables: &[Vec<f64>], forms: Vec<Form>, definition: impl Fn(&[Tensor<2>]) -> Scalar + 'static) {
+pub fn check(what: &str, tables: &[Vec<f64>], forms: Vec<Form>, definition: impl Fn(&[Tensor<2>]) -> Scalar + 'static) {
     needs_f64!();
     let (value, gradients) = evaluated(tables, D, DType::F64, &form(definition));
     assert!(value.is_finite() && gradients.iter().flatten().any(|g| g.abs() > 1e-4), "{what}: {value} without slope");
@@ -79,7 +79,7 @@ fn check(what: &str, tables: &[Vec<f64>], forms: Vec<Form>, definition: impl Fn(
     }
 }
 
-fn rows() -> Vec<f64> {
+pub fn rows() -> Vec<f64> {
     waves(N, D, 1.9, 0.2)
 }
 
@@ -91,9 +91,7 @@ fn angular_of_triplets() {
     check("angular", &[rows()], vec![form(move |x| objective.loss(x[0].clone(), &LABELS))], move |x| {
         let s = cosines(&x[0], &x[0]);
         let term = |(a, p): (usize, usize)| {
-            let f = |n: usize| {
-                (at(&s, a, n) + at(&s, p, n)) * (4.0 * square) - at(&s, a, p) * (2.0 * (1.0 + square))
-            };
+            let f = |n: usize| (at(&s, a, n) + at(&s, p, n)) * (4.0 * square) - at(&s, a, p) * (2.0 * (1.0 + square));
             sum(negatives(a).into_iter().map(|n| f(n).exp()).collect()).log1p()
         };
         mean(pairs().into_iter().map(term).collect())
@@ -296,7 +294,7 @@ fn histograms_of_many_rows() {
         expected += before * far / totals[1];
     }
     let forms = both!(Histogram::new(bins).unwrap(), |o, x| o.loss(x[0].clone(), &labels));
-    let results: Vec<_> = forms.iter().map(|f| evaluated(&[x.clone()], d, DType::F64, f)).collect();
+    let results: Vec<_> = forms.iter().map(|f| evaluated(std::slice::from_ref(&x), d, DType::F64, f)).collect();
     close("histogram of 1,100 rows", &[results[0].0], &[expected], 1e-10, 1e-10);
     numeric::same("native and portable", results[0].clone(), results[1].clone(), 1e-10);
 }
@@ -332,121 +330,6 @@ fn threshold_consistent_margins_of_pairs() {
         let far = (0..N).flat_map(|i| negatives(i).into_iter().map(move |j| (i, j)));
         let far: Vec<Scalar> = far.map(|(i, j)| at(&s, i, j)).filter(|s| number(s) > 0.1).collect();
         (mean(near) * -1.0 + 0.8) * 2.0 + (mean(far) - 0.1) * 0.3
-    });
-}
-
-/// Cross-entropy of logits `[n, c]`.
-fn cross_entropy(logits: Tensor<2>) -> Scalar {
-    let all = logits.clone().exp().sum_dim(1).log();
-    mean((0..N).map(|i| at(&all, i, 0) - at(&logits, i, LABELS[i] as usize)).collect())
-}
-
-/// 1 where the class is the row's, `[n, c]`.
-fn targets(c: usize, like: &Tensor<2>) -> Tensor<2> {
-    let ones: Vec<f64> = (0..N * c).map(|at| f64::from(u8::from(LABELS[at / c] as usize == at % c))).collect();
-    let data = burn::tensor::TensorData::new(ones, [N, c]).convert_dtype(like.dtype());
-    Tensor::from_data(data, (&like.device(), like.dtype()))
-}
-
-/// Centres of 4 classes.
-fn centers(each: usize) -> Vec<f64> {
-    waves(4 * each, D, 2.1, 0.9)
-}
-
-#[test]
-fn soft_triple_of_centers() {
-    for (each, gamma) in [(1, 0.1), (3, 0.1), (5, 0.01)] {
-        let objective = SoftTriple::new(20.0, gamma, 0.05, each).unwrap();
-        let mut forms = both!(objective.clone(), |o, x| o.loss(x[0].clone(), &LABELS, x[1].clone()));
-        let dense = objective.clone();
-        forms.push(form(move |x| dense.dense(x[0].clone(), &LABELS, x[1].clone())));
-        check("SoftTriple", &[rows(), centers(each)], forms, move |x| {
-            let s = cosines(&x[0], &x[1]).reshape([N, 4, each]);
-            let weights = (s.clone() * (1.0 / gamma)).exp();
-            let s = ((weights.clone() * s).sum_dim(2) / weights.sum_dim(2)).reshape([N, 4]);
-            let margin = targets(4, &s) * 0.05;
-            cross_entropy((s - margin) * 20.0)
-        });
-        let regularised = vec![form(move |x| objective.regularizer(x[1].clone()) + first_column(&x[0]).sum())];
-        check("regulariser", &[rows(), centers(each)], regularised, move |x| {
-            let s = cosines(&x[1], &x[1]);
-            let pairs = (0..16 * each * each).map(|k| (k / (4 * each), k % (4 * each)));
-            let pairs = pairs.filter(|(i, j)| i < j && i / each == j / each);
-            let terms: Vec<Scalar> = pairs.map(|(i, j)| apart(&s, i, j)).collect();
-            let rows = first_column(&x[0]).sum();
-            let count = (4 * each * (each - 1)) as f64;
-            if terms.is_empty() { rows } else { sum(terms) * (1.0 / count) + rows }
-        });
-    }
-}
-
-#[test]
-fn sub_centers_of_classes() {
-    for (each, margin) in [(1, 0.5), (3, 0.5), (2, 2.5)] {
-        let objective = SubCenterArcFace::new(margin, 8.0, each).unwrap();
-        let mut forms = both!(objective.clone(), |o, x| o.loss(x[0].clone(), &LABELS, x[1].clone()));
-        forms.push(form(move |x| objective.dense(x[0].clone(), &LABELS, x[1].clone())));
-        check("sub-centre ArcFace", &[rows(), centers(each)], forms, move |x| {
-            let s = cosines(&x[0], &x[1]).reshape([N, 4, each]).max_dim(2).reshape([N, 4]);
-            let sine = (s.clone() * s.clone() * -1.0 + 1.0).sqrt();
-            let turned = s.clone() * margin.cos() - sine * margin.sin();
-            let beyond = s.clone().detach().lower_elem(-margin.cos());
-            let turned = turned.mask_where(beyond, s.clone() - margin * margin.sin());
-            let own = targets(4, &s);
-            cross_entropy((s.clone() + (turned - s) * own) * 8.0)
-        });
-    }
-}
-
-/// `psi` of cosines, written out.
-fn psi(c: Scalar, m: usize) -> Scalar {
-    let k = (number(&c).acos() * m as f64 / std::f64::consts::PI).floor();
-    let square = c.clone() * c.clone();
-    let multiple = match m {
-        1 => c,
-        2 => square * 2.0 - 1.0,
-        3 => c.clone() * square * 4.0 - c * 3.0,
-        _ => square.clone() * square.clone() * 8.0 - square * 8.0 + 1.0,
-    };
-    multiple * if k as i32 % 2 == 0 { 1.0 } else { -1.0 } - 2.0 * k
-}
-
-#[test]
-fn multiples_of_angles() {
-    for m in 1..=4 {
-        for unit in [true, false] {
-            let forms = vec![form(move |x| {
-                let (x, w) = (x[0].clone(), x[1].clone());
-                match unit {
-                    true => SphereFace::new(m, 1.5).unwrap().loss(x, &LABELS, w),
-                    false => LargeMarginSoftmax::new(m, 1.5).unwrap().loss(x, &LABELS, w),
-                }
-            })];
-            check("multiples of angles", &[rows(), centers(1)], forms, move |x| {
-                let length = |x: &Tensor<2>, i: usize| {
-                    let row = x.clone().slice([i..i + 1, 0..D]);
-                    (row.clone() * row).sum().sqrt()
-                };
-                let s = cosines(&x[0], &x[1]);
-                let logit = |i: usize, c: usize| {
-                    let lengths = length(&x[0], i) * if unit { length(&x[1], c) * 0.0 + 1.0 } else { length(&x[1], c) };
-                    let own = c as i64 == LABELS[i];
-                    lengths * 1.5 * if own { psi(at(&s, i, c), m) } else { at(&s, i, c) }
-                };
-                let logits: Vec<Scalar> = (0..N * 4).map(|k| logit(k / 4, k % 4)).collect();
-                cross_entropy(Tensor::cat(logits, 0).reshape([N, 4]))
-            });
-        }
-    }
-}
-
-#[test]
-fn p2s_grad_of_classes() {
-    let forms = vec![form(|x| P2sGrad::new().loss(x[0].clone(), &LABELS, x[1].clone()))];
-    check("P2SGrad", &[rows(), centers(1)], forms, |x| {
-        let s = cosines(&x[0], &x[1]);
-        let gap = s.clone() - targets(4, &s);
-        (gap.clone() * gap).mean()
     });
 }
 

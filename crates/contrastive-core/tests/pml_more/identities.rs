@@ -116,7 +116,7 @@ fn ranks_at_low_temperature_are_average_precision() {
             before += (rank(&all) - rank(&own)) as f64 / own.len() as f64;
         }
     }
-    let of = |f: Form| evaluated(&[x.clone()], D, DType::F64, &f).0;
+    let of = |f: Form| evaluated(std::slice::from_ref(&x), D, DType::F64, &f).0;
     let smooth = of(form(|x| SmoothAp::new(1e-5).unwrap().loss(x[0].clone(), &LABELS)));
     close("average precision", &[1.0 - smooth], &[precision / (n - 1) as f64], 1e-9, 0.0);
     let negatives = of(form(|x| Pnp::new(1e-5).unwrap().loss(x[0].clone(), &LABELS)));
@@ -129,14 +129,17 @@ fn classes_far_apart_cost_nothing() {
     needs_f64!();
     let labels = [0, 1, 0, 1, 0, 1];
     let x: Vec<f64> = (0..6).flat_map(|i| [1.0 - 2.0 * (i % 2) as f64, 1e-3 * i as f64, 0.0, 0.0, 0.0]).collect();
-    let of = |f: Form| evaluated(&[x.clone()], D, DType::F64, &f).0;
+    let of = |f: Form| evaluated(std::slice::from_ref(&x), D, DType::F64, &f).0;
     assert!(of(form(move |x| Histogram::new(10).unwrap().loss(x[0].clone(), &labels))) < 1e-12);
     assert_eq!(of(form(move |x| RankedList::new(0.4, 10.0).unwrap().loss(x[0].clone(), &labels))), 0.0);
     assert_eq!(of(form(move |x| LiftedStructuredEmbedding::new(0.1).unwrap().loss(x[0].clone(), &labels))), 0.0);
     assert!(of(form(move |x| SmoothAp::new(0.01).unwrap().loss(x[0].clone(), &labels))) < 1e-12);
     assert!(of(form(move |x| Angular::new(0.6).unwrap().loss(x[0].clone(), &labels))) < 0.06);
     let margin = MarginBased::new(0.2).unwrap();
-    assert_eq!(of(form(move |x| margin.loss(x[0].clone(), &labels, first_column(&x[0]).slice([0..1])))), 0.0);
+    assert_eq!(
+        of(form(move |x| margin.loss(x[0].clone(), &labels, x[0].clone().slice([0..1, 0..1]).reshape([1])))),
+        0.0
+    );
 }
 
 /// Weights of e^900 and more: the worst negative alone counts.
@@ -188,7 +191,8 @@ fn order_does_not_matter() {
     for (k, loss) in losses.into_iter().enumerate() {
         let (value, gradients) = evaluated(&[rows()], D, DType::F64, &form(move |x| loss(x[0].clone(), &LABELS)));
         let there = labels.clone();
-        let (other, turned) = evaluated(&[moved.clone()], D, DType::F64, &form(move |x| loss(x[0].clone(), &there)));
+        let (other, turned) =
+            evaluated(std::slice::from_ref(&moved), D, DType::F64, &form(move |x| loss(x[0].clone(), &there)));
         close(&format!("loss {k}"), &[other], &[value], 1e-12, 1e-12);
         for (to, from) in (0..n).zip(order) {
             let [a, b] = [(&turned, to), (&gradients, from)].map(|(g, i)| &g[0][i * D..(i + 1) * D]);

@@ -7,6 +7,7 @@ mod common;
 #[path = "../common/numeric.rs"]
 mod numeric;
 
+mod classes;
 mod definitions;
 mod identities;
 mod reference;
@@ -27,13 +28,16 @@ pub fn form(f: impl Fn(&[Tensor<2>]) -> Tensor<1> + 'static) -> Form {
 macro_rules! both {
     ($objective:expr, |$o:ident, $x:ident| $loss:expr) => {{
         let [native, portable] = [$objective, $objective.portable(true)];
-        vec![form(move |$x| {
-            let $o = &native;
-            $loss
-        }), form(move |$x| {
-            let $o = &portable;
-            $loss
-        })]
+        vec![
+            form(move |$x| {
+                let $o = &native;
+                $loss
+            }),
+            form(move |$x| {
+                let $o = &portable;
+                $loss
+            }),
+        ]
     }};
 }
 pub(crate) use both;

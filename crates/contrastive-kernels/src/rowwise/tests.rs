@@ -121,22 +121,27 @@ fn classes_are_as_similar_as_their_centers() {
     for pool in [CenterPool::Nearest, CenterPool::Soft(10.0)] {
         let softmax = MarginSoftmax { scale: 8.0, margin: TargetMargin::Angle(0.5) };
         let loss = CenterSoftmax { softmax, centers: each, pool };
-        let problem = |anchors, candidates| RowProblem {
-            anchors,
-            candidates,
-            self_offset: None,
-            ..within(&rows, d, positives)
+        let output = |x: &[f64], c: &[f64]| {
+            let among = within(x, d, positives);
+            evaluate(&RowProblem { candidates: c, self_offset: None, ..among }, &loss)
         };
-        let out = evaluate(&problem(&rows, &centers), &loss);
+        let out = output(&rows, &centers);
         for at in 0..(n + 9) * d {
             let value = |by: f64| {
                 let (mut x, mut c) = (rows.clone(), centers.clone());
-                if at < n * d { x[at] += by } else { c[at - n * d] += by }
-                evaluate(&problem(&x, &c), &loss).value
+                if at < n * d {
+                    x[at] += by
+                } else {
+                    c[at - n * d] += by
+                }
+                output(&x, &c).value
             };
             let difference = (value(1e-6) - value(-1e-6)) / 2e-6;
             let gradient = if at < n * d { out.anchors[at] } else { out.candidates[at - n * d] };
-            assert!((gradient - difference).abs() < 1e-6 * (1.0 + difference.abs()), "{gradient} at {at}, not {difference}");
+            assert!(
+                (gradient - difference).abs() < 1e-6 * (1.0 + difference.abs()),
+                "{gradient} at {at}, not {difference}"
+            );
         }
     }
 }
