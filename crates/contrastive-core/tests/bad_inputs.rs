@@ -72,6 +72,11 @@ fn queue(of: &Tensor<2>) -> Queue {
     queue
 }
 
+/// Rows for 6 classes, `each` for each.
+fn class_rows(like: &Tensor<2>, each: usize) -> Tensor<2> {
+    Tensor::<2>::ones([6 * each, like.dims()[1]], (&like.device(), like.dtype())).cumsum(1)
+}
+
 fn entries() -> Vec<Entry> {
     let cosine = |t: f64| PairObjective::new(t).unwrap();
     let uniform = || Uniformity::new(2.0).unwrap();
@@ -140,6 +145,52 @@ fn entries() -> Vec<Entry> {
             let weights = Tensor::<2>::ones([6, d], (&a.device(), a.dtype())).cumsum(1);
             ClassMargin::arcface(0.5, 30.0).unwrap().loss(a, labels, weights)
         }),
+        labelled("angular", |a, labels| Angular::new(0.7).unwrap().loss(a, labels)),
+        labelled("lifted pairs", |a, labels| LiftedStructuredEmbedding::new(1.0).unwrap().loss(a, labels)),
+        labelled("margin-based", |a, labels| {
+            let betas = Tensor::<1>::from_data([1.2], (&a.device(), a.dtype()));
+            MarginBased::new(0.2).unwrap().with_penalty(0.1).unwrap().loss(a, labels, betas)
+        }),
+        labelled("margin-based of classes", |a, labels| {
+            let betas = class_rows(&a, 1).narrow(1, 0, 1).reshape([6]);
+            MarginBased::new(0.2).unwrap().loss(a, labels, betas)
+        }),
+        labelled("ranked list", |a, labels| RankedList::new(0.4, 10.0).unwrap().loss(a, labels)),
+        labelled("Smooth-AP", |a, labels| SmoothAp::new(0.01).unwrap().loss(a, labels)),
+        labelled("PNP", |a, labels| Pnp::new(0.01).unwrap().loss(a, labels)),
+        labelled("PNP, increasing", |a, labels| Pnp::new(0.01).unwrap().increasing().loss(a, labels)),
+        labelled("histogram", |a, labels| Histogram::new(100).unwrap().loss(a, labels)),
+        labelled("signal to noise", |a, labels| SignalToNoise::new(0.0, 1.0).unwrap().loss(a, labels)),
+        labelled("threshold-consistent margin", |a, labels| {
+            let objective = PairContrastive::of_similarities(0.9, 0.5).unwrap().weights(1.0, 2.0).unwrap();
+            objective.pairs(Pairs::labels(labels)).loss(&Inputs::within(a))
+        }),
+        labelled("SoftTriple", |a, labels| {
+            let (objective, centers) = (SoftTriple::new(20.0, 0.1, 0.01, 3).unwrap(), class_rows(&a, 3));
+            objective.loss(a, labels, centers.clone()) + objective.regularizer(centers)
+        }),
+        labelled("sub-centre ArcFace", |a, labels| {
+            let centers = class_rows(&a, 3);
+            SubCenterArcFace::new(0.5, 64.0, 3).unwrap().loss(a, labels, centers)
+        }),
+        labelled("SphereFace", |a, labels| {
+            let weights = class_rows(&a, 1);
+            SphereFace::new(4, 1.0).unwrap().loss(a, labels, weights)
+        }),
+        labelled("large-margin softmax", |a, labels| {
+            let weights = class_rows(&a, 1);
+            LargeMarginSoftmax::new(4, 1.0).unwrap().loss(a, labels, weights)
+        }),
+        labelled("P2SGrad", |a, labels| {
+            let weights = class_rows(&a, 1);
+            P2sGrad::new().loss(a, labels, weights)
+        }),
+        refusing(
+            "not finite",
+            entry("dynamic soft margin", |a, c, _| {
+                DynamicSoftMargin::new(10, 0.01).unwrap().loss(a, c).unwrap_or_else(|e| panic!("{e}"))
+            }),
+        ),
         labelled("Jensen-Shannon", |a, labels| {
             JensenShannon::new().pairs(Pairs::labels(labels)).loss(&Inputs::within(a))
         }),
@@ -374,6 +425,9 @@ fn settings_that_cannot_be_are_errors() {
     table.push((of(inside.validate()), "no sum inside the logarithm"));
     table.push((of(Queue::new(0, 4, &common::device())), "at least 1"));
     table.push((of(Triplet::new(-0.1)), "margin"));
+    table.push((of(Angular::new(2.0)), "alpha 2"));
+    table.push((of(SubCenterArcFace::new(0.5, 64.0, 0)), "1 and more"));
+    table.push((of(SphereFace::new(0, 1.0)), "1 to 16"));
     table.push((of(DebiasedInfoNce::new(0.5, 1.0)), "positives"));
     table.push((of(GroCo::new(6).unwrap().validate(6, 4, 2)), "one less than the images"));
     table.push((of(SogClr::new(0, 0.1, Views::Alike)), "0"));

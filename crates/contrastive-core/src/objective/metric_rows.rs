@@ -229,13 +229,17 @@ pub(super) fn dense(
     value * share(a.dims()[0], &host)
 }
 
-/// An objective of rows under labels, compared by direction: a function of the kernels' module and what divides its sum.
+/// An objective of rows under labels, compared by direction: a function of the kernels' module, of its own name unless another is
+/// given, and what divides its sum.
 macro_rules! row_loss {
     ($(#[$doc:meta])* $name:ident, $share:ident) => {
+        $crate::objective::metric_rows::row_loss!($(#[$doc])* $name of $name, $share);
+    };
+    ($(#[$doc:meta])* $name:ident of $function:ident, $share:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
         pub struct $name {
-            function: contrastive_kernels::rowwise::$name,
+            function: contrastive_kernels::rowwise::$function,
             portable: bool,
         }
 

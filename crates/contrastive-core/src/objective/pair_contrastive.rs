@@ -1,9 +1,9 @@
 //! The contrastive loss of pairs: positives pulled up to a margin, negatives pushed beyond another.
 
 use super::log_sums::{attached, numbers};
-use super::rowwise::Comparison;
+use super::rowwise::{Comparison, Evaluated};
 use super::{Evaluation, Gradients, Inputs, Wanted};
-use crate::error::ObjectiveError;
+use crate::error::{ObjectiveError, not_negative};
 use crate::pairs::{Exclusions, Pairs};
 use crate::similarity::{Compared, Similarity};
 use crate::temperature::Temperature;
@@ -26,6 +26,7 @@ pub struct PairContrastive {
     measure: Measure,
     positive: f64,
     negative: f64,
+    weights: [f64; 2],
     pairs: Pairs,
     exclusions: Exclusions,
     portable: bool,
@@ -57,10 +58,20 @@ impl PairContrastive {
             measure,
             positive,
             negative,
+            weights: [1.0; 2],
             pairs: Pairs::Diagonal,
             exclusions: Exclusions::none(),
             portable: false,
         })
+    }
+
+    /// What the means of positives and of negatives are multiplied with; 1 and 1 unless given.
+    ///
+    /// # Errors
+    /// When one is negative, infinite or NaN.
+    pub fn weights(mut self, positive: f64, negative: f64) -> Result<Self, ObjectiveError> {
+        self.weights = [not_negative("weight of positives", positive)?, not_negative("weight of negatives", negative)?];
+        Ok(self)
     }
 
     /// Who belongs to whom; the diagonal unless given. Positives beside the candidates are not supported.
@@ -111,12 +122,9 @@ impl PairContrastive {
         let other = plain.candidates.map(|c| Compared::new(Similarity::Cosine, c));
         let (a, c) = (&anchors.rows, other.as_ref().map_or(&anchors.rows, |c| &c.rows));
         let comparison = Comparison { positives, excluded, own };
-        // the first pass counts the pairs that cost something
         let function =
-            Margins { measure: self.measure, positive: self.positive, negative: self.negative, weights: [1.0; 2] };
-        let counts = comparison.evaluate(&function, a, c, Wanted::VALUE, self.portable).sums;
-        let function = Margins { weights: [counts[1], counts[3]].map(|count| 1.0 / count.max(1.0)), ..function };
-        let out = comparison.evaluate(&function, a, c, wanted, self.portable);
+            Margins { measure: self.measure, positive: self.positive, negative: self.negative, weights: self.weights };
+        let out = mean_beyond(&comparison, function, [a, c], wanted, self.portable);
 
         let mut gradients = Gradients::default();
         match &other {
@@ -129,4 +137,19 @@ impl PairContrastive {
         }
         Evaluation { value: numbers(&[out.value], a), rows: numbers(&out.rows, a), columns: None, gradients }
     }
+}
+
+/// The mean over the positive pairs that cost something and that over the negative ones, each times its weight.
+pub(super) fn mean_beyond(
+    comparison: &Comparison,
+    function: Margins,
+    [a, c]: [&Tensor<2>; 2],
+    wanted: Wanted,
+    portable: bool,
+) -> Evaluated {
+    // the first pass counts the pairs that cost something
+    let counts = comparison.evaluate(&function, a, c, Wanted::VALUE, portable).sums;
+    let [near, far] = function.weights;
+    let weights = [near / counts[1].max(1.0), far / counts[3].max(1.0)];
+    comparison.evaluate(&Margins { weights, ..function }, a, c, wanted, portable)
 }

@@ -11,7 +11,10 @@ use contrastive_kernels::softmax::Wanted;
 use std::collections::HashSet;
 
 /// Class numbers of proxies `0..c`.
-fn classes(labels: &[i64], c: usize) -> Pairs {
+///
+/// # Panics
+/// When a label is none of them.
+pub(super) fn classes(labels: &[i64], c: usize) -> Pairs {
     let largest = labels.iter().max();
     let inside = labels.iter().all(|&l| l >= 0 && (l as usize) < c);
     assert!(inside, "labels from {:?} to {largest:?} for {c} classes", labels.iter().min());

@@ -6,7 +6,7 @@ use crate::vector::{self, Element, masked};
 /// The distance of two unit rows of inner product `s`, and its derivative. Distances are resolved to the root of the type's
 /// precision: below 1e-3 in f32 and 1e-7 in f64 they have no direction, and the derivative is 0.
 #[inline]
-fn distance<T: Element>(s: T) -> (f64, f64) {
+pub(super) fn distance<T: Element>(s: T) -> (f64, f64) {
     let squared = 2.0 - 2.0 * s.f64();
     if squared < if size_of::<T>() < 8 { 1e-6 } else { 1e-14 } {
         return (squared.max(0.0).sqrt(), 0.0);

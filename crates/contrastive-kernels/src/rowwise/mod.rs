@@ -9,18 +9,30 @@
 //! results do not depend on the number of threads.
 
 mod below;
+mod centers;
+mod curves;
 mod expected;
 mod fast_ap;
 mod hard_triplet;
+mod lifted;
 mod losses;
+mod margin_based;
+mod ranked_list;
+mod ranks;
 mod squared;
 mod tuplet;
 
 pub use below::best_below;
+pub use centers::{CenterPool, CenterSoftmax};
+pub use curves::PairCurves;
 pub use expected::ExpectedSimilarity;
 pub use fast_ap::FastAp;
 pub use hard_triplet::{HardNegative, HardTriplet};
+pub use lifted::LiftedPairs;
 pub use losses::{Circle, LiftedStructure, MarginSoftmax, Margins, Measure, MultiSimilarity, Sigmoid, TargetMargin};
+pub use margin_based::MarginBased;
+pub use ranked_list::RankedList;
+pub use ranks::{PositiveRanks, RankCost};
 pub use squared::SquaredMargins;
 pub use tuplet::TupletMargin;
 
@@ -267,6 +279,11 @@ fn hide<T: Element>(pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) {
 /// Similarities up to here are of pairs that [`hide`] took away.
 fn nothing<T: Element>() -> T {
     vector::masked::<T>() * T::of(0.5)
+}
+
+/// Is this a similarity, or no number, but not what [`hide`] took away?
+fn compared<T: Element>(s: T) -> bool {
+    s > nothing() || s.is_nan()
 }
 
 /// Puts the shares `e^{scale s} / sum` in place of the negatives that [`hide`] left, 0 in all other places; returns `log sum` and the

@@ -1,6 +1,7 @@
 //! Every loss against its definition and finite differences.
 
 use super::*;
+use std::sync::Arc;
 
 fn numbers(len: usize, seed: u64) -> Vec<f64> {
     let mut state = seed;
@@ -99,6 +100,50 @@ fn gradients_are_those_of_finite_differences() {
         check("margin softmax", &MarginSoftmax { scale: 8.0, margin }, 1e-5);
     }
     check("lifted structure", &LiftedStructure { margin: 1.0 }, 1e-5);
+    let ranked = RankedList { margin: 0.4, alpha: 1.3, weights: [0.3, 0.7], temperatures: [2.0, 5.0] };
+    check("ranked list", &ranked, 1e-5);
+    let betas: Arc<[f64]> = (0..40).map(|i| 1.0 + 0.01 * i as f64).collect();
+    check("margin-based", &MarginBased { margin: 0.2, betas, by_beta: false }, 1e-5);
+    let costs = [RankCost::Negatives, RankCost::Logarithm, RankCost::Power(2.0), RankCost::Increasing];
+    for cost in costs.into_iter().chain([RankCost::AveragePrecision, RankCost::Bounded(2.0)]) {
+        check("ranks of positives", &PositiveRanks { temperature: 0.1, cost }, 1e-5);
+    }
+}
+
+/// Three classes of three centres each.
+#[test]
+fn classes_are_as_similar_as_their_centers() {
+    let (n, d, each) = (7, 4, 3);
+    let (rows, centers) = (units(n, d, 3), units(3 * each, d, 8));
+    let groups: Vec<u32> = (0..n).map(|i| (i % 3) as u32).collect();
+    let (offsets, columns): (Vec<usize>, Vec<u32>) = ((0..=3).map(|c| c * each).collect(), (0..9).collect());
+    let positives = RowSets::new(Some(&groups), &offsets, &columns);
+    for pool in [CenterPool::Nearest, CenterPool::Soft(10.0)] {
+        let softmax = MarginSoftmax { scale: 8.0, margin: TargetMargin::Angle(0.5) };
+        let loss = CenterSoftmax { softmax, centers: each, pool };
+        let output = |x: &[f64], c: &[f64]| {
+            let among = within(x, d, positives);
+            evaluate(&RowProblem { candidates: c, self_offset: None, ..among }, &loss)
+        };
+        let out = output(&rows, &centers);
+        for at in 0..(n + 9) * d {
+            let value = |by: f64| {
+                let (mut x, mut c) = (rows.clone(), centers.clone());
+                if at < n * d {
+                    x[at] += by
+                } else {
+                    c[at - n * d] += by
+                }
+                output(&x, &c).value
+            };
+            let difference = (value(1e-6) - value(-1e-6)) / 2e-6;
+            let gradient = if at < n * d { out.anchors[at] } else { out.candidates[at - n * d] };
+            assert!(
+                (gradient - difference).abs() < 1e-6 * (1.0 + difference.abs()),
+                "{gradient} at {at}, not {difference}"
+            );
+        }
+    }
 }
 
 /// Similarities are minus half the squared distances of points of the plane on a parabola: (x, -|x|^2 / 2, 1) and (y, 1, -|y|^2 / 2).
