@@ -93,7 +93,7 @@ pub use optimised::*;
 pub use pair::PairObjective;
 pub use pair_contrastive::PairContrastive;
 pub use pair_terms::PairTerm;
-pub use pixpro::{CropBox, PixContrast, PixPro, propagate, same_place};
+pub use pixpro::{CropBox, PixContrast, PixPro, on_cells, propagate, same_place};
 pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
 pub use proxies::{ClassMargin, Nca, ProxyAnchor};
 pub use ranking::MultipleNegativesRanking;

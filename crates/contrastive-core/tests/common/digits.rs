@@ -24,11 +24,23 @@ pub struct Digits {
 /// # Panics
 /// When there are none and `CONTRASTIVE_REQUIRE_SHARED=1`, or a line is no digit.
 pub fn digits() -> Option<Digits> {
+    read("optdigits.tes")
+}
+
+/// The digits of the training part; as [`digits`].
+///
+/// # Panics
+/// As [`digits`].
+pub fn training_digits() -> Option<Digits> {
+    read("optdigits.tra")
+}
+
+fn read(file: &str) -> Option<Digits> {
     let shared = match std::env::var_os("CONTRASTIVE_SHARED") {
         Some(path) => PathBuf::from(path),
         None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
     };
-    let path = shared.join("data/optdigits/optdigits.tes");
+    let path = shared.join("data/optdigits").join(file);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) => {
