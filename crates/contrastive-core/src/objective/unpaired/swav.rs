@@ -141,7 +141,7 @@ impl SwAvQueues {
     /// for batches of 256).
     ///
     /// # Errors
-    /// When a number is 0, or the capacity is no multiple of the batch.
+    /// When capacity, batch or width is 0, or the capacity is no multiple of the batch.
     pub fn new(
         large: usize,
         capacity: usize,
@@ -149,7 +149,7 @@ impl SwAvQueues {
         width: usize,
         on: impl Into<TensorCreationOptions>,
     ) -> Result<Self, MemoryError> {
-        if batch == 0 || large == 0 || !capacity.is_multiple_of(batch) {
+        if batch == 0 || !capacity.is_multiple_of(batch) {
             return Err(MemoryError::Batches { capacity, batch });
         }
         let on = on.into();
