@@ -4,6 +4,7 @@
 mod adaptive;
 mod batches;
 mod moco;
+mod series;
 mod views;
 
 use crate::common::device;
