@@ -98,6 +98,25 @@ fn transported_prototypes() {
     close("fixed point", &values(&transported(&support(), &own)), &values(&support()), 1e-2, 0.0);
 }
 
+/// Distances are costs: a batch that is the prototypes goes to itself, and the plan has even margins.
+#[test]
+fn prototypes_are_assigned_to_themselves() {
+    let n = 6;
+    let prototypes = plain(units(normal(3, n * 4), 4), [n, 4]);
+    let order = [3, 0, 5, 1, 4, 2];
+    let batch = crate::reordered(&prototypes, &order);
+    let distances =
+        |a: &Tensor<2>, b: &Tensor<2>| (a.clone().matmul(b.clone().transpose()) * -2.0 + 2.0).clamp_min(0.0).sqrt();
+    let even = || Tensor::<1>::full([n], 1.0 / n as f64, (&device(), wide()));
+    let transport = OptimalTransport::new(0.05).unwrap().with_tolerance(1e-5).unwrap();
+    let plan = transport.plan(distances(&batch, &prototypes), even(), even()).unwrap().plan;
+    let found: Vec<i64> = plan.clone().argmax(1).into_data().iter::<i64>().collect();
+    assert_eq!(found, order.map(|k| k as i64));
+    for side in [0, 1] {
+        close("margins", &values(&plan.clone().sum_dim(side)), &[1.0 / n as f64; 6], 1e-4, 0.0);
+    }
+}
+
 /// `log mean_i (1 / (2 n - 2)) sum over other things of e^{z_i . z_j / T}`, over both views.
 fn repulsion(a: Tensor<2>, b: Tensor<2>, t: f64) -> f64 {
     let n = a.dims()[0];

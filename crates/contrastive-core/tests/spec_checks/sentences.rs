@@ -40,6 +40,24 @@ fn lengths_do_not_count_and_have_no_gradient() {
     near("2 n candidates", one(loss(&a, &b, &c)), expected, tight());
 }
 
+/// A weight on one's own hard negative is a log-weight of that pair.
+#[test]
+fn the_own_hard_negative_may_weigh_more() {
+    let (n, d, t, b) = (4, 3, 0.3, 0.8f64);
+    let (z, p, h) = (rows(1, [n, d]), rows(2, [n, d]), rows(3, [n, d]));
+    let own: Vec<f64> = (0..n * 2 * n).map(|at| if at % (2 * n) == at / (2 * n) + n { b } else { 0.0 }).collect();
+    let candidates = Tensor::cat(vec![p.clone(), h.clone()], 0);
+    let inputs = Inputs::new(z.clone(), candidates).with_pair_bias(PairTerm::matrix(constant(own, [n, 2 * n])));
+    let got = one(PairObjective::new(t).unwrap().pairs(Pairs::one_each((0..n as u32).collect())).loss(&inputs));
+    let [z, p, h] = [&z, &p, &h].map(|x| units(values(x), d));
+    let row = |i: usize| {
+        let s = |x: &[f64], j: usize| (dot(&z[i * d..(i + 1) * d], &x[j * d..(j + 1) * d]) / t).exp();
+        let all: f64 = (0..n).map(|j| s(&p, j) + s(&h, j) * if i == j { b.exp() } else { 1.0 }).sum();
+        all.ln() - s(&p, i).ln()
+    };
+    near("weighted", got, (0..n).map(row).sum::<f64>() / n as f64, tight());
+}
+
 #[test]
 fn alignment_and_uniformity_at_their_ends() {
     let x = rows(1, [8, 5]);
