@@ -94,6 +94,8 @@ pub fn follow_parameters<M: Module>(online: &M, target: M, momentum: f64) -> M {
 }
 
 fn mix<M: Module>(online: &M, target: M, mut source: Source, momentum: f64) -> M {
+    // statistics of the last batch lie beside the running ones until someone asks for them, as this does
+    drop((online.valid(), target.valid()));
     online.visit(&mut source);
     assert!(
         !source.trained_alone || source.trained > 0,

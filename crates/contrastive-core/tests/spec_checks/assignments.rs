@@ -34,6 +34,15 @@ fn loss(prototypes: &Prototypes, features: &[Tensor<2>], queues: &SwAvQueues) ->
     }
 }
 
+/// By hand: the codes of a batch among itself and a queue.
+fn codes_among(scores: &[Tensor<2>], queued: &[Tensor<2>]) -> Vec<Tensor<2>> {
+    let codes = |(own, queue): (&Tensor<2>, &Tensor<2>)| {
+        let all = Tensor::cat(vec![own.clone().inner(), queue.clone()], 0);
+        Sinkhorn::new(0.2, 3).unwrap().codes(all).slice([0..B, 0..K])
+    };
+    scores.iter().zip(queued).map(codes).collect()
+}
+
 #[test]
 fn queues_count_once_they_are_full() {
     let (prototypes, features) = (prototypes(), [rows(1, [B, D]), rows(2, [B, D])]);
@@ -59,14 +68,8 @@ fn queues_count_once_they_are_full() {
     let others = Prototypes::from_rows(rows(19, [K, D]));
     let moved = queues.scores(&others).unwrap();
     assert!(values(&moved[0]).iter().zip(values(&queued[0])).any(|(a, b)| (a - b).abs() > 1e-3));
-    // by hand: the codes of the batch among batch and queue
     let scores = features.clone().map(|z| prototypes.scores(z));
-    let codes: Vec<Tensor<2>> = (0..2)
-        .map(|a| {
-            let all = Tensor::cat(vec![scores[a].clone().inner(), queued[a].clone()], 0);
-            Sinkhorn::new(0.2, 3).unwrap().codes(all).slice([0..B, 0..K])
-        })
-        .collect();
+    let codes = codes_among(&scores, &queued);
     let term = |q: usize, s: usize| one(soft_cross_entropy(codes[q].clone(), scores[s].clone(), 0.2).unwrap());
     near("by hand", with, 0.5 * (term(0, 1) + term(1, 0)), tight());
     // the oldest rows go
@@ -191,12 +194,7 @@ fn gradients_of_codes_with_a_queue_are_those_of_the_predictions() {
     let queued = queues.scores(&prototypes).unwrap();
     let features = [rows(1, [B, D]), rows(2, [B, D])];
     let got = gradient(loss(&prototypes, &features, &queues), &features[0]);
-    let codes: Vec<Tensor<2>> = (0..2)
-        .map(|a| {
-            let all = Tensor::cat(vec![prototypes.scores(features[a].clone()).inner(), queued[a].clone()], 0);
-            Sinkhorn::new(0.2, 3).unwrap().codes(all).slice([0..B, 0..K])
-        })
-        .collect();
+    let codes = codes_among(&features.clone().map(|z| prototypes.scores(z)), &queued);
     let held = |x: &[Tensor<2>]| {
         let term =
             |q: usize, s: usize| soft_cross_entropy(codes[q].clone(), prototypes.scores(x[s].clone()), 0.2).unwrap();

@@ -7,7 +7,7 @@ use crate::{gradient, reordered, tight};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use contrastive_core::head::{MlpHead, MlpHeadConfig};
-use contrastive_core::memory::{Ema, Queue, follow_parameters};
+use contrastive_core::memory::{Ema, Queue, follow, follow_parameters};
 use contrastive_core::objective::*;
 use contrastive_core::similarity::unit_rows;
 use contrastive_core::synthesis::{FeatureTransform, HallucinatorConfig};
@@ -108,6 +108,17 @@ fn a_key_network_keeps_its_own_statistics() {
     close("ends", &[schedule.momentum(0), schedule.momentum(50)], &[0.99, 1.0], 1e-15, 0.0);
     let last = schedule.update_parameters(&head(7), copied, 50);
     close("at the end it stays", &weights(&last), &weights(&online), 0.0, 0.0);
+}
+
+/// The statistics of the last batch, which Burn keeps beside the running ones until they are asked for, are followed too.
+#[test]
+fn a_copy_takes_the_last_batch_into_account() {
+    let (online, target) = (head(1), head(2));
+    online.forward(rows(3, [9, 4]));
+    target.forward(rows(4, [9, 4]));
+    let copy = follow(&online, target, 0.0);
+    close("statistics", &statistics(&copy), &statistics(&online), 0.0, 0.0);
+    assert!(statistics(&copy).iter().any(|m| m.abs() > 1e-3));
 }
 
 #[test]

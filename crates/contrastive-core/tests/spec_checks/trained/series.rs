@@ -2,7 +2,7 @@
 
 use super::{dot, unit};
 use crate::common::{device, values};
-use crate::digits::gauss;
+use crate::digits::{gauss, shared_text, shuffled, step as update};
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv1d, Conv1dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig1d};
@@ -13,7 +13,6 @@ use contrastive_core::objective::Ts2Vec;
 use contrastive_core::sampler::OverlappingCrops;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::path::PathBuf;
 
 /// Series `[T, F]` one after the other, and classes.
 struct Series {
@@ -21,22 +20,6 @@ struct Series {
     labels: Vec<String>,
     length: usize,
     width: usize,
-}
-
-/// The text of a file of the shared data.
-fn text(name: &str) -> Option<String> {
-    let shared = std::env::var_os("CONTRASTIVE_SHARED").map(PathBuf::from);
-    let shared = shared.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"));
-    let path = shared.join("data").join(name);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            let required = std::env::var("CONTRASTIVE_REQUIRE_SHARED").is_ok_and(|v| v == "1");
-            assert!(!required, "{}: {error}", path.display());
-            println!("{}: {error}; nothing learnt from series", path.display());
-            None
-        }
-    }
 }
 
 /// Series of one line each: a label, and numbers for each dimension.
@@ -56,7 +39,7 @@ fn numbers(part: &str, between: char) -> Vec<f32> {
 
 /// BasicMotions, a `.ts` file: dimensions between colons, the label last.
 fn motions(part: &str) -> Option<Series> {
-    let text = text(&format!("uea/BasicMotions/BasicMotions_{part}.ts"))?;
+    let text = shared_text(&format!("uea/BasicMotions/BasicMotions_{part}.ts"))?;
     let lines = text.lines().skip_while(|line| !line.starts_with("@data")).skip(1).filter(|line| !line.is_empty());
     Some(series(lines.map(|line| {
         let (columns, label) = line.rsplit_once(':').expect("a label");
@@ -66,7 +49,7 @@ fn motions(part: &str) -> Option<Series> {
 
 /// GunPoint, tab-separated: the label first.
 fn gun_point(part: &str) -> Option<Series> {
-    let text = text(&format!("ucr/GunPoint/GunPoint_{part}.tsv"))?;
+    let text = shared_text(&format!("ucr/GunPoint/GunPoint_{part}.tsv"))?;
     Some(series(text.lines().map(|line| {
         let (label, rest) = line.split_once('\t').expect("a label");
         (label, vec![numbers(rest, '\t')])
@@ -216,7 +199,7 @@ fn learnt(train: &Series, test: &Series, steps: usize) -> [f64; 3] {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let (mut first, mut last) = (0.0, 0.0);
     for step in 0..steps {
-        let order = crate::digits::shuffled(&mut rng, train.values.len());
+        let order = shuffled(&mut rng, train.values.len());
         let series = train.tensor(&order[..batch], &on);
         let crops = OverlappingCrops::draw(train.length, 0, batch, step, 3).unwrap();
         let mut view = |x: Tensor<3>| {
@@ -230,7 +213,7 @@ fn learnt(train: &Series, test: &Series, steps: usize) -> [f64; 3] {
         let value = values(&loss)[0] / 20.0;
         first += if step < 20 { value } else { 0.0 };
         last += if step >= steps - 20 { value } else { 0.0 };
-        encoder = crate::digits::step(encoder, &mut optimiser, 1e-3, loss);
+        encoder = update(encoder, &mut optimiser, 1e-3, loss);
         // the running mean of the weights
         average = follow(&encoder, average, (step + 1) as f64 / (step + 2) as f64);
     }
