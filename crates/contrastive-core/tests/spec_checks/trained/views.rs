@@ -55,7 +55,7 @@ fn sorting_learns_as_much_as_nt_xent_among_the_same_negatives() {
         "untrained {before:.1}; class means: GroCo {by_sorting:.1}, NT-Xent {by_softmax:.1}; neighbours: {near:.1?}"
     );
     assert!(by_sorting >= before + 8.0 && by_softmax >= before + 8.0);
-    assert!((by_sorting - by_softmax).abs() <= 2.0 && (near[0] - near[1]).abs() <= 1.0);
+    assert!((by_sorting - by_softmax).abs() <= 2.0 && (near[0] - near[1]).abs() <= 1.5);
 }
 
 #[derive(Module, Debug)]
