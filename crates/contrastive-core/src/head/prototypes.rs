@@ -64,6 +64,11 @@ impl Prototypes {
         self.scored(features, self.rows.val().detach())
     }
 
+    /// The same of plain features, without any gradient.
+    pub(crate) fn inner_scores(&self, features: Tensor<2>) -> Tensor<2> {
+        self.scored(features.inner(), self.rows.val().inner())
+    }
+
     fn scored(&self, features: Tensor<2>, rows: Tensor<2>) -> Tensor<2> {
         let ([n, d], [k, e]) = (features.dims(), rows.dims());
         assert_eq!(d, e, "features [{n}, {d}] and prototypes [{k}, {e}]");

@@ -60,6 +60,14 @@ impl Ema {
     pub fn update<M: Module>(&self, online: &M, target: M, step: usize) -> M {
         follow(online, target, self.momentum(step))
     }
+
+    /// The target after step `step`, with statistics of its own; see [`follow_parameters`].
+    ///
+    /// # Panics
+    /// As [`follow_parameters`].
+    pub fn update_parameters<M: Module>(&self, online: &M, target: M, step: usize) -> M {
+        follow_parameters(online, target, self.momentum(step))
+    }
 }
 
 /// `momentum * target + (1 - momentum) * online` for every float tensor of a module, running statistics among them; whole
@@ -72,35 +80,73 @@ impl Ema {
 /// # Panics
 /// When the two modules are not built alike.
 pub fn follow<M: Module>(online: &M, target: M, momentum: f64) -> M {
-    let mut source = Source(VecDeque::new());
+    mix(online, target, Source::new(false), momentum)
+}
+
+/// The same for what is trained alone: running statistics, frozen tensors, whole numbers and truth values stay those of the
+/// target, whose batch norms go on by its own batches (MoCo's key encoder, He et al. 2020; PixPro's).
+///
+/// # Panics
+/// When the two modules are not built alike, or nothing of the online network is trained (it must be the network on
+/// autodiff, not its `valid()`).
+pub fn follow_parameters<M: Module>(online: &M, target: M, momentum: f64) -> M {
+    mix(online, target, Source::new(true), momentum)
+}
+
+fn mix<M: Module>(online: &M, target: M, mut source: Source, momentum: f64) -> M {
+    // statistics of the last batch lie beside the running ones until someone asks for them, as this does
+    drop((online.valid(), target.valid()));
     online.visit(&mut source);
+    assert!(
+        !source.trained_alone || source.trained > 0,
+        "nothing of the online network is trained: is it on autodiff?"
+    );
     let mut mixer = Mixer { source, momentum };
     let target = target.map(&mut mixer);
-    assert!(mixer.source.0.is_empty(), "the online network has {} tensors more than its target", mixer.source.0.len());
+    let left = mixer.source.tensors.len();
+    assert!(left == 0, "the online network has {left} tensors more than its target");
     target
 }
 
-/// The tensors of a module in the order of its fields.
-struct Source(VecDeque<Box<dyn Any>>);
+/// The tensors of a module in the order of its fields, each with whether the target takes it over.
+struct Source {
+    tensors: VecDeque<(Box<dyn Any>, bool)>,
+    trained_alone: bool,
+    /// Float tensors that are trained.
+    trained: usize,
+}
 
 impl Source {
-    fn next<T: 'static>(&mut self) -> T {
-        let next = self.0.pop_front().unwrap_or_else(|| panic!("the target has more tensors than the online network"));
-        *next.downcast().unwrap_or_else(|_| panic!("online network and target are not built alike"))
+    fn new(trained_alone: bool) -> Self {
+        Self { tensors: VecDeque::new(), trained_alone, trained: 0 }
+    }
+
+    /// The next tensor; `None` where the target keeps its own.
+    fn next<T: 'static>(&mut self) -> Option<T> {
+        let next = self.tensors.pop_front();
+        let (next, taken) = next.unwrap_or_else(|| panic!("the target has more tensors than the online network"));
+        let next = next.downcast().unwrap_or_else(|_| panic!("online network and target are not built alike"));
+        taken.then_some(*next)
+    }
+
+    fn push<T: 'static>(&mut self, tensor: T, trained: bool) {
+        self.tensors.push_back((Box::new(tensor), trained || !self.trained_alone));
+        self.trained += usize::from(trained);
     }
 }
 
 impl ModuleVisitor for Source {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.push_back(Box::new(param.base().inner()));
+        let tensor = param.base();
+        self.push(tensor.clone().inner(), tensor.is_require_grad());
     }
 
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        self.0.push_back(Box::new(param.val()));
+        self.push(param.val(), false);
     }
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        self.0.push_back(Box::new(param.val()));
+        self.push(param.val(), false);
     }
 }
 
@@ -111,7 +157,7 @@ struct Mixer {
 
 impl ModuleMapper for Mixer {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let online: Tensor<D> = self.source.next();
+        let Some(online) = self.source.next::<Tensor<D>>() else { return param };
         param.map(|target| {
             assert_eq!(online.dims(), target.dims(), "the shapes of an online tensor and of its target");
             let (autodiff, trained) = (target.is_autodiff(), target.is_require_grad());
@@ -122,7 +168,7 @@ impl ModuleMapper for Mixer {
     }
 
     fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
-        let online: Tensor<D, Int> = self.source.next();
+        let Some(online) = self.source.next::<Tensor<D, Int>>() else { return param };
         param.map(|target| {
             assert_eq!(online.dims(), target.dims(), "the shapes of an online tensor and of its target");
             online
@@ -130,7 +176,7 @@ impl ModuleMapper for Mixer {
     }
 
     fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
-        let online: Tensor<D, Bool> = self.source.next();
+        let Some(online) = self.source.next::<Tensor<D, Bool>>() else { return param };
         param.map(|target| {
             assert_eq!(online.dims(), target.dims(), "the shapes of an online tensor and of its target");
             online

@@ -5,7 +5,7 @@
 mod ema;
 mod queue;
 
-pub use ema::{Ema, follow};
+pub use ema::{Ema, follow, follow_parameters};
 pub use queue::Queue;
 
 use thiserror::Error;
@@ -20,6 +20,22 @@ pub enum MemoryError {
         capacity: usize,
         /// Numbers in a row.
         width: usize,
+    },
+    /// A queue that would hold rows of the same thing twice.
+    #[error("a queue of {capacity} rows for a data set of {things} things: it would hold rows of the same thing twice")]
+    Data {
+        /// Most rows it would hold.
+        capacity: usize,
+        /// Things in the data set.
+        things: usize,
+    },
+    /// A queue that batches do not fill evenly.
+    #[error("a queue of {capacity} rows and batches of {batch}: its size must be a multiple of theirs")]
+    Batches {
+        /// Most rows it would hold.
+        capacity: usize,
+        /// Rows of a batch.
+        batch: usize,
     },
     /// A momentum outside its range.
     #[error("momentum {0}: it must lie between 0 (copy the online network) and 1 (never follow it)")]

@@ -75,6 +75,18 @@ impl Queue {
         Ok(Self { labels: Some(Vec::with_capacity(capacity)), ..Self::new(capacity, width, on)? })
     }
 
+    /// This queue, if it is not larger than a data set of `things` things, each of which gives one row an epoch. (A larger one
+    /// holds two rows of the same thing, or its own row as a negative.)
+    ///
+    /// # Errors
+    /// [`MemoryError::Data`] when it is larger.
+    pub fn of_data(self, things: usize) -> Result<Self, MemoryError> {
+        match self.capacity() {
+            capacity if capacity > things => Err(MemoryError::Data { capacity, things }),
+            _ => Ok(self),
+        }
+    }
+
     /// Most rows it holds.
     pub fn capacity(&self) -> usize {
         self.rows.dims()[0]

@@ -243,3 +243,22 @@ pub fn propagate(x: Tensor<4>, transformed: Tensor<4>, sharpness: f64) -> Result
     let smooth = unit(weights.matmul(unit(cells(transformed))));
     Ok(smooth.swap_dims(1, 2).reshape([b, e, height, width]))
 }
+
+/// A map of rows on every cell of maps: a head at each position, a 1 x 1 convolution.
+///
+/// # Shapes
+/// - map: `[B, D, h, w]`
+/// - f: `[B h w, D]` to `[B h w, E]`
+/// - output: `[B, E, h, w]`
+///
+/// # Panics
+/// When f changes the number of rows.
+pub fn on_cells(map: Tensor<4>, f: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Tensor<4> {
+    let [b, d, height, width] = map.dims();
+    let n = height * width;
+    let rows = f(cells(map).reshape([b * n, d]));
+    let [made, e] = rows.dims();
+    assert_eq!(made, b * n, "rows that a map of {b} x {n} cells became");
+    let rows: Tensor<3> = rows.reshape([b, n, e]);
+    rows.swap_dims(1, 2).reshape([b, e, height, width])
+}

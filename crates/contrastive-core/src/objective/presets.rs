@@ -5,6 +5,7 @@ use super::{Denominator, Direction, Inputs, PairObjective, PositiveWeights, Redu
 use crate::error::{ObjectiveError, positive};
 use crate::pairs::Pairs;
 use crate::similarity::{Similarity, defined, unit_rows};
+use crate::temperature::Temperature;
 use burn::tensor::{Tensor, activation::softmax};
 use std::sync::Arc;
 
@@ -69,8 +70,8 @@ impl InfoNce {
         let d = q.dims()[1];
         let negatives: Tensor<3> = rows(&negatives.reshape([n * k, d2]), false).reshape([n, k, d]);
         let temperature = match objective.temperature {
-            crate::temperature::Temperature::Fixed(t) => t,
-            crate::temperature::Temperature::Input => panic!("own negatives need a fixed temperature"),
+            Temperature::Fixed(t) => t,
+            Temperature::Input => panic!("own negatives need a fixed temperature"),
         };
         let others: Tensor<2> = negatives.matmul(q.clone().reshape([n, d, 1])).reshape([n, k]);
         let logits = Tensor::cat(vec![(q * p).sum_dim(1), others], 1) * (1.0 / temperature);
@@ -218,6 +219,7 @@ impl Clip {
 pub struct Dcl {
     objective: PairObjective,
     sigma: Option<f64>,
+    differentiated: bool,
 }
 
 impl Dcl {
@@ -227,7 +229,7 @@ impl Dcl {
     /// When the temperature is zero, negative, infinite or NaN.
     pub fn new(temperature: f64) -> Result<Self, ObjectiveError> {
         let objective = PairObjective::new(temperature)?.pairs(Pairs::TwoViews).denominator(Denominator::NegativesOnly);
-        Ok(Self { objective, sigma: None })
+        Ok(Self { objective, sigma: None, differentiated: false })
     }
 
     /// DCLW (section 3.3): the positive term of thing i weighs `2 - N softmax_i(z0_i . z1_i / sigma)`, a constant to the
@@ -240,27 +242,55 @@ impl Dcl {
         Ok(self)
     }
 
+    /// Do DCLW's weights carry gradients? The paper does not say; unless asked, they are constants.
+    pub fn with_differentiated_weights(mut self, differentiated: bool) -> Self {
+        self.differentiated = differentiated;
+        self
+    }
+
     /// The objective behind the name, on the two views stacked (without DCLW's weights, which depend on the batch).
     pub fn objective(&self) -> &PairObjective {
         &self.objective
     }
 
-    /// Two views `[n, d]` of the same n things. The value is `[1]`.
+    /// DCLW's weight of each thing's positive, of mean 1; `None` for DCL, whose weights are all 1.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    pub fn weights(&self, first: &Tensor<2>, second: &Tensor<2>) -> Option<Vec<f64>> {
+        let sigma = self.sigma?;
+        let n = first.dims()[0] as f64;
+        let share = softmax(cosines(first.clone().inner(), second.clone().inner()) * (1.0 / sigma), 0);
+        Some(share.into_data().iter::<f64>().map(|p| 2.0 - n * p).collect())
+    }
+
+    /// Two views `[n, d]` of the same n things. The value is `[1]`; of a single thing, which has no negatives, 0.
     ///
     /// # Panics
     /// When the shapes differ.
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
         let mut objective = self.objective.clone();
-        if let Some(sigma) = self.sigma {
-            assert_eq!(first.dims(), second.dims(), "the shapes of the two views");
-            let n = first.dims()[0];
-            let (a, b) = (unit_rows(first.clone().inner()), unit_rows(second.clone().inner()));
-            let logits: Tensor<1> = ((a * b).sum_dim(1) * (1.0 / sigma)).reshape([n]);
-            let share = softmax(logits, 0).into_data().iter::<f64>().map(|p| 2.0 - n as f64 * p).collect::<Vec<_>>();
-            let weights = [share.clone(), share].concat();
+        if let Some(weights) = self.weights(&first, &second) {
+            let weights = [&weights[..], &weights].concat();
+            objective = objective.denominator_weights(Arc::new(vec![1.0; weights.len()]));
             objective = objective.positive_weights(PositiveWeights::PerAnchor(Arc::new(weights)));
-            objective = objective.denominator_weights(Arc::new(vec![1.0; 2 * n]));
         }
-        objective.loss(&Inputs::within(stacked(first, second)))
+        let value = objective.loss(&Inputs::within(stacked(first.clone(), second.clone())));
+        match (self.sigma, objective.temperature) {
+            (Some(sigma), Temperature::Fixed(t)) if self.differentiated && first.dims()[0] > 1 => {
+                // of the positive terms -w_i s_i / (n t) the part that moves with w_i = 2 - n p_i
+                let s = cosines(first, second);
+                let pushed = (softmax(s.clone() * (1.0 / sigma), 0) * s.detach()).sum() * (1.0 / t);
+                value + pushed.clone() - pushed.detach()
+            }
+            _ => value,
+        }
     }
+}
+
+/// `[n]`: the cosine of each row with its other view.
+fn cosines(first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
+    let n = first.dims()[0];
+    assert_eq!(first.dims(), second.dims(), "the shapes of the two views");
+    (unit_rows(first) * unit_rows(second)).sum_dim(1).reshape([n])
 }

@@ -4,6 +4,8 @@
 //! positions in the data set. The same seed and the same epoch always give the same batches, whatever came before, so that a
 //! run can be resumed anywhere.
 //!
+//! [`OverlappingCrops`] are not about labels: they say which parts of time series meet.
+//!
 //! What does not fill a batch is a choice, [`Remainder`]. All batches have the same size.
 //!
 //! ```
@@ -21,11 +23,13 @@
 
 mod balanced;
 mod hierarchical;
+mod overlapping;
 mod pack;
 mod per_class;
 
 pub use balanced::BalancedSampler;
 pub use hierarchical::HierarchicalSampler;
+pub use overlapping::OverlappingCrops;
 pub use per_class::PerClassSampler;
 
 use rand::SeedableRng;
@@ -73,6 +77,14 @@ pub enum SamplerError {
         second: i64,
         /// Where the other one is.
         row: usize,
+    },
+    /// Series too short for the scales they are to be compared on.
+    #[error("series of {length} time steps: two crops that share {needed} steps need at least as many")]
+    Short {
+        /// Time steps of a series.
+        length: usize,
+        /// The smallest number.
+        needed: usize,
     },
     /// Fewer classes than a batch is to hold.
     #[error("{available} {what} with enough rows, but a batch holds {needed}")]

@@ -24,20 +24,41 @@ pub struct Digits {
 /// # Panics
 /// When there are none and `CONTRASTIVE_REQUIRE_SHARED=1`, or a line is no digit.
 pub fn digits() -> Option<Digits> {
+    read("optdigits.tes")
+}
+
+/// The digits of the training part; as [`digits`].
+///
+/// # Panics
+/// As [`digits`].
+pub fn training_digits() -> Option<Digits> {
+    read("optdigits.tra")
+}
+
+/// The text of a file of `$CONTRASTIVE_SHARED/data` or `../shared/data` beside the workspace; `None`, with a line saying so, where there
+/// is none.
+///
+/// # Panics
+/// When there is none and `CONTRASTIVE_REQUIRE_SHARED=1`.
+pub fn shared_text(name: &str) -> Option<String> {
     let shared = match std::env::var_os("CONTRASTIVE_SHARED") {
         Some(path) => PathBuf::from(path),
         None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
     };
-    let path = shared.join("data/optdigits/optdigits.tes");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
+    let path = shared.join("data").join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Some(text),
         Err(error) => {
             let required = std::env::var("CONTRASTIVE_REQUIRE_SHARED").is_ok_and(|v| v == "1");
             assert!(!required, "{}: {error}", path.display());
-            println!("{}: {error}; nothing learnt from digits", path.display());
-            return None;
+            println!("{}: {error}; nothing learnt from it", path.display());
+            None
         }
-    };
+    }
+}
+
+fn read(file: &str) -> Option<Digits> {
+    let text = shared_text(&format!("optdigits/{file}"))?;
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for line in text.lines() {
         let numbers: Vec<usize> = line.split(',').map(|v| v.trim().parse().expect("a digit's number")).collect();

@@ -24,7 +24,7 @@ pub use dino::{Dino, DinoCenter};
 pub use simsiam::{negative_cosine, simsiam};
 pub use sinkhorn::{Sinkhorn, SinkhornError};
 pub use soft_targets::soft_cross_entropy;
-pub use swav::SwAv;
+pub use swav::{SwAv, SwAvQueues, SwAvSizes};
 pub use triplet::{Mining, Triplet, triplet_margin};
 pub use vicreg::{Variance, VicReg};
 pub use w_mse::WMse;
