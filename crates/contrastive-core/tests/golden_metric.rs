@@ -17,14 +17,6 @@ fn types() -> Vec<DType> {
     if has_f64() { vec![DType::F64, DType::F32] } else { vec![DType::F32] }
 }
 
-fn tracked<const D: usize>(values: Vec<f64>, shape: [usize; D], dtype: DType) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(values, shape), (&device().autodiff(), dtype)).require_grad()
-}
-
-fn values<const D: usize>(x: &Tensor<D>) -> Vec<f64> {
-    x.to_data().iter::<f64>().collect()
-}
-
 /// Loss and gradient of `loss` at the case's embeddings, against what is expected.
 fn check(case: &Value, dtype: DType, loss: impl Fn(Tensor<2>, &[i64]) -> Tensor<1>) {
     let rows = tracked(numbers(&case["inputs"]["embeddings"]), matrix_shape(&case["inputs"]["embeddings"]), dtype);
