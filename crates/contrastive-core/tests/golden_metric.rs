@@ -2,7 +2,7 @@
 
 mod common;
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use common::*;
 use contrastive_core::objective::{
     Circle, ClassMargin, FastAp, Inputs, IntraPairVariance, LiftedStructure, MultiSimilarity, Nca, PairContrastive,
