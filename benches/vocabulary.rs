@@ -14,6 +14,7 @@ use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
 use contrastive::Device;
 use contrastive::core::objective::*;
+use contrastive::core::pairs::Pairs;
 use measure::{Measured, Products, available, measure, numbers};
 use std::error::Error;
 
@@ -61,6 +62,18 @@ fn boxed(f: impl Fn(&Tensor<2>, &Tensor<2>, &[i64]) -> Tensor<1> + 'static) -> O
     Some(Box::new(f))
 }
 
+/// An objective of one table under labels.
+fn labelled<O: Clone + 'static>(
+    name: &'static str,
+    objective: O,
+    loss: impl Fn(&O, Tensor<2>, &[i64]) -> Tensor<1> + 'static,
+    dense: impl Fn(&O, Tensor<2>, &[i64]) -> Tensor<1> + 'static,
+) -> Row {
+    let again = objective.clone();
+    let dense = boxed(move |a, _, labels| dense(&again, a.clone(), labels));
+    row(name, move |a, _, labels| loss(&objective, a.clone(), labels), dense)
+}
+
 /// Two halves of a table: two views of half as many things.
 fn halves(a: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     let [n, d] = a.dims();
@@ -82,11 +95,8 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
         let table = |a: &Tensor<2>| Inputs::within(a.clone());
         row(name, move |a, _, _| objective.loss(&table(a)), boxed(move |a, _, _| dense.dense(&table(a))))
     };
-    let (supcon, supcon_dense) = (SupCon::new(t)?, SupCon::new(t)?);
-    let (own, own_dense) = (NtXent::new(t)?, NtXent::new(t)?.objective().clone());
-    let own_dense = own_dense.denominator(Denominator::OwnPositive).positive_weights(PositiveWeights::Sum);
-    let own_dense = own_dense.reduction(Reduction::MeanOverPairs);
-    let labelled = contrastive::core::pairs::Pairs::labels;
+    let own = NtXent::new(t)?.objective().clone().denominator(Denominator::OwnPositive);
+    let own = own.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanOverPairs);
     let (debiased, hard) = (DebiasedInfoNce::new(t, 0.1)?, DebiasedInfoNce::new(t, 0.1)?.with_hardness(1.0)?);
     let (moco, ressl) = (Moco::new(t)?, ReSsl::new(0.1, 0.04)?);
     let ranking = MultipleNegativesRanking::new(0.05)?.symmetric();
@@ -96,16 +106,12 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
         within("NT-Xent", NtXent::new(t)?.objective().clone()),
         within("DCL", Dcl::new(t)?.objective().clone()),
         of_pairs("CLIP", Clip::new(t)?.objective().clone()),
-        row(
-            "SupCon",
-            move |a, _, labels| supcon.loss(a.clone(), labels),
-            boxed(move |a, _, labels| supcon_dense.objective(labels).dense(&Inputs::within(a.clone()))),
-        ),
-        row(
-            "NT-Xent, labels",
-            move |a, _, labels| own.loss_with_labels(a.clone(), labels),
-            boxed(move |a, _, labels| own_dense.clone().pairs(labelled(labels)).dense(&Inputs::within(a.clone()))),
-        ),
+        labelled("SupCon", SupCon::new(t)?, SupCon::loss, |supcon, a, labels| {
+            supcon.objective(labels).dense(&Inputs::within(a))
+        }),
+        labelled("NT-Xent, labels", NtXent::new(t)?, NtXent::loss_with_labels, move |_, a, labels| {
+            own.clone().pairs(Pairs::labels(labels)).dense(&Inputs::within(a))
+        }),
         row("debiased", move |a, _, _| debiased.loss(halves(a).0, halves(a).1), None),
         row("hard negatives", move |a, _, _| hard.loss(halves(a).0, halves(a).1), None),
         row("MoCo", move |a, c, _| moco.loss_among(a.clone(), a.clone().detach(), c.clone().detach()), None),
@@ -121,11 +127,6 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
 
 fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
     let number = |x: f32, like: &Tensor<2>| Tensor::<1>::from_data([x], &like.device());
-    let (multi, multi_dense) = (MultiSimilarity::new(2.0, 50.0, 0.5)?, MultiSimilarity::new(2.0, 50.0, 0.5)?);
-    let (circle, circle_dense) = (Circle::new(0.4, 80.0)?, Circle::new(0.4, 80.0)?);
-    let (lifted, lifted_dense) = (LiftedStructure::new(1.0)?, LiftedStructure::new(1.0)?);
-    let (tuplet, tuplet_dense) = (TupletMargin::new(0.1, 64.0)?, TupletMargin::new(0.1, 64.0)?);
-    let (fast_ap, fast_ap_dense) = (FastAp::new(10)?, FastAp::new(10)?);
     let (cacr, hard) = (Cacr::new(1.0, 2.0)?, HardContrastive::new(0.2, 0.25)?);
     let pairs = PairContrastive::of_distances(0.0, 1.0)?;
     let (arcface, proxies) = (ClassMargin::arcface(0.5, 30.0)?, 1000);
@@ -135,26 +136,17 @@ fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
             move |a, c, _| SigLip::new().loss(a.clone(), c.clone(), number(10.0, a), number(-10.0, a)),
             boxed(move |a, c, _| SigLip::new().dense(a.clone(), c.clone(), number(10.0, a), number(-10.0, a))),
         ),
-        row(
+        labelled(
             "multi-similarity",
-            move |a, _, labels| multi.loss(a.clone(), labels),
-            boxed(move |a, _, labels| multi_dense.dense(a.clone(), labels)),
+            MultiSimilarity::new(2.0, 50.0, 0.5)?,
+            MultiSimilarity::loss,
+            MultiSimilarity::dense,
         ),
-        row(
-            "circle",
-            move |a, _, labels| circle.loss(a.clone(), labels),
-            boxed(move |a, _, labels| circle_dense.dense(a.clone(), labels)),
-        ),
-        row(
-            "lifted structure",
-            move |a, _, labels| lifted.loss(a.clone(), labels),
-            boxed(move |a, _, labels| lifted_dense.dense(a.clone(), labels)),
-        ),
+        labelled("circle", Circle::new(0.4, 80.0)?, Circle::loss, Circle::dense),
+        labelled("lifted structure", LiftedStructure::new(1.0)?, LiftedStructure::loss, LiftedStructure::dense),
         row(
             "contrastive",
-            move |a, _, labels| {
-                pairs.clone().pairs(contrastive::core::pairs::Pairs::labels(labels)).loss(&Inputs::within(a.clone()))
-            },
+            move |a, _, labels| pairs.clone().pairs(Pairs::labels(labels)).loss(&Inputs::within(a.clone())),
             None,
         ),
         Row {
@@ -171,16 +163,8 @@ fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
             )
         },
         row("CACR", move |a, c, _| cacr.loss(&[a.clone(), c.clone()]), None),
-        row(
-            "tuplet margin",
-            move |a, _, labels| tuplet.loss(a.clone(), labels),
-            boxed(move |a, _, labels| tuplet_dense.dense(a.clone(), labels)),
-        ),
-        row(
-            "FastAP",
-            move |a, _, labels| fast_ap.loss(a.clone(), labels),
-            boxed(move |a, _, labels| fast_ap_dense.dense(a.clone(), labels)),
-        ),
+        labelled("tuplet margin", TupletMargin::new(0.1, 64.0)?, TupletMargin::loss, TupletMargin::dense),
+        labelled("FastAP", FastAp::new(10)?, FastAp::loss, FastAp::dense),
         row("Jensen-Shannon", move |a, c, _| JensenShannon::new().loss(&two(a, c)), None),
         row("hard contrastive", move |a, c, _| hard.loss(a.clone(), c.clone()), None),
         row("triplet, all", |a, _, labels| Triplet::new(0.05).expect("a margin").loss(a.clone(), labels), None),

@@ -2,13 +2,8 @@
 // The `ndarray` backend still works but is deprecated upstream.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
-use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
+use crate::extension::*;
+use burn::backend::Dispatch;
 use burn::tensor::{Shape, Tensor};
 
 /// The node that carries a ready gradient.
@@ -33,11 +28,7 @@ pub trait AttachOps: Backend {
 #[cfg(feature = "flex")]
 impl AttachOps for burn::backend::Flex {}
 
-#[cfg(feature = "ndarray")]
-impl AttachOps for burn::backend::NdArray {}
-
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
-impl AttachOps for burn::backend::Cube {}
+default_bodies!(AttachOps);
 
 impl<B: AttachOps, C: CheckpointStrategy> AttachOps for Autodiff<B, C> {
     fn attach_gradient(

@@ -23,6 +23,7 @@ pub mod behaviour;
 pub mod cluster;
 pub mod distributed;
 pub mod error;
+mod extension;
 pub mod gradient_cache;
 pub mod head;
 pub mod linear;

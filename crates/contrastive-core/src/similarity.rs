@@ -8,7 +8,8 @@ use burn::tensor::Tensor;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Similarity {
     /// The cosine of the angle between them: both are scaled to length 1 and gradients are those of the raw rows. A row of
-    /// length below 1e-12 is divided by 1e-12.
+    /// length below 1e-12 is divided by 1e-12: zeros have the cosine 0 to everything, and a gradient that is finite but large,
+    /// 1e12 times that of a unit row.
     #[default]
     Cosine,
     /// Their inner product.

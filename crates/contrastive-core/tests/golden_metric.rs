@@ -2,7 +2,7 @@
 
 mod common;
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use common::*;
 use contrastive_core::objective::{
     Circle, ClassMargin, FastAp, Inputs, IntraPairVariance, LiftedStructure, MultiSimilarity, Nca, PairContrastive,
@@ -15,14 +15,6 @@ use serde_json::Value;
 
 fn types() -> Vec<DType> {
     if has_f64() { vec![DType::F64, DType::F32] } else { vec![DType::F32] }
-}
-
-fn tracked<const D: usize>(values: Vec<f64>, shape: [usize; D], dtype: DType) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(values, shape), (&device().autodiff(), dtype)).require_grad()
-}
-
-fn values<const D: usize>(x: &Tensor<D>) -> Vec<f64> {
-    x.to_data().iter::<f64>().collect()
 }
 
 /// Loss and gradient of `loss` at the case's embeddings, against what is expected.

@@ -6,7 +6,7 @@ mod pattern;
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use common::{assert_close, cases, device, golden, has_f64, matrix_shape, numbers};
+use common::{assert_close, cases, computed_in, device, golden, has_f64, matrix_shape, numbers};
 use contrastive_core::linear::{
     LinearOperator, LowRankOperator, SparseOperator, SparsePattern, SvdOptions, gather_rows, portable,
     portable_pattern, truncated_svd,
@@ -250,6 +250,7 @@ fn golden_light_graph_convolution() {
         let layers = case["params"]["layers"].as_u64().unwrap() as usize;
         let expected = &case["expected"];
         for (dtype, _) in types() {
+            computed_in(dtype.size());
             let loose = dtype == DType::F32;
             let x = table(numbers(&case["inputs"]["x"]), shape, dtype).require_grad();
             let cotangent = table(numbers(&case["inputs"]["cotangent"]), shape, dtype);

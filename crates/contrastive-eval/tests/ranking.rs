@@ -1,11 +1,13 @@
 //! Ranking metrics against golden values of RecBole and against a plain implementation.
 
+#[path = "../../../tests/golden/mod.rs"]
+mod reference;
+
 use contrastive_eval::ndarray::{Array2, ArrayView2, Axis, array};
 use contrastive_eval::ranking::*;
 use contrastive_kernels::top_k::top_k_scores;
 use serde_json::Value;
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 /// Sets as the flat arrays that [`ItemSets`] borrows.
 struct Flat(Vec<usize>, Vec<u32>);
@@ -25,20 +27,6 @@ impl Flat {
     }
 }
 
-/// The reference values, or nothing (and a word about it) where they are not at hand.
-fn golden() -> Option<Value> {
-    let shared = std::env::var_os("CONTRASTIVE_SHARED").map(PathBuf::from);
-    let shared = shared.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"));
-    let path = shared.join("golden/ranking_metrics.json");
-    if !path.exists() {
-        let required = std::env::var("CONTRASTIVE_REQUIRE_SHARED").is_ok_and(|v| v == "1");
-        assert!(!required, "{} is missing", path.display());
-        println!("skipped: {} is missing", path.display());
-        return None;
-    }
-    Some(serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
-}
-
 fn shape(tensor: &Value) -> (usize, usize) {
     (tensor["shape"][0].as_u64().unwrap() as usize, tensor["shape"][1].as_u64().unwrap() as usize)
 }
@@ -49,19 +37,21 @@ fn sets_of(mask: &Value) -> Flat {
     Flat::new(data.chunks(items).map(|row| (0..items as u32).filter(|&i| row[i as usize]).collect()))
 }
 
-fn close(report: &RankingReport, case: &Value) {
+/// Compares the metrics of scores of `T`.
+fn close<T>(report: &RankingReport, case: &Value) {
+    reference::computed_in(size_of::<T>());
     let metrics = case["expected"]["metrics"].as_object().unwrap();
     assert!(metrics.len() >= 12);
     for (name, want) in metrics {
         let (got, want) = (report.get(name).unwrap_or_else(|| panic!("no {name}")), want.as_f64().unwrap());
-        assert!((got - want).abs() < 1e-12, "{}: {name} {got}, RecBole {want}", case["name"]);
+        reference::close(&format!("{} {name}", case["name"]), &[got], &[want], 1e-12, 0.0);
     }
 }
 
 #[test]
 fn golden_ranking_metrics() {
-    let Some(golden) = golden() else { return };
-    let cases = golden["cases"].as_array().unwrap();
+    let Some(file) = reference::golden("ranking_metrics") else { return };
+    let cases = reference::cases(&file);
     assert!(cases.len() >= 3);
     for case in cases {
         let tensor = &case["inputs"]["scores"];
@@ -76,12 +66,12 @@ fn golden_ranking_metrics() {
         let each = evaluate_scores_per_user(scores.view(), train.sets(), test.sets(), &cutoffs).unwrap();
         let users: Vec<u64> = each.users().iter().map(|&u| u.into()).collect();
         assert_eq!(users, numbers(&case["expected"]["users_evaluated"]));
-        close(&each.mean(), case);
-        close(&evaluate_scores(single.view(), train.sets(), test.sets(), &cutoffs).unwrap(), case);
+        close::<f64>(&each.mean(), case);
+        close::<f32>(&evaluate_scores(single.view(), train.sets(), test.sets(), &cutoffs).unwrap(), case);
 
         // The identity as item embeddings makes the scores the users' embeddings.
         let items = Array2::<f32>::eye(single.ncols());
-        close(&evaluate(single.view(), items.view(), train.sets(), test.sets(), &cutoffs).unwrap(), case);
+        close::<f32>(&evaluate(single.view(), items.view(), train.sets(), test.sets(), &cutoffs).unwrap(), case);
 
         // RecBole's own rankings, as lists
         let (_, longest) = shape(&case["expected"]["topk"]);
@@ -98,7 +88,7 @@ fn golden_ranking_metrics() {
             .and_then(|p| p.ranked(&lists, scores.ncols()))
             .unwrap();
         assert_eq!(given, each);
-        close(&given.mean(), case);
+        close::<f32>(&given.mean(), case);
     }
 }
 

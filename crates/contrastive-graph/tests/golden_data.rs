@@ -1,6 +1,9 @@
 //! Published data sets: shapes and counts. The numbers are those of the data sets' own pages and papers, recounted from
 //! the files independently of this crate (line and field counts with standard text tools).
 
+#[path = "../../../tests/golden/mod.rs"]
+mod golden;
+
 use std::path::PathBuf;
 
 use contrastive_graph::data::{
@@ -10,19 +13,9 @@ use contrastive_graph::data::{
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// A path in the shared data folder, or nothing (said aloud) on a machine without it.
+/// A data set in the shared folder.
 fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("CONTRASTIVE_SHARED")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"));
-    let full = root.join("data").join(path);
-    if full.exists() {
-        return Some(full);
-    }
-    let required = std::env::var("CONTRASTIVE_REQUIRE_SHARED").is_ok_and(|value| value == "1");
-    assert!(!required, "{} is required and absent", full.display());
-    println!("skipped: {} is absent", full.display());
-    None
+    golden::present(golden::shared()?.join("data").join(path))
 }
 
 fn open(path: &str, options: &LoadOptions) -> Option<Dataset> {

@@ -3,13 +3,7 @@
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use super::SparseOperator;
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
-use burn::backend::{Backend, TensorMetadata, backend_extension, tensor::FloatTensor};
+use crate::extension::*;
 use std::sync::Arc;
 
 /// Products with sparse matrices and access to rows. Defaults are written with backend operations and run anywhere.
@@ -51,11 +45,7 @@ pub trait LinearOps: Backend {
     }
 }
 
-#[cfg(feature = "ndarray")]
-impl LinearOps for burn::backend::NdArray {}
-
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
-impl LinearOps for burn::backend::Cube {}
+default_bodies!(LinearOps);
 
 /// The parts of the native bodies that other operations share.
 #[cfg(feature = "flex")]

@@ -3,13 +3,7 @@
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use super::SparsePattern;
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
-use burn::backend::{Backend, backend_extension, tensor::FloatTensor};
+use crate::extension::*;
 
 /// Sparse products whose values are tensors. Defaults are written with backend operations and run anywhere.
 ///
@@ -59,11 +53,7 @@ pub trait PatternOps: Backend {
     }
 }
 
-#[cfg(feature = "ndarray")]
-impl PatternOps for burn::backend::NdArray {}
-
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
-impl PatternOps for burn::backend::Cube {}
+default_bodies!(PatternOps);
 
 #[cfg(feature = "flex")]
 mod native {

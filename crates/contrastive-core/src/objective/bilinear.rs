@@ -30,10 +30,10 @@ impl BilinearInfoNce {
     }
 
     /// Anchors `[n, d]`, positives `[m, e]` of which row i belongs to anchor i and rows from n on are negatives of all,
-    /// weight `[d, e]`. The value is `[1]`. The product with W is left to autodiff; it is `[n, e]`.
+    /// weight `[d, e]`. The value is `[1]`; without negatives 0. The product with W is left to autodiff; it is `[n, e]`.
     ///
     /// # Panics
-    /// When the shapes do not fit.
+    /// When the shapes do not fit, or there are no rows.
     pub fn loss(&self, anchors: Tensor<2>, positives: Tensor<2>, weight: Tensor<2>) -> Tensor<1> {
         let ([n, d], [m, e], w) = (anchors.dims(), positives.dims(), weight.dims());
         assert_eq!([d, e], w, "a weight {w:?} between anchors [{n}, {d}] and positives [{m}, {e}]");

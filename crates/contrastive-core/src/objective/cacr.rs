@@ -373,7 +373,7 @@ impl CacrInfoNce {
         Ok(Self { temperature, objective: PairObjective::new(temperature)? })
     }
 
-    /// Queries `[n, d]` of the other views, and the keys `[n, d]`. The value is `[1]`.
+    /// Queries `[n, d]` of the other views, and the keys `[n, d]`. The value is `[1]`; of one row, which has no negatives, 0.
     ///
     /// # Panics
     /// When there are no queries or no rows, or the shapes differ.

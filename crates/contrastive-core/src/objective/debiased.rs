@@ -49,10 +49,10 @@ impl DebiasedInfoNce {
         Ok(self)
     }
 
-    /// Two views `[n, d]` of the same n things; the mean over the 2n rows, `[1]`.
+    /// Two views `[n, d]` of the same n things; the mean over the 2n rows, `[1]`; of a single thing, which has no negatives, 0.
     ///
     /// # Panics
-    /// When the shapes differ.
+    /// When the shapes differ, or there are no rows.
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
         let table = stacked(first, second);
         let result = self.evaluate(&table, table.is_tracked());

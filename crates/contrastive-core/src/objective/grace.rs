@@ -38,10 +38,10 @@ impl Grace {
         &self.0
     }
 
-    /// Two views `[n, d]` of the same n nodes. The value is `[1]`.
+    /// Two views `[n, d]` of the same n nodes. The value is `[1]`; of a single node, which has no negatives, 0.
     ///
     /// # Panics
-    /// When the shapes differ.
+    /// When the shapes differ, or there are no rows.
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
         assert_eq!(first.dims(), second.dims(), "the shapes of the two views");
         match self.0.direction {

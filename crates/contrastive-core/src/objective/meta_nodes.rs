@@ -148,7 +148,8 @@ impl PamC {
         self
     }
 
-    /// Embeddings `[n, d]`, their positives, and their clusters. The value is `[1]`.
+    /// Embeddings `[n, d]`, their positives, and their clusters. The value is `[1]`. A node without positives adds
+    /// `-log(1e-10) / n`, without a gradient.
     ///
     /// # Panics
     /// When the numbers of rows differ.

@@ -109,7 +109,8 @@ impl RowFunction for kernel::MarginSoftmax {
 
 row_loss!(
     /// Multi-similarity loss (Wang et al. 2019, equation 15): `log(1 + sum_p e^{-alpha (s_p - base)}) / alpha +
-    /// log(1 + sum_n e^{beta (s_n - base)}) / beta`, the mean over rows.
+    /// log(1 + sum_n e^{beta (s_n - base)}) / beta`, the mean over rows; for a row without
+    /// positives (or negatives) that part is 0.
     MultiSimilarity,
     mean_of_rows
 );
@@ -139,7 +140,8 @@ impl MultiSimilarity {
 }
 
 row_loss!(
-    /// Circle loss (Sun et al. 2020, equation 6), the mean over rows whose value is above 0.
+    /// Circle loss (Sun et al. 2020, equation 6), the mean over rows whose value is above 0; rows without
+    /// positives or without negatives have the value 0.
     Circle,
     mean_of_counted
 );

@@ -9,6 +9,10 @@
 //!    OwnPositive    e^{s_ip} + sum over the negatives, a denominator for each positive
 //! ```
 //!
+//! Degenerate input has a value: an anchor without negatives, or compared with nothing, costs 0 and has no gradient; anchors
+//! without positives say at their objective how they count; rows that are not finite give a value that is not finite. No
+//! rows, and shapes that do not fit, panic. `docs/bad-inputs.md` has it objective by objective.
+//!
 //! A [`PairObjective`] is an eager function: [`evaluate`](PairObjective::evaluate) gives the value and the gradients of its
 //! inputs without a tape and without the anchors x candidates matrix; [`loss`](PairObjective::loss) hangs the same numbers
 //! into autodiff; [`dense`](PairObjective::dense) is the same formula in plain tensor operations, the readable definition

@@ -2,11 +2,9 @@
 // The `ndarray` backend still works but is deprecated upstream.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
+use crate::extension::*;
 use crate::similarity::{Sides, Similarity};
-use burn::backend::{
-    Backend, Dispatch, TensorMetadata, backend_extension,
-    tensor::{FloatTensor, IntTensor},
-};
+use burn::backend::{Dispatch, tensor::IntTensor};
 use burn::tensor::{Int, Shape, Slice, Tensor};
 
 /// Elements of a block of similarities.
@@ -25,11 +23,7 @@ pub trait NearestOps: Backend {
     }
 }
 
-#[cfg(feature = "ndarray")]
-impl NearestOps for burn::backend::NdArray {}
-
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
-impl NearestOps for burn::backend::Cube {}
+default_bodies!(NearestOps);
 
 #[cfg(feature = "flex")]
 impl NearestOps for burn::backend::Flex {

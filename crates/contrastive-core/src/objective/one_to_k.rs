@@ -75,7 +75,7 @@ impl OneToK {
     /// When an instance has no version at all.
     ///
     /// # Panics
-    /// When shapes do not fit, or there is a scale that is no input.
+    /// When shapes do not fit, there are no instances, or there is a scale that is no input.
     pub fn loss(
         &self,
         anchors: Tensor<2>,

@@ -4,7 +4,7 @@
 
 use super::portable;
 use super::spec::{BothSpec, Spec};
-use burn::backend::{Backend, backend_extension, tensor::FloatTensor};
+use crate::extension::*;
 use std::sync::Arc;
 
 /// Value and gradients of pair objectives, by row blocks, in memory linear in anchors and candidates.
@@ -72,18 +72,13 @@ pub trait PairOps: Backend {
     }
 }
 
-#[cfg(feature = "ndarray")]
-impl PairOps for burn::backend::NdArray {}
-
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
-impl PairOps for burn::backend::Cube {}
+default_bodies!(PairOps);
 
 #[cfg(feature = "flex")]
 mod native {
     use super::*;
     use crate::objective::spec::Targets;
     use crate::pairs::PairLists;
-    use burn::backend::TensorMetadata;
     use burn::backend::flex::FlexTensor;
     use burn::tensor::{DType, Element as BurnElement, TensorData};
     use contrastive_kernels::Real;
@@ -124,15 +119,7 @@ mod native {
             scale: FloatTensor<Self>,
             bias: FloatTensor<Self>,
             spec: Arc<Spec>,
-        ) -> (
-            FloatTensor<Self>,
-            FloatTensor<Self>,
-            FloatTensor<Self>,
-            FloatTensor<Self>,
-            FloatTensor<Self>,
-            FloatTensor<Self>,
-            FloatTensor<Self>,
-        ) {
+        ) -> portable::Rows<FloatTensor<Self>> {
             match anchors.dtype() {
                 DType::F32 if !spec.portable => rows::<f32>(anchors, candidates, paired, scale, bias, &spec),
                 DType::F64 if !spec.portable => rows::<f64>(anchors, candidates, paired, scale, bias, &spec),
@@ -145,14 +132,7 @@ mod native {
             candidates: FloatTensor<Self>,
             scale: FloatTensor<Self>,
             spec: Arc<BothSpec>,
-        ) -> (
-            FloatTensor<Self>,
-            FloatTensor<Self>,
-            FloatTensor<Self>,
-            FloatTensor<Self>,
-            FloatTensor<Self>,
-            FloatTensor<Self>,
-        ) {
+        ) -> portable::Both<FloatTensor<Self>> {
             match anchors.dtype() {
                 DType::F32 => both::<f32>(anchors, candidates, scale, &spec),
                 DType::F64 => both::<f64>(anchors, candidates, scale, &spec),
@@ -196,7 +176,6 @@ mod native {
         tensor(raw, &[n, d])
     }
 
-    #[allow(clippy::type_complexity)]
     fn rows<T: Native>(
         anchors: FlexTensor,
         candidates: FlexTensor,
@@ -204,7 +183,7 @@ mod native {
         scale: FlexTensor,
         bias: FlexTensor,
         spec: &Spec,
-    ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
+    ) -> portable::Rows<FlexTensor> {
         let (anchors, candidates, paired) =
             (anchors.to_contiguous(), candidates.to_contiguous(), paired.to_contiguous());
         let (scale, bias) = (scale.to_contiguous(), bias.to_contiguous());
@@ -253,13 +232,12 @@ mod native {
         )
     }
 
-    #[allow(clippy::type_complexity)]
     fn both<T: Native>(
         anchors: FlexTensor,
         candidates: FlexTensor,
         scale: FlexTensor,
         spec: &BothSpec,
-    ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
+    ) -> portable::Both<FlexTensor> {
         let (anchors, candidates) = (anchors.to_contiguous(), candidates.to_contiguous());
         let (n, d) = (anchors.shape()[0], anchors.shape()[1]);
         let itself = spec.column_positives.is_none();

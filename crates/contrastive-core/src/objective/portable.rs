@@ -117,8 +117,13 @@ struct Listed<B: Backend> {
     weight: FloatTensor<B>,
 }
 
+/// Value, row values, and the gradients of anchors, candidates, paired positives, scale and bias.
+pub type Rows<T> = (T, T, T, T, T, T, T);
+
+/// Value, row values, column values, and the gradients of anchors, candidates and scale.
+pub type Both<T> = (T, T, T, T, T, T);
+
 /// One direction; see [`PairOps::pair_softmax`](super::ops::PairOps::pair_softmax).
-#[allow(clippy::type_complexity)]
 pub fn rows<B: Backend>(
     anchors: FloatTensor<B>,
     candidates: FloatTensor<B>,
@@ -126,7 +131,7 @@ pub fn rows<B: Backend>(
     scale: FloatTensor<B>,
     bias: FloatTensor<B>,
     spec: &Spec,
-) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+) -> Rows<FloatTensor<B>> {
     let (n, d, m) = (anchors.shape()[0], anchors.shape()[1], candidates.shape()[0]);
     let body = Body::<B> { device: anchors.device(), dtype: anchors.dtype() };
     let per_row = scale.shape()[0] == n && n > 1;
@@ -389,13 +394,12 @@ fn largest(dtype: DType) -> f64 {
 }
 
 /// Both directions; see [`PairOps::pair_softmax_both`](super::ops::PairOps::pair_softmax_both).
-#[allow(clippy::type_complexity)]
 pub fn both<B: Backend>(
     anchors: FloatTensor<B>,
     candidates: FloatTensor<B>,
     scale: FloatTensor<B>,
     spec: &BothSpec,
-) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+) -> Both<FloatTensor<B>> {
     let body = Body::<B> { device: anchors.device(), dtype: anchors.dtype() };
     let none = || (body.zeros([1, 1]), B::float_reshape(body.zeros([1, 1]), Shape::new([1])));
     let (forward, backward) = spec.directions();

@@ -37,10 +37,11 @@ impl InfoNce {
         &self.0
     }
 
-    /// Queries `[n, d]`, positives `[n, d]`: the other queries' positives are the negatives. The value is `[1]`.
+    /// Queries `[n, d]`, positives `[n, d]`: the other queries' positives are the negatives. The value is `[1]`; of a single
+    /// pair, which has no negatives, 0.
     ///
     /// # Panics
-    /// When the shapes differ.
+    /// When the shapes differ, or there are no rows.
     pub fn loss(&self, queries: Tensor<2>, positives: Tensor<2>) -> Tensor<1> {
         assert_eq!(queries.dims(), positives.dims(), "the shapes of queries and positives");
         self.0.loss(&Inputs::new(queries, positives))
@@ -122,20 +123,20 @@ impl NtXent {
         &self.0
     }
 
-    /// Two views `[n, d]` of the same n things. The value is `[1]`.
+    /// Two views `[n, d]` of the same n things. The value is `[1]`; of a single thing, which has no negatives, 0.
     ///
     /// # Panics
-    /// When the shapes differ.
+    /// When the shapes differ, or there are no rows.
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
         self.0.loss(&Inputs::within(stacked(first, second)))
     }
 
     /// Rows `[n, d]` with a label each: every positive pair is a term of its own, whose denominator holds that positive and
     /// the negatives but not the other positives; the mean over positive pairs (PyTorch Metric Learning's reading). The
-    /// value is `[1]`.
+    /// value is `[1]`; 0 where no two rows have the same label, or all have.
     ///
     /// # Panics
-    /// When rows and labels differ in number.
+    /// When rows and labels differ in number, or there are no rows.
     pub fn loss_with_labels(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
         let objective = self.0.clone().pairs(Pairs::labels(labels)).denominator(Denominator::OwnPositive);
         let objective = objective.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanOverPairs);
@@ -162,10 +163,10 @@ impl SupCon {
         self.0.clone().pairs(Pairs::labels(labels))
     }
 
-    /// Rows `[n, d]` (all views stacked) with a label each. The value is `[1]`.
+    /// Rows `[n, d]` (all views stacked) with a label each. The value is `[1]`; 0 where no anchor has a positive.
     ///
     /// # Panics
-    /// When rows and labels differ in number.
+    /// When rows and labels differ in number, or there are no rows.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
         self.objective(labels).loss(&Inputs::within(rows))
     }
@@ -194,10 +195,10 @@ impl Clip {
         &self.0
     }
 
-    /// Images `[n, d]` and their texts `[n, d]`. The value is `[1]`.
+    /// Images `[n, d]` and their texts `[n, d]`. The value is `[1]`; of a single pair, which has no negatives, 0.
     ///
     /// # Panics
-    /// When the shapes differ, or the logit scale is an input.
+    /// When the shapes differ, there are no rows, or the logit scale is an input.
     pub fn loss(&self, images: Tensor<2>, texts: Tensor<2>) -> Tensor<1> {
         assert_eq!(images.dims(), texts.dims(), "the shapes of images and texts");
         self.0.loss(&Inputs::new(images, texts))

@@ -37,10 +37,10 @@ impl Nca {
         Ok(Self(objective.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanWithPositives)))
     }
 
-    /// Rows `[n, d]` with a label each. The value is `[1]`.
+    /// Rows `[n, d]` with a label each. The value is `[1]`; 0 where no row has a positive, or none a negative.
     ///
     /// # Panics
-    /// When rows and labels differ in number.
+    /// When rows and labels differ in number, or there are no rows.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
         self.0.clone().pairs(Pairs::labels(labels)).loss(&Inputs::within(rows))
     }

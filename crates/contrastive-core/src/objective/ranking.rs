@@ -67,10 +67,11 @@ impl MultipleNegativesRanking {
         Ok(Self { form: Form::Hardness(not_negative("strength of hardness weights", alpha)?), ..self })
     }
 
-    /// Queries `[n, d]` and their documents `[n, d]`. The mean over the queries, `[1]`.
+    /// Queries `[n, d]` and their documents `[n, d]`. The mean over the queries, `[1]`; of a single pair, which has no
+    /// negatives, 0.
     ///
     /// # Panics
-    /// When the shapes differ.
+    /// When the shapes differ, or there are no rows.
     pub fn loss(&self, queries: Tensor<2>, documents: Tensor<2>) -> Tensor<1> {
         assert_eq!(queries.dims(), documents.dims(), "the shapes of queries and documents");
         self.loss_among(queries, documents)

@@ -1,31 +1,19 @@
 //! What the tests share.
 
+#[path = "../../../../tests/golden/mod.rs"]
+pub mod reference;
+
 use contrastive_eval::ndarray::Array2;
 use contrastive_kernels::Real;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use std::path::PathBuf;
 
-/// The cases of a golden file, from `$CONTRASTIVE_SHARED/golden` or `../shared/golden` beside the workspace; none, with a line saying so,
-/// where there is no such file, unless `CONTRASTIVE_REQUIRE_SHARED=1`.
-pub fn golden(name: &str) -> Vec<Value> {
-    let shared = std::env::var_os("CONTRASTIVE_SHARED").map(PathBuf::from);
-    let shared = shared.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"));
-    let path = shared.join("golden").join(name).with_extension("json");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) => {
-            let required = std::env::var("CONTRASTIVE_REQUIRE_SHARED").is_ok_and(|v| v == "1");
-            assert!(!required, "{}: {error}", path.display());
-            println!("{}: {error}; golden values not compared", path.display());
-            return Vec::new();
-        }
-    };
-    let file: Value = serde_json::from_str(&text).unwrap();
-    let cases = file["cases"].as_array().unwrap().clone();
-    assert!(!cases.is_empty(), "{name} has no cases");
-    cases
+/// The cases of a golden file, to be compared with what is computed from `T`; none where there is no such file.
+pub fn golden<T>(name: &str) -> Vec<Value> {
+    let file = reference::golden(name);
+    reference::computed_in(size_of::<T>());
+    file.map_or(Vec::new(), |file| reference::cases(&file).to_vec())
 }
 
 /// Numbers of a golden tensor.
@@ -47,7 +35,8 @@ pub fn matrix<T: Real>(tensor: &Value) -> Array2<T> {
 /// Fails unless the two are within `tolerance`, absolute below 1 and relative above.
 #[track_caller]
 pub fn close(what: &str, got: f64, want: f64, tolerance: f64) {
-    assert!((got - want).abs() <= tolerance * want.abs().max(1.0), "{what}: {got} instead of {want}");
+    let [absolute, relative] = if want.abs() < 1.0 { [tolerance, 0.0] } else { [0.0, tolerance] };
+    reference::close(what, &[got], &[want], absolute, relative);
 }
 
 /// [`close`] for each pair.

@@ -45,7 +45,8 @@ impl BarlowTwins {
         Ok(self)
     }
 
-    /// Views `[n, d]` of the same n things; the value is `[1]`. With fewer rows than columns no d x d matrix is made.
+    /// Views `[n, d]` of the same n things; the value is `[1]`. With fewer rows than columns no d x d matrix is made. A column
+    /// without variance, as all of one row are, correlates with nothing: it costs 1 and has no gradient.
     ///
     /// # Panics
     /// When the shapes differ, or there are no rows.
