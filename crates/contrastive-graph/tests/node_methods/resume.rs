@@ -168,3 +168,41 @@ fn bgrl_steps_as_its_schedules_say() {
     close("decay", &taken, &share, 1e-6, 0.0);
     assert!(share.iter().any(|s| *s > 1e-4));
 }
+
+/// Names the run folder of the process that is stopped; absent in an ordinary run of the tests.
+const FOLDER: &str = "CONTRASTIVE_STOPPED_RUN";
+
+fn long_pretraining() -> PamcConfig {
+    small_pamc().with_pretraining_epochs(300)
+}
+
+/// What the process that is stopped does: asks itself to stop after the first epoch of the auto-encoder.
+#[test]
+fn stopped_in_the_pretraining() {
+    let Some(run) = std::env::var_os(FOLDER).map(std::path::PathBuf::from) else { return };
+    let metrics = run.join("pretraining").join("metrics.jsonl");
+    std::thread::spawn(move || {
+        while std::fs::metadata(&metrics).map_or(0, |file| file.len()) == 0 {
+            std::thread::yield_now();
+        }
+        contrastive_train::request_stop();
+    });
+    let error = long_pretraining().fit(&blocks(80), &options(3).run_dir(&run)).unwrap_err();
+    assert!(matches!(error, MethodError::Train(TrainError::Interrupted { .. })), "{error}");
+    let (message, folder) = (error.to_string(), format!("run_dir({run:?})"));
+    assert!(message.contains("in the pretraining") && message.contains(&folder), "{message}");
+}
+
+/// A stop asked for in the middle of the first stage, in a process of its own, since it stops every run of its process.
+#[test]
+fn a_pretraining_that_is_stopped_goes_on_where_it_was() {
+    let (graph, folder) = (blocks(80), tempfile::tempdir().unwrap());
+    let run = folder.path().join("run");
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = process.args(["--exact", "resume::stopped_in_the_pretraining"]).env(FOLDER, &run).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let done = std::fs::read_to_string(run.join("pretraining").join("metrics.jsonl")).unwrap().lines().count();
+    assert!((1..300).contains(&done), "{done} epochs before the stop");
+    let resumed = long_pretraining().fit(&graph, &options(3).run_dir(&run).resume(true)).unwrap();
+    assert_eq!(resumed.nodes, long_pretraining().fit(&graph, &options(3)).unwrap().nodes);
+}
