@@ -12,6 +12,7 @@ use contrastive::eval::clustering::compare;
 use contrastive::graph::method::node::{PamcConfig, PamcData, PamcNegatives, PamcStart, powers};
 use contrastive::graph::node::{BlockModelOptions, Graph, Loops, Normalisation, block_model};
 use contrastive::kernels::sparse::Csr;
+use contrastive::train::FitOptions;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;
 use std::path::PathBuf;
@@ -173,13 +174,13 @@ fn train(
     graph: &Graph,
     weights: &Csr<f64>,
 ) -> Result<(Vec<u32>, f64), Box<dyn Error>> {
-    let features = graph.require_features()?;
-    let mut training = config.build_from(start.clone(), features, weights.clone(), &Device::default())?;
+    let mut training = config.build_from(start.clone(), graph, weights.clone(), &Device::default())?;
     let begin = Instant::now();
     for _ in 0..config.epochs {
         training.step()?;
     }
-    Ok((training.assignments(), 1e3 * begin.elapsed().as_secs_f64() / config.epochs as f64))
+    let clusters = training.clusters().expect("PamC has clusters");
+    Ok((clusters, 1e3 * begin.elapsed().as_secs_f64() / config.epochs as f64))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -220,11 +221,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .with_hidden(vec![256, 64])
                 .with_epochs(arguments.epochs)
                 .with_pretraining_epochs(arguments.pretraining)
-                .with_seed(seed)
         };
         let negatives: PamcNegatives = serde_json::from_value(arguments.negatives.clone().into())?;
         let (pamc, twin) = (shared(&pamc).with_negatives(negatives), shared(&twin));
-        let start = pamc.pretrain(graph.require_features()?, &Device::default())?;
+        let start = pamc.pretrain(&graph, &FitOptions::new(&Device::default()).seed(seed).progress(false))?;
         let line = |name: &str, clusters: &[u32], time: f64| -> Result<(), Box<dyn Error>> {
             let r = accuracy(clusters)?;
             println!(
@@ -243,8 +243,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             line(name, &clusters, time)?;
         }
         if seed + 1 == arguments.seeds {
-            let training =
-                pamc.build_from(start.clone(), graph.require_features()?, weights.clone(), &Device::default())?;
+            let training = pamc.build_from(start.clone(), &graph, weights.clone(), &Device::default())?;
             let z: Vec<f32> = training.embed().iter().copied().collect();
             let rows = Tensor::from_data(TensorData::new(z, [graph.num_nodes(), pamc.dim]), &Device::default());
             println!();

@@ -9,9 +9,6 @@ use rayon::prelude::*;
 /// Largest number that is let in: its square, and sums of such squares, stay finite.
 const LARGEST: f64 = 1e100;
 
-/// Numbers in one task: enough to pay for it.
-const NUMBERS: usize = 1 << 15;
-
 /// A table of `f64` rows, at least one row and one column.
 #[derive(Debug, Clone)]
 pub(crate) struct Rows {
@@ -41,11 +38,6 @@ impl Rows {
 
     pub fn iter(&self) -> std::slice::ChunksExact<'_, f64> {
         self.values.chunks_exact(self.width)
-    }
-
-    /// Rows of a task, for tasks over this many columns.
-    pub fn rows_of_task(columns: usize) -> usize {
-        (NUMBERS / columns.max(1)).max(1)
     }
 
     /// Mean of every column.

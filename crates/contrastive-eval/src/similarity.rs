@@ -76,12 +76,6 @@ impl<'a> Scorer<'a> {
         Self { queries: Cow::Owned(queries), candidates: candidates.map(Cow::Owned), squares }
     }
 
-    /// Minus the squared distances of borrowed rows, which should lie about the origin.
-    pub fn distances(queries: &'a Rows, candidates: &'a Rows) -> Self {
-        let squares = Some([queries.squares(), candidates.squares()]);
-        Self { queries: Cow::Borrowed(queries), candidates: Some(Cow::Borrowed(candidates)), squares }
-    }
-
     /// Inner products of borrowed rows.
     pub fn dots(queries: &'a Rows, candidates: &'a Rows) -> Self {
         Self { queries: Cow::Borrowed(queries), candidates: Some(Cow::Borrowed(candidates)), squares: None }

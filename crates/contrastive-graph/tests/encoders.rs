@@ -1,16 +1,19 @@
 //! Encoders against torch_geometric's layers, finite differences, and identities.
 
 mod common;
+#[path = "common/directions.rs"]
+mod directions;
 #[path = "encoders/golden.rs"]
 mod golden_layers;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor};
 use common::{close, has_f64, tracked, values};
 use contrastive_core::linear::{SparseOperator, SparsePattern};
 use contrastive_graph::augment::normalise::{gcn_normalised, row_normalised, with_self_loops};
 use contrastive_graph::encoder::*;
 use contrastive_kernels::sparse::Csr;
+use directions::{Along, Moved, slope};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -56,30 +59,6 @@ fn written_out(x: &Csr<f64>) -> Vec<f64> {
     out
 }
 
-/// Every parameter in f64, `step` along a direction drawn anew from the same seed, from a point off the kinks: where biases
-/// are 0, so are the logits of nodes whose hidden numbers are all cut off.
-struct Moved(ChaCha8Rng, f64);
-
-impl ModuleMapper for Moved {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let old = values(&param.val());
-        let new: Vec<f64> = old.iter().map(|v| v + (0.2 + self.1) * self.0.random_range(-1.0..1.0)).collect();
-        let (count, shape) = (new.len(), param.val().shape());
-        Param::from_tensor(tracked(new, [1, count], DType::F64).reshape::<D, _>(shape).detach())
-    }
-}
-
-/// The inner product of all gradients with that direction.
-struct Along<'a>(ChaCha8Rng, &'a Gradients, f64);
-
-impl ModuleVisitor for Along<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let count = param.val().shape().num_elements();
-        let gradient = param.val().grad(self.1).map_or(vec![0.0; count], |g| values(&g));
-        self.2 += gradient.iter().map(|g| g * self.0.random_range(-1.0..1.0)).sum::<f64>();
-    }
-}
-
 fn kinds() -> Vec<EncoderConfig> {
     let config = || EncoderConfig::new(vec![5, 4, 6]);
     vec![
@@ -114,7 +93,7 @@ fn gradients_of_encoders_agree_with_finite_differences() {
             module.visit(&mut along);
             let at = |step| values(&loss(step, &input).1)[0];
             let h = 1e-5;
-            let numeric = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
+            let numeric = slope(at, h);
             assert!(along.2.abs() > 1e-3, "{config:?}: a derivative that is not 0 by accident");
             close(&format!("{config:?}, parameters"), &[along.2], &[numeric], 1e-7, 1e-7);
             if let NodeFeatures::Dense(x) = input.features() {
@@ -125,8 +104,7 @@ fn gradients_of_encoders_agree_with_finite_differences() {
                         x[k] += step;
                         values(&loss(0.0, &tracked(x, [9, 5], DType::F64).into()).1)[0]
                     };
-                    let numeric = (8.0 * (moved(h) - moved(-h)) - (moved(2.0 * h) - moved(-2.0 * h))) / (12.0 * h);
-                    close(&format!("{config:?}, feature {k}"), &[exact[k]], &[numeric], 1e-7, 1e-7);
+                    close(&format!("{config:?}, feature {k}"), &[exact[k]], &[slope(moved, h)], 1e-7, 1e-7);
                 }
             }
         }

@@ -41,6 +41,8 @@ pub enum KMeansError {
     Iterations,
     /// No restarts.
     Restarts,
+    /// No draws of seeds.
+    Draws,
     /// A value that is NaN or infinite.
     NonFinite {
         /// Its row.
@@ -61,6 +63,7 @@ impl Display for KMeansError {
             }
             Self::Iterations => write!(f, "k-means of 0 iterations: it needs at least 1"),
             Self::Restarts => write!(f, "k-means of 0 starts: it needs at least 1"),
+            Self::Draws => write!(f, "k-means with 0 draws of a seed: it needs at least 1"),
             Self::NonFinite { row, column } => {
                 write!(f, "row {row}, value {column}: NaN or infinite; it must be finite")
             }
@@ -82,6 +85,9 @@ pub struct KMeans {
     pub tolerance: f64,
     /// Starts, of which the one with the smallest sum of squared distances is taken.
     pub restarts: usize,
+    /// Rows tried for each seed after the first, of which the one that lowers the sum of squared distances most is taken: 1 is
+    /// k-means++, `2 + ln k` its greedy form (Arthur and Vassilvitskii 2007, section 7), better seeds for as many times the work.
+    pub draws: usize,
     /// By cosine: rows and centroids of length 1 (Dhillon and Modha 2001). Rows of length 0 stay there and go to cluster 0 or
     /// wherever equal distances send them.
     pub spherical: bool,
@@ -90,9 +96,9 @@ pub struct KMeans {
 }
 
 impl KMeans {
-    /// One start of at most 100 iterations, by Euclidean distance.
+    /// One start of at most 100 iterations from plain k-means++, by Euclidean distance.
     pub fn new(clusters: usize, seed: u64) -> Self {
-        Self { clusters, iterations: 100, tolerance: 1e-6, restarts: 1, spherical: false, seed }
+        Self { clusters, iterations: 100, tolerance: 1e-6, restarts: 1, draws: 1, spherical: false, seed }
     }
 }
 
@@ -134,7 +140,7 @@ pub fn k_means<T: Element>(x: &[T], width: usize, settings: &KMeans) -> Result<C
             rows: &rows,
             squares: &squares,
             width,
-            centroids: seeds(&rows, &squares, width, settings.clusters, &mut rng),
+            centroids: Seeding { rows: &rows, squares: &squares, width }.seeds(settings, &mut rng),
             labels: vec![0; n],
             distances: vec![T::zero(); n],
             spherical: settings.spherical,
@@ -209,6 +215,9 @@ fn check<T: Element>(x: &[T], width: usize, settings: &KMeans) -> Result<usize, 
     if settings.restarts == 0 {
         return Err(KMeansError::Restarts);
     }
+    if settings.draws == 0 {
+        return Err(KMeansError::Draws);
+    }
     finite(x, width)?;
     Ok(rows)
 }
@@ -230,35 +239,68 @@ fn squared_distance<T: Element>(a: &[T], b: &[T]) -> T {
     a.iter().zip(b).fold(T::zero(), |sum, (&a, &b)| sum + (a - b) * (a - b))
 }
 
-/// k-means++: the first seed is any row, every other one a row drawn in proportion to its squared distance from the nearest
-/// seed so far.
-fn seeds<T: Element>(rows: &[T], squares: &[T], width: usize, clusters: usize, rng: &mut ChaCha8Rng) -> Vec<T> {
-    let n = rows.len() / width;
-    let mut nearest = vec![T::infinity(); n];
-    let mut centroids = Vec::with_capacity(clusters * width);
-    let mut next = rng.random_range(0..n);
-    for made in 1..=clusters {
-        let seed = &rows[next * width..][..width];
-        centroids.extend_from_slice(seed);
-        if made == clusters {
-            break;
-        }
-        let (square, two) = (squares[next], T::of(2.0));
-        let blocks = rows.par_chunks(ROWS * width).zip(squares.par_chunks(ROWS));
-        let parts = nearest.par_chunks_mut(ROWS).zip(blocks).map(|(nearest, (rows, squares))| {
-            let mut sum = 0.0;
-            for ((nearest, row), own) in nearest.iter_mut().zip(rows.chunks_exact(width)).zip(squares) {
-                // of a row at the seed's place exactly 0
-                let distance = (*own + square) - two * vector::dot(row, seed);
-                *nearest = nearest.min(distance.max(T::zero()));
-                sum += nearest.f64();
+/// Rows to draw seeds from, with their squared lengths.
+struct Seeding<'a, T> {
+    rows: &'a [T],
+    squares: &'a [T],
+    width: usize,
+}
+
+impl<T: Element> Seeding<'_, T> {
+    /// k-means++: the first seed is any row, every other one a row drawn in proportion to its squared distance from the nearest
+    /// seed so far, the best of some draws.
+    fn seeds(&self, settings: &KMeans, rng: &mut ChaCha8Rng) -> Vec<T> {
+        let n = self.squares.len();
+        let mut nearest = vec![T::infinity(); n];
+        let mut centroids = Vec::with_capacity(settings.clusters * self.width);
+        let mut next = rng.random_range(0..n);
+        for made in 1..=settings.clusters {
+            centroids.extend_from_slice(self.row(next));
+            if made == settings.clusters {
+                break;
             }
-            sum
-        });
-        let parts: Vec<f64> = parts.collect();
-        next = draw(&parts, &nearest, rng);
+            let parts = nearest.par_chunks_mut(ROWS).enumerate().map(|(block, nearest)| {
+                let distances = nearest.iter_mut().zip(self.distances(block, next));
+                distances
+                    .map(|(nearest, distance)| {
+                        *nearest = nearest.min(distance);
+                        nearest.f64()
+                    })
+                    .sum::<f64>()
+            });
+            let parts: Vec<f64> = parts.collect();
+            next = draw(&parts, &nearest, rng);
+            if settings.draws > 1 {
+                let others = (1..settings.draws).map(|_| draw(&parts, &nearest, rng));
+                let drawn = std::iter::once(next).chain(others.collect::<Vec<_>>());
+                let left = drawn.map(|row| (self.left(&nearest, row), row));
+                // the first of equal ones
+                next = left.min_by(|a, b| a.0.total_cmp(&b.0)).expect("at least one draw").1;
+            }
+        }
+        centroids
     }
-    centroids
+
+    fn row(&self, at: usize) -> &[T] {
+        &self.rows[at * self.width..][..self.width]
+    }
+
+    /// Squared distances of the rows of a block to a row; of a row at its place exactly 0.
+    fn distances(&self, block: usize, seed: usize) -> impl Iterator<Item = T> {
+        let (square, two, first) = (self.squares[seed], T::of(2.0), block * ROWS);
+        let rows = self.rows[first * self.width..].chunks_exact(self.width);
+        let rows = rows.zip(&self.squares[first..]).take(ROWS);
+        rows.map(move |(row, own)| ((*own + square) - two * vector::dot(row, self.row(seed))).max(T::zero()))
+    }
+
+    /// The sum of squared distances from the nearest seed with this row among the seeds.
+    fn left(&self, nearest: &[T], seed: usize) -> f64 {
+        let parts = nearest.par_chunks(ROWS).enumerate().map(|(block, nearest)| {
+            let distances = nearest.iter().zip(self.distances(block, seed));
+            distances.map(|(nearest, distance)| nearest.min(distance).f64()).sum::<f64>()
+        });
+        parts.collect::<Vec<f64>>().into_iter().sum()
+    }
 }
 
 /// A row in proportion to its weight; `parts` are the weights' sums over blocks of [`ROWS`]. Any row where all weights are 0.

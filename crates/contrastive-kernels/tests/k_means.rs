@@ -104,6 +104,19 @@ fn spherical_clusters_know_directions_only() {
     assert!(found.centroids.iter().all(|c| c.is_finite()) && found.inertia.is_finite());
 }
 
+/// Well separated clusters, one iteration: the seeds decide. Greedy draws seldom put two into one cluster.
+#[test]
+fn the_best_of_several_draws_gives_better_seeds() {
+    let x = blobs(900, 3, 30, 0.5, 11);
+    let settings = |draws, seed| KMeans { draws, iterations: 1, ..KMeans::new(30, seed) };
+    let mean = |draws| (0..20).map(|seed| k_means(&x, 3, &settings(draws, seed)).unwrap().inertia).sum::<f64>() / 20.0;
+    let (plain, greedy) = (mean(1), mean(5));
+    assert!(greedy < 0.5 * plain, "{greedy} of greedy seeds, {plain} of plain ones");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let alone = pool.install(|| k_means(&x, 3, &settings(5, 3)).unwrap());
+    assert_eq!(alone, k_means(&x, 3, &settings(5, 3)).unwrap());
+}
+
 #[test]
 fn clusters_without_rows() {
     // every row a cluster
@@ -153,6 +166,7 @@ fn wrong_inputs_are_refused() {
         (refused(&[], 2, KMeans::new(1, 0)), "1 clusters of 0 rows"),
         (refused(&x, 2, KMeans { iterations: 0, ..KMeans::new(1, 0) }), "0 iterations"),
         (refused(&x, 2, KMeans { restarts: 0, ..KMeans::new(1, 0) }), "0 starts"),
+        (refused(&x, 2, KMeans { draws: 0, ..KMeans::new(1, 0) }), "0 draws"),
         (refused(&[1.0, 2.0, f32::NAN, 1.0], 2, KMeans::new(1, 0)), "row 1, value 0"),
         (nearest_centroids(&x, &[], 2, false).unwrap_err().to_string(), "0 clusters"),
         (nearest_centroids(&[f32::INFINITY, 0.0], &x, 2, true).unwrap_err().to_string(), "row 0, value 0"),

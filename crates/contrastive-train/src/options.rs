@@ -131,6 +131,14 @@ impl FitOptions {
         self
     }
 
+    /// The same options for a stage before the training itself: so many epochs, in a folder of its own below the run folder, and
+    /// without evaluation or early stopping.
+    #[must_use]
+    pub fn stage(&self, name: &str, epochs: usize) -> Self {
+        let run_dir = self.run_dir.as_ref().map(|folder| folder.join(name));
+        Self { epochs, run_dir, evaluate_every: 0, early_stopping: None, ..self.clone() }
+    }
+
     /// The device that the run is recorded with.
     pub fn device(&self) -> &Device {
         &self.device

@@ -1,5 +1,7 @@
-//! Normalisations of an adjacency matrix whose row `i` lists the nodes that send to node `i`.
+//! Normalisations of an adjacency matrix whose row `i` lists the nodes that send to node `i`: those of
+//! [`Graph::matrix`](crate::node::Graph::matrix), for a view.
 
+use crate::node::{Loops, Normalisation, looped, scaled};
 use contrastive_kernels::sparse::Csr;
 
 /// The matrix with an entry of weight 1 on the diagonal wherever it stores none.
@@ -7,28 +9,8 @@ use contrastive_kernels::sparse::Csr;
 /// # Panics
 /// When it is not square.
 pub fn with_self_loops(graph: &Csr<f64>) -> Csr<f64> {
-    let nodes = graph.rows();
-    assert_eq!(nodes, graph.cols(), "self loops of a matrix of {nodes} x {}", graph.cols());
-    let mut indptr = vec![0];
-    let (mut indices, mut values) = (Vec::new(), Vec::new());
-    for node in 0..nodes {
-        let (columns, weights) = graph.row(node);
-        let at = columns.partition_point(|&column| (column as usize) < node);
-        indices.extend_from_slice(&columns[..at]);
-        values.extend_from_slice(&weights[..at]);
-        if columns.get(at) != Some(&(node as u32)) {
-            indices.push(node as u32);
-            values.push(1.0);
-        }
-        indices.extend_from_slice(&columns[at..]);
-        values.extend_from_slice(&weights[at..]);
-        indptr.push(indices.len());
-    }
-    Csr::from_parts(nodes, nodes, indptr, indices, values).expect("ascending rows with one entry more")
-}
-
-fn row_sums(graph: &Csr<f64>) -> Vec<f64> {
-    (0..graph.rows()).map(|row| graph.row(row).1.iter().sum()).collect()
+    assert_eq!(graph.rows(), graph.cols(), "self loops of a matrix of {} x {}", graph.rows(), graph.cols());
+    looped(graph.indptr(), graph.indices(), |at| graph.values()[at], Loops::Add, 1.0)
 }
 
 /// `D^-1/2 (A + I) D^-1/2` (Kipf and Welling, ICLR 2017), or without the identity: what a graph convolution multiplies with.
@@ -42,14 +24,13 @@ fn row_sums(graph: &Csr<f64>) -> Vec<f64> {
 pub fn gcn_normalised(graph: &Csr<f64>, self_loops: bool) -> Csr<f64> {
     let (nodes, cols) = (graph.rows(), graph.cols());
     assert_eq!(nodes, cols, "normalisation of an adjacency matrix of {nodes} x {cols}");
-    let graph = if self_loops { with_self_loops(graph) } else { graph.clone() };
-    let scale: Vec<f64> =
-        row_sums(&graph).iter().map(|&degree| if degree > 0.0 { 1.0 / degree.sqrt() } else { 0.0 }).collect();
-    graph.map_entries(|i, j, weight| scale[i] * weight * scale[j])
+    match self_loops {
+        true => scaled(&with_self_loops(graph), Normalisation::Symmetric),
+        false => scaled(graph, Normalisation::Symmetric),
+    }
 }
 
-/// `D^-1 A`: each row divided by its sum, so that a product is the mean over the neighbours. Rows whose sum is 0 stay 0.
+/// `D^-1 A`: each row divided by its sum, so that a product is the mean over the neighbours. Rows whose sum is not above 0 become 0.
 pub fn row_normalised(graph: &Csr<f64>) -> Csr<f64> {
-    let sums = row_sums(graph);
-    graph.map_entries(|i, _, weight| if sums[i] == 0.0 { 0.0 } else { weight / sums[i] })
+    scaled(graph, Normalisation::Mean)
 }

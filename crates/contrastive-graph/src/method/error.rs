@@ -27,6 +27,22 @@ pub enum MethodError {
         /// What is allowed.
         allowed: String,
     },
+    /// A graph too small to have a negative.
+    #[error("{method}: a graph of {nodes} nodes; allowed is 2 or more")]
+    TooFewNodes {
+        /// The method.
+        method: &'static str,
+        /// Number of nodes.
+        nodes: usize,
+    },
+    /// A graph in which no node has an edge to another.
+    #[error("{method}: a graph of {nodes} nodes without an edge between two of them; at least one is needed")]
+    NoEdges {
+        /// The method.
+        method: &'static str,
+        /// Number of nodes.
+        nodes: usize,
+    },
     /// The interactions.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -89,5 +105,16 @@ impl Check {
 
     pub(crate) fn share(&self, setting: &'static str, value: f64) -> Result<(), MethodError> {
         self.that((0.0..1.0).contains(&value), setting, value, "0 to 1, 1 excluded")
+    }
+    /// Every value is at least 0 and at most 1.
+    pub(crate) fn probabilities(&self, setting: &'static str, values: &[f64]) -> Result<(), MethodError> {
+        let fine = |value: f64| (0.0..=1.0).contains(&value);
+        values.iter().try_for_each(|&value| self.that(fine(value), setting, value, "0 to 1"))
+    }
+
+    /// Widths of layers: one or more, none of them 0.
+    pub(crate) fn widths(&self, widths: &[usize]) -> Result<(), MethodError> {
+        self.count("number of widths", widths.len())?;
+        widths.iter().try_for_each(|width| self.count("width", *width))
     }
 }

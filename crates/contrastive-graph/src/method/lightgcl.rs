@@ -2,8 +2,8 @@
 
 use super::error::Check;
 use super::graph::{Graph, propagate};
-use super::losses::{distinct, find_itself, ranking_loss, table_penalty};
-use super::training::{Candidates, Initialisation, Sampling, TrainingConfig};
+use super::losses::{Side, find_themselves, ranking_loss, table_penalty};
+use super::training::{Candidates, Initialisation, Sampling, TrainingConfig, training_config};
 use super::{Method, MethodConfig, MethodError};
 use crate::augment;
 use crate::data::{Interactions, TripleBatch, adjacency};
@@ -105,14 +105,7 @@ impl MethodConfig for LightGclConfig {
     }
 
     fn training(&self) -> TrainingConfig {
-        TrainingConfig {
-            dim: self.dim,
-            learning_rate: self.learning_rate,
-            batch_size: self.batch_size,
-            sampling: self.sampling,
-            initialisation: self.initialisation,
-            relabel: self.relabel,
-        }
+        training_config!(self)
     }
 
     fn build(&self, train: &Interactions) -> Result<LightGcl, MethodError> {
@@ -214,17 +207,15 @@ impl Method for LightGcl {
         if config.contrast_weight > 0.0 {
             let (inner_users, inner_items) = self.graph.split(views.inner.clone());
             let (users, items) = self.graph.split(views.embeddings.clone());
-            let mut rng = self.rng.clone();
-            let mut side = |rows: (Vec<u32>, Vec<f64>), table_side: &Tensor<2>, other: Tensor<2>, items: bool| {
-                let anchors = self.low_rank_rows(table, other, &rows.0, items);
-                let sample = config.candidates.sample().map(|k| (k, &mut rng));
-                find_itself(&self.objective, anchors, table_side, rows.0, rows.1, sample)
-            };
-            let of_users = side(distinct(batch.users.iter().copied()), &users, inner_items, false);
             let listed = batch.positives.iter().chain(batch.negatives).copied();
-            let of_items = side(distinct(listed), &items, inner_users, true);
-            losses.push(("contrast", (of_users + of_items) * config.contrast_weight));
-            self.rng = rng;
+            let sides = [
+                Side::new(batch.users.iter().copied(), users, |rows| {
+                    self.low_rank_rows(table, inner_items.clone(), rows, false)
+                }),
+                Side::new(listed, items, |rows| self.low_rank_rows(table, inner_users.clone(), rows, true)),
+            ];
+            let contrast = find_themselves(&self.objective, sides, config.candidates, &mut self.rng);
+            losses.push(("contrast", contrast * config.contrast_weight));
         }
         if config.l2 > 0.0 {
             losses.push(("l2", table_penalty(table, config.l2)));

@@ -3,7 +3,7 @@
 use super::error::Check;
 use super::graph::{Graph, Readout, propagate};
 use super::losses::{batch_penalty, ranking_loss};
-use super::training::{Embedded, Initialisation, Sampling, TrainingConfig};
+use super::training::{Embedded, Initialisation, Sampling, TrainingConfig, training_config};
 use super::{Method, MethodConfig, MethodError};
 use crate::data::{Interactions, TripleBatch};
 use burn::config::Config;
@@ -42,8 +42,6 @@ pub struct LightGcnConfig {
     pub relabel: bool,
 }
 
-impl LightGcnConfig {}
-
 /// LightGCN: `x_l = A x_{l-1}`, the mean (or sum) over layers, BPR, and a penalty on the batch's rows of layer 0.
 #[derive(Clone, Debug)]
 pub struct LightGcn {
@@ -62,14 +60,7 @@ impl MethodConfig for LightGcnConfig {
     }
 
     fn training(&self) -> TrainingConfig {
-        TrainingConfig {
-            dim: self.dim,
-            learning_rate: self.learning_rate,
-            batch_size: self.batch_size,
-            sampling: self.sampling,
-            initialisation: self.initialisation,
-            relabel: self.relabel,
-        }
+        training_config!(self)
     }
 
     fn build(&self, train: &Interactions) -> Result<LightGcn, MethodError> {

@@ -1,6 +1,7 @@
 //! Losses that several methods share.
 
 use super::graph::Graph;
+use super::training::Candidates;
 use crate::data::TripleBatch;
 use burn::tensor::Tensor;
 use contrastive_core::attach::attach;
@@ -34,7 +35,7 @@ pub(crate) fn table_penalty(table: &Tensor<2>, weight: f64) -> Tensor<1> {
 }
 
 /// The different nodes of a list, in order of first appearance, and the share of each in the list.
-pub(crate) fn distinct(nodes: impl Iterator<Item = u32>) -> (Vec<u32>, Vec<f64>) {
+fn distinct(nodes: impl Iterator<Item = u32>) -> (Vec<u32>, Vec<f64>) {
     let mut place = HashMap::new();
     let (mut different, mut counts) = (Vec::new(), Vec::new());
     let mut total = 0usize;
@@ -51,10 +52,39 @@ pub(crate) fn distinct(nodes: impl Iterator<Item = u32>) -> (Vec<u32>, Vec<f64>)
     (different, counts)
 }
 
+/// Some users, or some items, of one view, and all of the other view.
+pub(crate) struct Side {
+    nodes: Vec<u32>,
+    weights: Vec<f64>,
+    anchors: Tensor<2>,
+    table: Tensor<2>,
+}
+
+impl Side {
+    /// From a list with repetitions, the table `[all, d]` of the other view, and the rows of nodes in the one view.
+    pub fn new(listed: impl Iterator<Item = u32>, table: Tensor<2>, anchors: impl FnOnce(&[u32]) -> Tensor<2>) -> Self {
+        let (nodes, weights) = distinct(listed);
+        Self { anchors: anchors(&nodes), nodes, weights, table }
+    }
+}
+
+/// The sum over users and items of what it costs that each finds itself among all of its side ([`find_itself`]).
+pub(crate) fn find_themselves(
+    objective: &PairObjective,
+    sides: [Side; 2],
+    candidates: Candidates,
+    rng: &mut ChaCha8Rng,
+) -> Tensor<1> {
+    let [users, items] = sides.map(|Side { nodes, weights, anchors, table }| {
+        find_itself(objective, anchors, &table, nodes, weights, candidates.sample().map(|size| (size, &mut *rng)))
+    });
+    users + items
+}
+
 /// Each of `nodes` finds itself among the rows of `table`, where anchor rows are given beside: `weights` are those of the
 /// anchors. With `sample`, the candidates are that many rows drawn from the table, standing for the rest with the weight
 /// `(rows - 1) / sample`, beside the anchor's own row; a draw of the own row is not compared.
-pub(crate) fn find_itself(
+fn find_itself(
     objective: &PairObjective,
     anchors: Tensor<2>,
     table: &Tensor<2>,

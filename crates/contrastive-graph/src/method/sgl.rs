@@ -2,8 +2,8 @@
 
 use super::error::Check;
 use super::graph::{Graph, Readout, operator, propagate};
-use super::losses::{batch_penalty, distinct, find_itself, ranking_loss};
-use super::training::{Candidates, Initialisation, Sampling, TrainingConfig};
+use super::losses::{Side, batch_penalty, find_themselves, ranking_loss};
+use super::training::{Candidates, Initialisation, Sampling, TrainingConfig, training_config};
 use super::{Method, MethodConfig, MethodError};
 use crate::augment::ViewKind;
 use crate::data::{Interactions, TripleBatch};
@@ -62,8 +62,6 @@ pub struct SglConfig {
     pub relabel: bool,
 }
 
-impl SglConfig {}
-
 /// SGL: two thinned graphs a epoch, each with its own degrees; every batch node of the first view finds itself among all
 /// nodes of the second, by cosine, users and items apart.
 #[derive(Clone, Debug)]
@@ -90,14 +88,7 @@ impl MethodConfig for SglConfig {
     }
 
     fn training(&self) -> TrainingConfig {
-        TrainingConfig {
-            dim: self.dim,
-            learning_rate: self.learning_rate,
-            batch_size: self.batch_size,
-            sampling: self.sampling,
-            initialisation: self.initialisation,
-            relabel: self.relabel,
-        }
+        training_config!(self)
     }
 
     fn build(&self, train: &Interactions) -> Result<Sgl, MethodError> {
@@ -163,17 +154,17 @@ impl Method for Sgl {
         let config = &self.config;
         if config.contrast_weight > 0.0 {
             let (users, items) = self.graph.split(encoded.views[1].clone());
-            let mut rng = self.rng.clone();
-            let mut side = |rows: (Vec<u32>, Vec<f64>), table: &Tensor<2>, first: u32| {
-                let nodes: Vec<u32> = rows.0.iter().map(|r| r + first).collect();
-                let anchors = gather_rows(encoded.views[0].clone(), &nodes);
-                let sample = config.candidates.sample().map(|k| (k, &mut rng));
-                find_itself(&self.objective, anchors, table, rows.0, rows.1, sample)
+            let anchors = |rows: &[u32], first: u32| {
+                let nodes: Vec<u32> = rows.iter().map(|row| row + first).collect();
+                gather_rows(encoded.views[0].clone(), &nodes)
             };
-            let of_users = side(distinct(batch.users.iter().copied()), &users, 0);
-            let of_items = side(distinct(batch.positives.iter().copied()), &items, self.graph.users as u32);
-            losses.push(("contrast", (of_users + of_items) * config.contrast_weight));
-            self.rng = rng;
+            let of_items = self.graph.users as u32;
+            let sides = [
+                Side::new(batch.users.iter().copied(), users, |rows| anchors(rows, 0)),
+                Side::new(batch.positives.iter().copied(), items, |rows| anchors(rows, of_items)),
+            ];
+            let contrast = find_themselves(&self.objective, sides, config.candidates, &mut self.rng);
+            losses.push(("contrast", contrast * config.contrast_weight));
         }
         if config.l2 > 0.0 {
             losses.push(("l2", batch_penalty(&self.graph, table, batch, config.l2)));

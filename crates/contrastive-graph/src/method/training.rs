@@ -82,6 +82,21 @@ pub struct TrainingConfig {
     pub relabel: bool,
 }
 
+/// The settings every training has, out of those of a method.
+macro_rules! training_config {
+    ($settings:expr) => {
+        TrainingConfig {
+            dim: $settings.dim,
+            learning_rate: $settings.learning_rate,
+            batch_size: $settings.batch_size,
+            sampling: $settings.sampling,
+            initialisation: $settings.initialisation,
+            relabel: $settings.relabel,
+        }
+    };
+}
+pub(super) use training_config;
+
 impl TrainingConfig {
     pub(crate) fn validate(&self, check: &Check) -> Result<(), MethodError> {
         check.count("dim", self.dim)?;

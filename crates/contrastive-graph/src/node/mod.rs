@@ -46,4 +46,5 @@ pub use load::{Format, ReadOptions};
 pub use measure::{Components, PageRankOptions};
 pub use note::GraphNote;
 pub use operator::{Loops, Normalisation};
+pub(crate) use operator::{looped, scaled};
 pub use split::NodeSplit;

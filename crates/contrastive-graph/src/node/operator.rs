@@ -40,7 +40,7 @@ pub(super) fn inverse(degree: f64, power: fn(f64) -> f64) -> f64 {
 }
 
 /// Scales a square matrix by the sums of its rows.
-pub(super) fn scaled(matrix: &Csr<f64>, normalisation: Normalisation) -> Csr<f64> {
+pub(crate) fn scaled(matrix: &Csr<f64>, normalisation: Normalisation) -> Csr<f64> {
     let power: fn(f64) -> f64 = match normalisation {
         Normalisation::None => return matrix.clone(),
         Normalisation::Symmetric => f64::sqrt,
@@ -56,15 +56,26 @@ pub(super) fn scaled(matrix: &Csr<f64>, normalisation: Normalisation) -> Csr<f64
 
 /// Rows as a matrix, with the diagonal asked for.
 pub(super) fn with_loops(rows: &Rows, loops: Loops, loop_weight: f64) -> Csr<f64> {
-    let nodes = rows.indptr.len() - 1;
+    looped(&rows.indptr, &rows.indices, |at| rows.weight(at), loops, loop_weight)
+}
+
+/// Compressed rows as a square matrix, with the diagonal asked for.
+pub(crate) fn looped(
+    starts: &[usize],
+    columns: &[u32],
+    weight: impl Fn(usize) -> f64,
+    loops: Loops,
+    loop_weight: f64,
+) -> Csr<f64> {
+    let nodes = starts.len() - 1;
     let mut indptr = Vec::with_capacity(nodes + 1);
-    let (mut indices, mut values) = (Vec::with_capacity(rows.indices.len() + nodes), Vec::new());
-    values.reserve(rows.indices.len() + nodes);
+    let (mut indices, mut values) = (Vec::with_capacity(columns.len() + nodes), Vec::new());
+    values.reserve(columns.len() + nodes);
     indptr.push(0);
     for node in 0..nodes {
         let mut pending = loops == Loops::Add;
-        for at in rows.row(node) {
-            let to = rows.indices[at];
+        for at in starts[node]..starts[node + 1] {
+            let to = columns[at];
             if to as usize == node && loops == Loops::Remove {
                 continue;
             }
@@ -76,7 +87,7 @@ pub(super) fn with_loops(rows: &Rows, loops: Loops, loop_weight: f64) -> Csr<f64
                 }
             }
             indices.push(to);
-            values.push(rows.weight(at));
+            values.push(weight(at));
         }
         if pending {
             indices.push(node as u32);

@@ -28,7 +28,7 @@ fn bad_input_is_refused_by_name() {
             "cut of the corruption is 2",
         ),
     ];
-    let said = |error: NodeMethodError, part: &str| assert!(error.to_string().contains(part), "{error}: not {part}");
+    let said = |error: MethodError, part: &str| assert!(error.to_string().contains(part), "{error}: not {part}");
     for (config, part) in grace {
         said(config.build(&graph, 1, &device()).err().expect(part), part);
     }
@@ -63,7 +63,7 @@ fn bad_input_is_refused_by_name() {
     let mut wild = small().with_learning_rate(1e30).build(&graph, 1, &device()).unwrap();
     let failed = (0..20).find_map(|_| wild.step().err());
     if let Some(error) = failed {
-        assert!(matches!(error, NodeMethodError::Train(TrainError::NonFinite { .. })), "{error}");
+        assert!(matches!(error, MethodError::Train(TrainError::NonFinite { .. })), "{error}");
     } else {
         assert!(wild.embed().iter().all(|x| x.is_finite()));
     }

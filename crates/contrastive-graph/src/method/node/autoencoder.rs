@@ -1,20 +1,19 @@
 //! An auto-encoder of node features: where methods of deep clustering start from.
 
-use super::whole::{Trained, input, table};
+use super::data::{input, select, summary, table};
+use super::{NodeMethod, NodeMethodConfig, NodeTraining, Settings};
 use crate::data::shuffle;
 use crate::encoder::{Mlp, MlpConfig, NodeInput};
 use crate::method::MethodError;
 use crate::method::error::Check;
-use crate::node::Features;
+use crate::node::{Features, Graph};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use contrastive_kernels::sparse::Csr;
-use ndarray::{Array2, Axis};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// Settings of the pre-training of [`AutoEncoder`].
+/// Settings of [`Reconstruction`], the training of an [`AutoEncoder`]. It takes the features alone: edges play no part.
 #[derive(Config, Debug, PartialEq)]
 pub struct AutoEncoderConfig {
     /// Widths of the hidden layers of the encoder; the decoder has them in reverse.
@@ -32,9 +31,6 @@ pub struct AutoEncoderConfig {
     /// Learning rate of Adam.
     #[config(default = 1e-3)]
     pub learning_rate: f64,
-    /// Seed of the weights and of the order of the nodes.
-    #[config(default = 42)]
-    pub seed: u64,
 }
 
 /// Two networks, from features to a code and back.
@@ -46,44 +42,35 @@ pub struct AutoEncoder {
     pub decoder: Mlp,
 }
 
-/// The features of some nodes.
-fn part(features: &Features, nodes: &[u32]) -> Features {
-    match features {
-        Features::Dense(rows) => {
-            let at: Vec<usize> = nodes.iter().map(|node| *node as usize).collect();
-            Features::Dense(rows.select(Axis(0), &at))
-        }
-        Features::Sparse(rows) => {
-            let (mut indptr, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
-            for &node in nodes {
-                let (own, weights) = rows.row(node as usize);
-                columns.extend_from_slice(own);
-                values.extend_from_slice(weights);
-                indptr.push(columns.len());
-            }
-            let rows = Csr::from_parts(nodes.len(), rows.cols(), indptr, columns, values);
-            Features::Sparse(rows.expect("rows of a matrix"))
-        }
-    }
-}
-
 impl AutoEncoder {
-    /// The mean squared error of the reconstruction of dense features `[nodes, features]`, `[1]`.
+    /// The features `[nodes, features]` that come back.
     ///
     /// # Panics
-    /// When the shapes of input and target do not fit the networks.
-    pub fn loss(&self, input: &NodeInput, target: Tensor<2>) -> Tensor<1> {
-        let miss = self.decoder.forward(&self.encoder.forward(input).into()) - target;
-        (miss.clone() * miss).mean()
+    /// When the width of the input does not fit.
+    pub fn reconstruct(&self, input: &NodeInput) -> Tensor<2> {
+        self.decoder.forward(&self.encoder.forward(input).into())
     }
 }
 
 impl AutoEncoderConfig {
-    /// Checks every setting.
+    /// The networks, not yet trained.
     ///
     /// # Errors
-    /// With the name and the allowed range of the first setting that is out of it.
-    pub fn validate(&self) -> Result<(), MethodError> {
+    /// As [`validate`](NodeMethodConfig::validate), and when there are no features.
+    pub fn init(&self, features: usize, seed: u64, device: &Device) -> Result<AutoEncoder, MethodError> {
+        self.validate()?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut widths = [&[features], &self.hidden[..], &[self.dim]].concat();
+        let encoder = MlpConfig::new(widths.clone()).init(&mut rng, device)?;
+        widths.reverse();
+        Ok(AutoEncoder { encoder, decoder: MlpConfig::new(widths).init(&mut rng, device)? })
+    }
+}
+
+impl NodeMethodConfig for AutoEncoderConfig {
+    type Method = Reconstruction;
+
+    fn validate(&self) -> Result<(), MethodError> {
         let check = Check("autoencoder");
         self.hidden.iter().try_for_each(|width| check.count("hidden", *width))?;
         check.count("dim", self.dim)?;
@@ -91,45 +78,95 @@ impl AutoEncoderConfig {
         check.positive("learning_rate", self.learning_rate)
     }
 
-    /// The networks, not yet trained.
-    ///
-    /// # Errors
-    /// As [`validate`](Self::validate), and when there are no features.
-    pub fn init(&self, features: usize, device: &Device) -> Result<AutoEncoder, MethodError> {
-        self.validate()?;
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut widths = vec![features];
-        widths.extend(&self.hidden);
-        widths.push(self.dim);
-        let encoder = MlpConfig::new(widths.clone()).init(&mut rng, device)?;
-        widths.reverse();
-        Ok(AutoEncoder { encoder, decoder: MlpConfig::new(widths).init(&mut rng, device)? })
+    fn epochs(&self) -> usize {
+        self.epochs
     }
 
-    /// Trains on the features in batches, and returns the networks with the error of each epoch (the mean over its batches). Only
-    /// the rows of a batch are ever written out.
-    ///
-    /// # Errors
-    /// As [`init`](Self::init), and [`TrainError::NonFinite`](contrastive_train::TrainError::NonFinite).
-    pub fn fit(&self, features: &Features, device: &Device) -> Result<(AutoEncoder, Vec<f64>), MethodError> {
-        let device = device.clone().autodiff();
-        let networks = self.init(features.num_features(), &device)?;
-        let mut trained = Trained::new(networks, self.learning_rate);
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+    fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Reconstruction>, MethodError> {
+        let features = graph.require_features()?.clone();
+        let networks = self.init(features.num_features(), seed, &device.clone().autodiff())?;
+        let (summary, device) = (summary(graph, 0)?, device.clone().inner());
+        let (input, batch_size) = (input(&features, &device), self.batch_size);
+        let order = Order::new(features.num_nodes(), seed);
+        let method = Reconstruction { features, input, summary, batch_size, order, device };
+        Ok(NodeTraining::new(method, networks, Settings::new(self.learning_rate, 0.0, self), seed))
+    }
+}
+
+/// The order of the nodes in each epoch: one shuffle after the other of one generator, so that any epoch can be gone to.
+#[derive(Clone, Debug)]
+struct Order {
+    seed: u64,
+    epoch: usize,
+    nodes: Vec<u32>,
+    rng: ChaCha8Rng,
+}
+
+impl Order {
+    fn new(nodes: usize, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(1);
-        let mut order: Vec<u32> = (0..features.num_nodes() as u32).collect();
-        let mut errors = Vec::with_capacity(self.epochs);
-        for _ in 0..self.epochs {
-            shuffle(&mut rng, &mut order);
-            let mut sum = 0.0;
-            for nodes in order.chunks(self.batch_size) {
-                let rows = part(features, nodes);
-                let target: Array2<f32> = rows.to_dense();
-                let loss = trained.model.loss(&input(&rows, &device), table(target, &device));
-                sum += nodes.len() as f64 * trained.descend([("reconstruction", loss)])?[0];
-            }
-            errors.push(sum / order.len() as f64);
+        Self { seed, epoch: 0, nodes: (0..nodes as u32).collect(), rng }
+    }
+
+    fn go_to(&mut self, epoch: usize) {
+        if epoch < self.epoch {
+            *self = Self::new(self.nodes.len(), self.seed);
         }
-        Ok((trained.model, errors))
+        for _ in self.epoch..epoch {
+            shuffle(&mut self.rng, &mut self.nodes);
+        }
+        self.epoch = epoch;
+    }
+}
+
+/// The reconstruction of node features in batches of nodes, by the mean squared error. Only the rows of a batch are ever written
+/// out. The embeddings are the codes.
+#[derive(Clone, Debug)]
+pub struct Reconstruction {
+    features: Features,
+    input: NodeInput,
+    summary: serde_json::Value,
+    batch_size: usize,
+    order: Order,
+    device: Device,
+}
+
+impl NodeMethod for Reconstruction {
+    type Model = AutoEncoder;
+    /// What came back, and what should have.
+    type Encoded = [Tensor<2>; 2];
+
+    fn name(&self) -> &'static str {
+        "autoencoder"
+    }
+
+    fn data(&self) -> serde_json::Value {
+        self.summary.clone()
+    }
+
+    fn begin_epoch(&mut self, epoch: usize) -> usize {
+        self.order.go_to(epoch);
+        self.order.nodes.len().div_ceil(self.batch_size)
+    }
+
+    fn encode(&self, model: &AutoEncoder, step: usize, _rng: &mut ChaCha8Rng) -> Result<[Tensor<2>; 2], MethodError> {
+        let nodes = self.order.nodes.chunks(self.batch_size).nth(step).expect("a step of the epoch");
+        let rows = select(&self.features, nodes);
+        Ok([model.reconstruct(&input(&rows, &self.device)), table(rows.to_dense(), &self.device)])
+    }
+
+    fn losses(
+        &self,
+        _model: &AutoEncoder,
+        [found, wanted]: [Tensor<2>; 2],
+        _epoch: usize,
+    ) -> Result<Vec<(&'static str, Tensor<1>)>, MethodError> {
+        let miss = found - Tensor::from_inner(wanted);
+        Ok(vec![("reconstruction", (miss.clone() * miss).mean())])
+    }
+
+    fn embed(&self, model: &AutoEncoder) -> Tensor<2> {
+        model.encoder.forward(&self.input)
     }
 }

@@ -1,20 +1,22 @@
 //! BGRL (Thakoor et al., ICLR 2022): BYOL on two views of a graph, without negatives.
 
-use super::whole::{DropShares, Trained, WholeGraph};
-use crate::encoder::{Activation, Encoder, EncoderConfig, Mlp, MlpConfig, Normalisation};
+use super::settings::parameter_rng;
+use super::{NodeMethod, NodeMethodConfig, NodeTraining, Settings, TwoViews, UniformViews, WarmUpCosine};
+use crate::encoder::{Activation, Encoder, EncoderConfig, Mlp, MlpConfig, NodeInput, Normalisation, Propagation};
 use crate::method::MethodError;
 use crate::method::error::Check;
 use crate::node::Graph;
 use burn::config::Config;
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use contrastive_core::memory::Ema;
 use contrastive_core::objective::byol;
-use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 
-/// Settings of BGRL. The paper warms the learning rate up and lowers it on a cosine; here it is constant.
+/// Settings of [`Bgrl`]; the defaults are those of the released code for Amazon-Computers.
+///
+/// Learning rate and momentum run on schedules over [`epochs`](Self::epochs): give the number that will be trained. In a run of
+/// fewer epochs they stay where they are, in one of more the networks no longer move.
 #[derive(Config, Debug, PartialEq)]
 pub struct BgrlConfig {
     /// Widths of the graph convolutions, the last that of the embeddings.
@@ -26,119 +28,152 @@ pub struct BgrlConfig {
     /// What the layers' outputs are normalised over.
     #[config(default = "Normalisation::Batch")]
     pub normalisation: Normalisation,
-    /// The random views.
-    #[config(default = "DropShares { edges: [0.2, 0.3], features: [0.2, 0.3] }")]
-    pub views: DropShares,
-    /// Momentum of the target network at the start; it reaches 1 on a cosine at the last epoch.
+    /// The random views. The released code draws each direction of an edge by itself.
+    #[config(default = "UniformViews::new([0.5, 0.4], [0.2, 0.1])")]
+    pub views: UniformViews,
+    /// Momentum of the target network at the start; it reaches 1 on a cosine after the last epoch.
     #[config(default = 0.99)]
     pub momentum: f64,
-    /// Steps of that cosine.
-    #[config(default = 1000)]
-    pub epochs: usize,
-    /// Learning rate of Adam.
+    /// Highest learning rate of AdamW ([`WarmUpCosine`]).
     #[config(default = 5e-4)]
     pub learning_rate: f64,
-    /// Seed of the weights and of the views.
-    #[config(default = 42)]
-    pub seed: u64,
+    /// Decoupled weight decay of AdamW.
+    #[config(default = 1e-5)]
+    pub weight_decay: f64,
+    /// Epochs in which the learning rate rises, less than all.
+    #[config(default = 1000)]
+    pub warm_up: usize,
+    /// Epochs of the schedules.
+    #[config(default = 10_000)]
+    pub epochs: usize,
 }
 
-/// What is trained: the online network. Its target follows it.
+/// The networks.
 #[derive(Module, Debug)]
 pub struct BgrlModel {
     /// From the graph to embeddings.
     pub encoder: Encoder,
     /// From embeddings to those of the target network.
     pub predictor: Mlp,
+    /// The target network: follows the encoder, and is not trained.
+    pub target: Encoder,
 }
 
-/// A training of BGRL on a whole graph.
-pub struct Bgrl {
-    trained: Trained<BgrlModel>,
-    target: Encoder,
-    ema: Ema,
-    graph: WholeGraph,
-    views: DropShares,
-    rng: ChaCha8Rng,
+impl BgrlModel {
+    /// Starts the target network where the encoder is.
+    pub fn new(encoder: Encoder, predictor: Mlp) -> Self {
+        // not `encoder.clone().no_grad()`: parameters that are not there yet (Burn makes them late) are one with their clones
+        let target = apart(&encoder).no_grad();
+        Self { encoder, predictor, target }
+    }
+
+    /// What the embeddings of the target network are compared with, `[nodes, dim]`.
+    ///
+    /// # Panics
+    /// When a shape does not fit.
+    pub fn predict(&self, graph: &Propagation, input: &NodeInput) -> Tensor<2> {
+        self.predictor.forward(&self.encoder.forward(graph, input).into())
+    }
+}
+
+/// A copy with running statistics of its own (clones share them), up to date.
+fn apart(network: &Encoder) -> Encoder {
+    network.valid().train()
 }
 
 impl BgrlConfig {
-    /// Checks every setting.
-    ///
-    /// # Errors
-    /// With the name and the allowed range of the first setting that is out of it.
-    pub fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("bgrl");
-        check.count("number of widths", self.widths.len())?;
-        self.widths.iter().try_for_each(|width| check.count("width", *width))?;
-        check.count("predictor", self.predictor)?;
-        self.views.validate(&check)?;
-        let momentum = self.momentum;
-        check.that((0.0..=1.0).contains(&momentum), "momentum", momentum, "0 to 1")?;
-        check.count("epochs", self.epochs)?;
-        check.positive("learning_rate", self.learning_rate)
+    fn encoder(&self, features: usize) -> EncoderConfig {
+        let widths = [&[features], &self.widths[..]].concat();
+        EncoderConfig::new(widths).with_activation(Activation::PRelu).with_normalisation(self.normalisation)
     }
 
-    /// A training on the graph.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, or the graph has no features.
-    pub fn build(&self, graph: &Graph, device: &Device) -> Result<Bgrl, MethodError> {
-        self.validate()?;
-        let device = device.clone().autodiff();
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut widths = vec![graph.require_features()?.num_features()];
-        widths.extend(&self.widths);
-        let dim = widths[widths.len() - 1];
-        let config =
-            EncoderConfig::new(widths).with_activation(Activation::PRelu).with_normalisation(self.normalisation);
-        let encoder = config.init(&mut rng, &device)?;
-        let predictor = MlpConfig::new(vec![dim, self.predictor, dim]).with_activation(Activation::PRelu);
-        let predictor = predictor.init(&mut rng, &device)?;
-        let ema = Ema::cosine(self.momentum, self.epochs).expect("a checked momentum and steps");
-        Ok(Bgrl {
-            target: encoder.clone().no_grad(),
-            trained: Trained::new(BgrlModel { encoder, predictor }, self.learning_rate),
-            ema,
-            graph: WholeGraph::new(graph, config.layer, &device)?,
-            views: self.views,
-            rng,
-        })
+    fn schedule(&self) -> WarmUpCosine {
+        WarmUpCosine { warm_up: self.warm_up, epochs: self.epochs }
     }
 }
 
+impl NodeMethodConfig for BgrlConfig {
+    type Method = Bgrl;
+
+    fn validate(&self) -> Result<(), MethodError> {
+        let check = Check("bgrl");
+        check.widths(&self.widths)?;
+        check.count("predictor", self.predictor)?;
+        self.views.validate(&check)?;
+        check.probabilities("momentum", &[self.momentum])?;
+        self.schedule().validate(&check)?;
+        Settings::validate(&check, self.learning_rate, self.weight_decay)
+    }
+
+    fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Bgrl>, MethodError> {
+        self.validate()?;
+        let config = self.encoder(graph.require_features()?.num_features());
+        let views = self.views.of("bgrl", graph, config.layer, device)?;
+        let (mut rng, device) = (parameter_rng(seed), device.clone().autodiff());
+        let encoder = config.init(&mut rng, &device)?;
+        let dim = *self.widths.last().expect("one width or more");
+        let predictor = MlpConfig::new(vec![dim, self.predictor, dim]).with_activation(Activation::PRelu);
+        let model = BgrlModel::new(encoder, predictor.init(&mut rng, &device)?);
+        let ema = Ema::cosine(self.momentum, self.epochs).expect("a checked momentum and number of epochs");
+        let settings = Settings::new(self.learning_rate, self.weight_decay, self).scheduled(self.schedule());
+        Ok(NodeTraining::new(Bgrl { views, ema }, model, settings, seed))
+    }
+}
+
+/// BGRL: two views by dropping edges and masking feature columns; the prediction from each meets the target network's embeddings of
+/// the other. The loss is between 0 and 8 ([`byol`]).
+#[derive(Clone, Debug)]
+pub struct Bgrl {
+    views: TwoViews,
+    ema: Ema,
+}
+
 impl Bgrl {
-    /// One step on two new views: each online prediction meets the target's embeddings of the other view. The loss before it,
-    /// 0 to 8.
-    ///
-    /// # Errors
-    /// [`TrainError::NonFinite`](contrastive_train::TrainError::NonFinite).
-    pub fn step(&mut self) -> Result<f64, MethodError> {
-        let [first, second] = self.graph.views(&self.views, &mut self.rng)?;
-        let model = &self.trained.model;
-        let [p0, p1] = [&first, &second].map(|view| {
-            let nodes = model.encoder.forward(&view.0, &view.1);
-            model.predictor.forward(&nodes.into())
-        });
-        let [z0, z1] = [&first, &second].map(|view| self.target.forward(&view.0, &view.1).detach());
-        let loss = self.trained.descend([("bootstrap", byol(p0, p1, z0, z1))])?[0];
-        let step = self.trained.steps() - 1;
-        self.target = self.ema.update(&self.trained.model.encoder, self.target.clone(), step);
-        Ok(loss)
+    /// The graph and the rules of its views.
+    pub fn views(&self) -> &TwoViews {
+        &self.views
+    }
+}
+
+impl NodeMethod for Bgrl {
+    type Model = BgrlModel;
+    /// Predictions of both views, then the target network's embeddings of both.
+    type Encoded = [Tensor<2>; 4];
+
+    fn name(&self) -> &'static str {
+        "bgrl"
     }
 
-    /// The online network as it is.
-    pub fn model(&self) -> &BgrlModel {
-        &self.trained.model
+    fn data(&self) -> serde_json::Value {
+        self.views.data.summary().clone()
     }
 
-    /// The target network as it is.
-    pub fn target(&self) -> &Encoder {
-        &self.target
+    fn encode(&self, model: &BgrlModel, _step: usize, rng: &mut ChaCha8Rng) -> Result<[Tensor<2>; 4], MethodError> {
+        let views = self.views.inputs(rng)?;
+        let [p0, p1] = views.each_ref().map(|(graph, input)| model.predict(graph, input));
+        let [z0, z1] = views.each_ref().map(|(graph, input)| model.target.forward(graph, input).detach());
+        Ok([p0, p1, z0, z1])
     }
 
-    /// The embeddings of the online network, `[nodes, last width]`.
-    pub fn embed(&self) -> Array2<f32> {
-        self.graph.embed(&self.trained.model.encoder)
+    fn losses(
+        &self,
+        _model: &BgrlModel,
+        [p0, p1, z0, z1]: [Tensor<2>; 4],
+        _epoch: usize,
+    ) -> Result<Vec<(&'static str, Tensor<1>)>, MethodError> {
+        Ok(vec![("bootstrap", byol(p0, p1, z0, z1))])
+    }
+
+    fn follow(&self, model: BgrlModel, epoch: usize) -> BgrlModel {
+        let target = self.ema.update(&model.encoder, apart(&model.target), epoch - 1);
+        BgrlModel { target, ..model }
+    }
+
+    fn embed(&self, model: &BgrlModel) -> Tensor<2> {
+        self.views.data.embed(&model.encoder)
     }
 }

@@ -1,15 +1,16 @@
 //! CSGCL (Chen et al., IJCAI 2023): GRACE that knows how strong the communities of a graph are.
 
 use super::grace::RRELU;
-use super::training::{Settings, parameter_rng};
-use super::views::{Drops, NodeData, Shape, TwoViewMethod, TwoViews, ViewRule, shares};
-use super::{NodeMethodConfig, NodeMethodError, NodeTraining};
+use super::projected::{ProjectedEncoder, Shape};
+use super::settings::parameter_rng;
+use super::{Drops, NodeData, NodeMethodConfig, NodeTraining, Settings, TwoViewMethod, TwoViews, ViewRule};
 use crate::augment::community::{
     DetectOptions, Partition, community_edge_probabilities, community_feature_probabilities, community_strength,
     leiden, louvain, node_strength, team_up_ramp,
 };
 use crate::augment::edges::EdgeDraw;
 use crate::encoder::{Activation, LayerKind};
+use crate::method::MethodError;
 use crate::method::error::Check;
 use crate::node::Graph;
 use burn::config::Config;
@@ -145,9 +146,9 @@ impl CsgclConfig {
         partition: Partition,
         seed: u64,
         device: &Device,
-    ) -> Result<NodeTraining<Csgcl>, NodeMethodError> {
+    ) -> Result<NodeTraining<Csgcl>, MethodError> {
         self.validate()?;
-        let data = NodeData::new("csgcl", graph, self.normalise_features, device)?;
+        let data = NodeData::new("csgcl", graph, self.normalise_features, self.layer, device)?;
         self.on(data, partition, seed, device)
     }
 
@@ -157,10 +158,10 @@ impl CsgclConfig {
         partition: Partition,
         seed: u64,
         device: &Device,
-    ) -> Result<NodeTraining<Csgcl>, NodeMethodError> {
+    ) -> Result<NodeTraining<Csgcl>, MethodError> {
         let graph = data.adjacency();
         let strength = community_strength(graph, &partition)?;
-        let rule = |k: usize| -> Result<ViewRule, NodeMethodError> {
+        let rule = |k: usize| -> Result<ViewRule, MethodError> {
             let (p, cut) = (self.edge_drop[k], self.edge_threshold);
             let edges = community_edge_probabilities(graph, &partition, &strength, p, cut)?;
             let (view, p, cut) = (data.feature_view(), self.feature_drop[k], self.feature_threshold);
@@ -170,7 +171,7 @@ impl CsgclConfig {
         let rules = [rule(0)?, rule(1)?];
         let objective = TeamUp::new(self.temperature, &node_strength(&partition, &strength)?)?;
         let model = self.shape().init(data.num_features(), &mut parameter_rng(seed), &device.clone().autodiff())?;
-        let views = TwoViews::new(data, rules, self.edge_draw, self.layer)?;
+        let views = TwoViews::new(data, rules, self.edge_draw)?;
         let ramp = (self.team_up_start, self.team_up_largest);
         let method = Csgcl { views, partition, strength, objective, ramp };
         Ok(NodeTraining::new(method, model, Settings::new(self.learning_rate, self.weight_decay, self), seed))
@@ -180,13 +181,13 @@ impl CsgclConfig {
 impl NodeMethodConfig for CsgclConfig {
     type Method = Csgcl;
 
-    fn validate(&self) -> Result<(), NodeMethodError> {
+    fn validate(&self) -> Result<(), MethodError> {
         let check = Check("csgcl");
         self.shape().validate(&check)?;
-        shares(&check, "edge_drop", &self.edge_drop)?;
-        shares(&check, "feature_drop", &self.feature_drop)?;
-        shares(&check, "edge_threshold", &[self.edge_threshold])?;
-        shares(&check, "feature_threshold", &[self.feature_threshold])?;
+        check.probabilities("edge_drop", &self.edge_drop)?;
+        check.probabilities("feature_drop", &self.feature_drop)?;
+        check.probabilities("edge_threshold", &[self.edge_threshold])?;
+        check.probabilities("feature_threshold", &[self.feature_threshold])?;
         check.positive("resolution", self.resolution)?;
         check.weight("team_up_largest", self.team_up_largest)?;
         check.count("epochs", self.epochs)?;
@@ -198,9 +199,9 @@ impl NodeMethodConfig for CsgclConfig {
         self.epochs
     }
 
-    fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Csgcl>, NodeMethodError> {
+    fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Csgcl>, MethodError> {
         self.validate()?;
-        let data = NodeData::new("csgcl", graph, self.normalise_features, device)?;
+        let data = NodeData::new("csgcl", graph, self.normalise_features, self.layer, device)?;
         let options = DetectOptions { resolution: self.resolution, seed: self.detection_seed, ..Default::default() };
         let detect = match self.detector {
             Detector::Leiden => leiden,
@@ -296,6 +297,8 @@ impl Csgcl {
 }
 
 impl TwoViewMethod for Csgcl {
+    type Model = ProjectedEncoder;
+
     fn method_name(&self) -> &'static str {
         "csgcl"
     }
@@ -304,7 +307,7 @@ impl TwoViewMethod for Csgcl {
         &self.views
     }
 
-    fn contrast(&self, [first, second]: [Tensor<2>; 2], epoch: usize) -> Result<Tensor<1>, NodeMethodError> {
+    fn contrast(&self, [first, second]: [Tensor<2>; 2], epoch: usize) -> Result<Tensor<1>, MethodError> {
         let gamma = team_up_ramp(epoch, self.ramp.0, self.ramp.1)?;
         Ok(self.objective.loss(first, second, gamma))
     }

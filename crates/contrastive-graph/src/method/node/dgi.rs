@@ -1,7 +1,8 @@
 //! Deep Graph Infomax (Veličković et al., ICLR 2019): a node goes with the summary of its graph, a node with foreign features does
 //! not.
 
-use super::whole::{Trained, WholeGraph};
+use super::settings::parameter_rng;
+use super::{NodeData, NodeMethod, NodeMethodConfig, NodeTraining, Settings};
 use crate::data::shuffle;
 use crate::encoder::{Activation, Encoder, EncoderConfig, LayerKind, LinearMap};
 use crate::method::MethodError;
@@ -11,11 +12,9 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::{Device, Tensor};
-use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 
-/// Settings of DGI.
+/// Settings of [`Dgi`]; the defaults are those of the released code.
 #[derive(Config, Debug, PartialEq)]
 pub struct DgiConfig {
     /// Width of the embeddings.
@@ -24,12 +23,18 @@ pub struct DgiConfig {
     /// The layer of the encoder.
     #[config(default = "LayerKind::Gcn")]
     pub layer: LayerKind,
+    /// Whether feature rows are divided by their sum first.
+    #[config(default = true)]
+    pub normalise_features: bool,
     /// Learning rate of Adam.
     #[config(default = 1e-3)]
     pub learning_rate: f64,
-    /// Seed of the weights and of the permutations.
-    #[config(default = 42)]
-    pub seed: u64,
+    /// Coupled L2 of Adam.
+    #[config(default = 0.0)]
+    pub weight_decay: f64,
+    /// Epochs of a full training. The publication stops when the loss did not fall for 20 epochs instead.
+    #[config(default = 300)]
+    pub epochs: usize,
 }
 
 /// Encoder and discriminator.
@@ -57,70 +62,73 @@ impl DgiModel {
     }
 }
 
-/// A training of DGI on a whole graph.
-pub struct Dgi {
-    trained: Trained<DgiModel>,
-    graph: WholeGraph,
-    order: Vec<u32>,
-    rng: ChaCha8Rng,
-}
-
 impl DgiConfig {
     fn encoder(&self, features: usize) -> EncoderConfig {
         EncoderConfig::new(vec![features, self.dim]).with_layer(self.layer).with_activation(Activation::PRelu)
     }
+}
 
-    /// Checks every setting.
-    ///
-    /// # Errors
-    /// With the name and the allowed range of the first setting that is out of it.
-    pub fn validate(&self) -> Result<(), MethodError> {
+impl NodeMethodConfig for DgiConfig {
+    type Method = Dgi;
+
+    fn validate(&self) -> Result<(), MethodError> {
         let check = Check("dgi");
         check.count("dim", self.dim)?;
-        check.positive("learning_rate", self.learning_rate)?;
-        Ok(self.encoder(1).validate()?)
+        check.count("epochs", self.epochs)?;
+        self.encoder(1).validate()?;
+        Settings::validate(&check, self.learning_rate, self.weight_decay)
     }
 
-    /// A training on the graph.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, or the graph has no features.
-    pub fn build(&self, graph: &Graph, device: &Device) -> Result<Dgi, MethodError> {
+    fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Dgi>, MethodError> {
         self.validate()?;
-        let device = device.clone().autodiff();
-        let features = graph.require_features()?.num_features();
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let encoder = self.encoder(features).init(&mut rng, &device)?;
+        let data = NodeData::new("dgi", graph, self.normalise_features, self.layer, device)?;
+        let (mut rng, device) = (parameter_rng(seed), device.clone().autodiff());
+        let encoder = self.encoder(data.num_features()).init(&mut rng, &device)?;
         let discriminator = LinearMap::new(self.dim, self.dim, false, &mut rng, &device);
-        Ok(Dgi {
-            trained: Trained::new(DgiModel { encoder, discriminator }, self.learning_rate),
-            graph: WholeGraph::new(graph, self.layer, &device)?,
-            order: (0..graph.num_nodes() as u32).collect(),
-            rng,
-        })
+        let settings = Settings::new(self.learning_rate, self.weight_decay, self);
+        Ok(NodeTraining::new(Dgi { data }, DgiModel { encoder, discriminator }, settings, seed))
     }
 }
 
-impl Dgi {
-    /// One step on the whole graph against a new permutation of the features among the nodes; the loss before it.
-    ///
-    /// # Errors
-    /// [`TrainError::NonFinite`](contrastive_train::TrainError::NonFinite).
-    pub fn step(&mut self) -> Result<f64, MethodError> {
-        shuffle(&mut self.rng, &mut self.order);
-        let model = &self.trained.model;
-        let corrupted = self.graph.permuted(&self.order, &model.encoder);
-        let loss = model.loss(self.graph.forward(&model.encoder), corrupted);
-        Ok(self.trained.descend([("discrimination", loss)])?[0])
+/// DGI: every epoch deals the features out among the nodes anew, and tells these nodes from the true ones by [`DgiModel::loss`].
+#[derive(Clone, Debug)]
+pub struct Dgi {
+    data: NodeData,
+}
+
+impl NodeMethod for Dgi {
+    type Model = DgiModel;
+    type Encoded = [Tensor<2>; 2];
+
+    fn name(&self) -> &'static str {
+        "dgi"
     }
 
-    /// Encoder and discriminator as they are.
-    pub fn model(&self) -> &DgiModel {
-        &self.trained.model
+    fn data(&self) -> serde_json::Value {
+        self.data.summary().clone()
     }
 
-    /// The embeddings, `[nodes, dim]`.
-    pub fn embed(&self) -> Array2<f32> {
-        self.graph.embed(&self.trained.model.encoder)
+    fn encode(&self, model: &DgiModel, _step: usize, rng: &mut ChaCha8Rng) -> Result<[Tensor<2>; 2], MethodError> {
+        let mut order: Vec<u32> = (0..self.data.num_nodes() as u32).collect();
+        shuffle(rng, &mut order);
+        let foreign = self.data.input_of(&order);
+        Ok([self.data.embed(&model.encoder), self.data.forward(&model.encoder, &foreign)])
+    }
+
+    fn losses(
+        &self,
+        model: &DgiModel,
+        [nodes, corrupted]: [Tensor<2>; 2],
+        _epoch: usize,
+    ) -> Result<Vec<(&'static str, Tensor<1>)>, MethodError> {
+        Ok(vec![("discrimination", model.loss(nodes, corrupted))])
+    }
+
+    fn embed(&self, model: &DgiModel) -> Tensor<2> {
+        self.data.embed(&model.encoder)
     }
 }

@@ -1,18 +1,16 @@
 //! Graph Barlow Twins (Bielak, Kajdanowicz, Chawla, 2022): the embeddings of two views have the identity as cross-correlation.
 
-use super::whole::{DropShares, Trained, WholeGraph};
+use super::settings::parameter_rng;
+use super::{NodeMethodConfig, NodeTraining, Settings, TwoViewMethod, TwoViews, UniformViews};
 use crate::encoder::{Activation, Encoder, EncoderConfig, Normalisation};
 use crate::method::MethodError;
 use crate::method::error::Check;
 use crate::node::Graph;
 use burn::config::Config;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use contrastive_core::objective::BarlowTwins;
-use ndarray::Array2;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 
-/// Settings of graph Barlow Twins.
+/// Settings of [`Gbt`].
 #[derive(Config, Debug, PartialEq)]
 pub struct GbtConfig {
     /// Widths of the graph convolutions, the last that of the embeddings.
@@ -22,84 +20,80 @@ pub struct GbtConfig {
     #[config(default = "Normalisation::Batch")]
     pub normalisation: Normalisation,
     /// The random views.
-    #[config(default = "DropShares { edges: [0.3, 0.3], features: [0.3, 0.3] }")]
-    pub views: DropShares,
+    #[config(default = "UniformViews::new([0.3, 0.3], [0.3, 0.3])")]
+    pub views: UniformViews,
     /// Weight of the off-diagonal correlations; `None` for 1 / width (the paper).
     pub lambda: Option<f64>,
     /// Learning rate of Adam.
     #[config(default = 5e-4)]
     pub learning_rate: f64,
-    /// Seed of the weights and of the views.
-    #[config(default = 42)]
-    pub seed: u64,
-}
-
-/// A training of graph Barlow Twins on a whole graph.
-pub struct Gbt {
-    trained: Trained<Encoder>,
-    objective: BarlowTwins,
-    graph: WholeGraph,
-    views: DropShares,
-    rng: ChaCha8Rng,
+    /// Coupled L2 of Adam.
+    #[config(default = 1e-5)]
+    pub weight_decay: f64,
+    /// Epochs of a full training.
+    #[config(default = 1000)]
+    pub epochs: usize,
 }
 
 impl GbtConfig {
-    /// Checks every setting.
-    ///
-    /// # Errors
-    /// With the name and the allowed range of the first setting that is out of it.
-    pub fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("gbt");
-        check.count("number of widths", self.widths.len())?;
-        self.widths.iter().try_for_each(|width| check.count("width", *width))?;
-        self.views.validate(&check)?;
-        check.weight("lambda", self.lambda.unwrap_or(0.0))?;
-        check.positive("learning_rate", self.learning_rate)
+    fn encoder(&self, features: usize) -> EncoderConfig {
+        let widths = [&[features], &self.widths[..]].concat();
+        let config = EncoderConfig::new(widths).with_activation(Activation::PRelu).with_activate_last(false);
+        config.with_normalisation(self.normalisation)
     }
 
-    /// A training on the graph.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, or the graph has no features.
-    pub fn build(&self, graph: &Graph, device: &Device) -> Result<Gbt, MethodError> {
-        self.validate()?;
-        let device = device.clone().autodiff();
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut widths = vec![graph.require_features()?.num_features()];
-        widths.extend(&self.widths);
-        let dim = widths[widths.len() - 1];
-        let config = EncoderConfig::new(widths)
-            .with_activation(Activation::PRelu)
-            .with_activate_last(false)
-            .with_normalisation(self.normalisation);
-        Ok(Gbt {
-            trained: Trained::new(config.init(&mut rng, &device)?, self.learning_rate),
-            objective: BarlowTwins::new(self.lambda.unwrap_or(1.0 / dim as f64))?,
-            graph: WholeGraph::new(graph, config.layer, &device)?,
-            views: self.views,
-            rng,
-        })
+    fn objective(&self) -> Result<BarlowTwins, MethodError> {
+        let width = self.widths.last().copied().unwrap_or(1) as f64;
+        Ok(BarlowTwins::new(self.lambda.unwrap_or(1.0 / width))?)
     }
 }
 
-impl Gbt {
-    /// One step on two new views; the loss before it.
-    ///
-    /// # Errors
-    /// [`TrainError::NonFinite`](contrastive_train::TrainError::NonFinite).
-    pub fn step(&mut self) -> Result<f64, MethodError> {
-        let views = self.graph.views(&self.views, &mut self.rng)?;
-        let [a, b] = views.each_ref().map(|view| self.trained.model.forward(&view.0, &view.1));
-        Ok(self.trained.descend([("barlow twins", self.objective.loss(a, b))])?[0])
+impl NodeMethodConfig for GbtConfig {
+    type Method = Gbt;
+
+    fn validate(&self) -> Result<(), MethodError> {
+        let check = Check("gbt");
+        check.widths(&self.widths)?;
+        self.views.validate(&check)?;
+        check.weight("lambda", self.lambda.unwrap_or(0.0))?;
+        check.count("epochs", self.epochs)?;
+        Settings::validate(&check, self.learning_rate, self.weight_decay)
     }
 
-    /// The encoder as it is.
-    pub fn encoder(&self) -> &Encoder {
-        &self.trained.model
+    fn epochs(&self) -> usize {
+        self.epochs
     }
 
-    /// The embeddings, `[nodes, last width]`.
-    pub fn embed(&self) -> Array2<f32> {
-        self.graph.embed(&self.trained.model)
+    fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Gbt>, MethodError> {
+        self.validate()?;
+        let config = self.encoder(graph.require_features()?.num_features());
+        let views = self.views.of("gbt", graph, config.layer, device)?;
+        let encoder = config.init(&mut parameter_rng(seed), &device.clone().autodiff())?;
+        let method = Gbt { views, objective: self.objective()? };
+        Ok(NodeTraining::new(method, encoder, Settings::new(self.learning_rate, self.weight_decay, self), seed))
+    }
+}
+
+/// Graph Barlow Twins: two views by dropping edges and masking feature columns, and the redundancy reduction of
+/// [`BarlowTwins`] between the embeddings of one and of the other.
+#[derive(Clone, Debug)]
+pub struct Gbt {
+    views: TwoViews,
+    objective: BarlowTwins,
+}
+
+impl TwoViewMethod for Gbt {
+    type Model = Encoder;
+
+    fn method_name(&self) -> &'static str {
+        "gbt"
+    }
+
+    fn views(&self) -> &TwoViews {
+        &self.views
+    }
+
+    fn contrast(&self, [first, second]: [Tensor<2>; 2], _epoch: usize) -> Result<Tensor<1>, MethodError> {
+        Ok(self.objective.loss(first, second))
     }
 }

@@ -1,9 +1,9 @@
 //! Corruption by centrality (GCA, Zhu et al., WWW 2021).
 
-use super::NodeMethodError;
-use super::views::{Drops, NodeData, ViewRule};
+use super::{Drops, NodeData, ViewRule};
 use crate::augment::edges::{EdgeEnd, central_edge_probabilities};
 use crate::augment::features::{FeatureCount, FeatureView, central_feature_probabilities};
+use crate::method::MethodError;
 use crate::node::Graph;
 
 /// How important a node is.
@@ -27,7 +27,7 @@ impl Centrality {
     ///
     /// # Errors
     /// When the eigenvector centrality does not converge.
-    pub fn of(self, graph: &Graph) -> Result<[Vec<f64>; 2], NodeMethodError> {
+    pub fn of(self, graph: &Graph) -> Result<[Vec<f64>; 2], MethodError> {
         Ok(match self {
             Self::Degree => [graph.in_degrees(), graph.in_degrees()],
             Self::PageRank => [graph.lazy_pagerank(0.85, 200)?, graph.lazy_pagerank(0.85, 10)?],
@@ -72,10 +72,9 @@ impl Corruption {
         data: &NodeData,
         edges: [f64; 2],
         columns: [f64; 2],
-    ) -> Result<[ViewRule; 2], NodeMethodError> {
+    ) -> Result<[ViewRule; 2], MethodError> {
         let Self::Adaptive { centrality, end, cut } = *self else {
-            let rule = |k: usize| ViewRule { edges: Drops::Uniform(edges[k]), columns: Drops::Uniform(columns[k]) };
-            return Ok([rule(0), rule(1)]);
+            return Ok(ViewRule::uniform(edges, columns));
         };
         let [of_edges, of_columns] = centrality.of(graph)?;
         let view = data.feature_view();
@@ -83,7 +82,7 @@ impl Corruption {
             FeatureView::Dense(_) => FeatureCount::Magnitude,
             FeatureView::Sparse(_) => FeatureCount::Presence,
         };
-        let rule = |k: usize| -> Result<ViewRule, NodeMethodError> {
+        let rule = |k: usize| -> Result<ViewRule, MethodError> {
             let edges = central_edge_probabilities(data.adjacency(), &of_edges, end, edges[k], cut)?;
             let columns = central_feature_probabilities(view, &of_columns, count, columns[k], cut)?;
             Ok(ViewRule { edges: Drops::Each(edges), columns: Drops::Each(columns) })

@@ -1,11 +1,12 @@
 //! GRACE (Zhu et al., ICML workshop 2020), and with adaptive corruption GCA (Zhu et al., WWW 2021).
 
 use super::gca::{Centrality, Corruption};
-use super::training::{Settings, parameter_rng};
-use super::views::{NodeData, Shape, TwoViewMethod, TwoViews, shares};
-use super::{NodeMethodConfig, NodeMethodError, NodeTraining};
+use super::projected::{ProjectedEncoder, Shape};
+use super::settings::parameter_rng;
+use super::{NodeData, NodeMethodConfig, NodeTraining, Settings, TwoViewMethod, TwoViews};
 use crate::augment::edges::EdgeDraw;
 use crate::encoder::{Activation, LayerKind};
+use crate::method::MethodError;
 use crate::method::error::Check;
 use crate::node::Graph;
 use burn::config::Config;
@@ -139,7 +140,7 @@ impl GraceConfig {
         Shape { layer, layers, dim, projection, activation }
     }
 
-    fn objective(&self) -> Result<objective::Grace, NodeMethodError> {
+    fn objective(&self) -> Result<objective::Grace, MethodError> {
         let objective = objective::Grace::new(self.temperature)?;
         Ok(if self.within_views { objective } else { objective.between_views() })
     }
@@ -148,13 +149,13 @@ impl GraceConfig {
 impl NodeMethodConfig for GraceConfig {
     type Method = Grace;
 
-    fn validate(&self) -> Result<(), NodeMethodError> {
+    fn validate(&self) -> Result<(), MethodError> {
         let check = Check(self.name());
         self.shape().validate(&check)?;
-        shares(&check, "edge_drop", &self.edge_drop)?;
-        shares(&check, "feature_drop", &self.feature_drop)?;
+        check.probabilities("edge_drop", &self.edge_drop)?;
+        check.probabilities("feature_drop", &self.feature_drop)?;
         if let Corruption::Adaptive { cut, .. } = self.corruption {
-            shares(&check, "cut of the corruption", &[cut])?;
+            check.probabilities("cut of the corruption", &[cut])?;
         }
         check.count("epochs", self.epochs)?;
         self.objective()?;
@@ -165,12 +166,12 @@ impl NodeMethodConfig for GraceConfig {
         self.epochs
     }
 
-    fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Grace>, NodeMethodError> {
+    fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Grace>, MethodError> {
         self.validate()?;
-        let data = NodeData::new(self.name(), graph, self.normalise_features, device)?;
+        let data = NodeData::new(self.name(), graph, self.normalise_features, self.layer, device)?;
         let rules = self.corruption.rules(graph, &data, self.edge_drop, self.feature_drop)?;
         let model = self.shape().init(data.num_features(), &mut parameter_rng(seed), &device.clone().autodiff())?;
-        let views = TwoViews::new(data, rules, self.edge_draw, self.layer)?;
+        let views = TwoViews::new(data, rules, self.edge_draw)?;
         let method = Grace { name: self.name(), views, objective: self.objective()? };
         let settings = Settings::new(self.learning_rate, self.weight_decay, self);
         Ok(NodeTraining::new(method, model, settings, seed))
@@ -194,6 +195,8 @@ impl Grace {
 }
 
 impl TwoViewMethod for Grace {
+    type Model = ProjectedEncoder;
+
     fn method_name(&self) -> &'static str {
         self.name
     }
@@ -202,7 +205,7 @@ impl TwoViewMethod for Grace {
         &self.views
     }
 
-    fn contrast(&self, [first, second]: [Tensor<2>; 2], _epoch: usize) -> Result<Tensor<1>, NodeMethodError> {
+    fn contrast(&self, [first, second]: [Tensor<2>; 2], _epoch: usize) -> Result<Tensor<1>, MethodError> {
         Ok(self.objective.loss(first, second))
     }
 }

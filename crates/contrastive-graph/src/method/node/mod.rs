@@ -1,7 +1,7 @@
 //! Published methods that embed the nodes of one graph with features, without labels.
 //!
 //! A [`NodeMethod`] says what an epoch costs and how parameters become embeddings; [`NodeTraining`] owns the parameters and the
-//! optimiser, and steps, one step of the whole graph an epoch. [`NodeMethodConfig::fit`] runs a training with progress,
+//! optimiser, and steps, mostly one step of the whole graph an epoch. [`NodeMethodConfig::fit`] runs a training with progress,
 //! checkpoints and a run folder; an own loop calls [`NodeTraining::step`].
 //!
 //! ```
@@ -23,29 +23,34 @@
 mod autoencoder;
 mod bgrl;
 mod csgcl;
+mod data;
 mod dgi;
-mod error;
 mod gbt;
 mod gca;
 mod grace;
+mod interface;
 mod pamc;
+mod parameters;
 mod powers;
+mod projected;
 mod published;
+mod settings;
 mod training;
 mod views;
-mod whole;
 
-pub use autoencoder::{AutoEncoder, AutoEncoderConfig};
+pub use autoencoder::{AutoEncoder, AutoEncoderConfig, Reconstruction};
 pub use bgrl::{Bgrl, BgrlConfig, BgrlModel};
 pub use csgcl::{Csgcl, CsgclConfig, Detector, TeamUp};
+pub use data::NodeData;
 pub use dgi::{Dgi, DgiConfig, DgiModel};
-pub use error::NodeMethodError;
 pub use gbt::{Gbt, GbtConfig};
 pub use gca::{Centrality, Corruption};
 pub use grace::{Grace, GraceConfig};
-pub use pamc::{Pamc, PamcConfig, PamcLosses, PamcModel, PamcNegatives, PamcStart};
+pub use interface::{NodeEmbeddings, NodeMethod, NodeMethodConfig};
+pub use pamc::{Pamc, PamcConfig, PamcModel, PamcNegatives, PamcStart};
 pub use powers::powers;
+pub use projected::ProjectedEncoder;
 pub use published::PamcData;
-pub use training::{NodeEmbeddings, NodeMethod, NodeMethodConfig, NodeParts, NodeTraining, Settings};
-pub use views::{Drops, NodeData, ProjectedEncoder, TwoViewMethod, TwoViews, View, ViewRule};
-pub use whole::DropShares;
+pub use settings::{Settings, WarmUpCosine};
+pub use training::{NodeParts, NodeTraining};
+pub use views::{Drops, TwoViewMethod, TwoViews, UniformViews, View, ViewModel, ViewRule};

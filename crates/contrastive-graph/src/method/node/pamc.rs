@@ -1,19 +1,19 @@
 //! PamC: clusters of nodes by contrast with meta-nodes (Kulatilleke, Portmann, Chandra, arXiv 2209.14067).
 
-use super::autoencoder::AutoEncoderConfig;
-use super::powers::powers;
-use super::whole::{Trained, host, input};
+use super::data::{host, input, largest, summary};
+use super::{AutoEncoderConfig, NodeEmbeddings, NodeMethod, NodeMethodConfig, NodeTraining, Settings, powers};
 use crate::encoder::{Mlp, NodeInput};
 use crate::method::MethodError;
 use crate::method::error::Check;
-use crate::node::{Features, Graph, Loops, Normalisation};
+use crate::node::{Graph, Loops, Normalisation};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use contrastive_core::cluster::{KMeans, k_means};
 use contrastive_core::objective::{MetaNodeProxy, MetaNodes, PamC, SparsePositives};
 use contrastive_kernels::sparse::Csr;
-use ndarray::Array2;
+use contrastive_train::{FitOptions, TrainError};
+use rand_chacha::ChaCha8Rng;
 
 /// What stands for the negatives of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -46,6 +46,10 @@ impl PamcNegatives {
 
 /// Settings of PamC; [`PamcData`](super::PamcData) has the published ones. The weight `alpha` of one kind of negatives does not
 /// carry over to another: the proxies' gradients do not grow with the number of nodes.
+///
+/// A training has two stages: an auto-encoder ([`pretrain`](Self::pretrain)) whose codes k-means clusters, and from there the steps on
+/// the whole graph. [`fit`](NodeMethodConfig::fit) keeps the checkpoints of the first one in the folder `pretraining` of the run
+/// folder, so that both stages can be interrupted and resumed.
 ///
 /// The official proxy needs a good start: from clusters that cut most edges, attraction wins and they fall together, the more so
 /// with a large `alpha`. [`PamcNegatives::Jensen`] costs the same and pushes harder.
@@ -82,7 +86,7 @@ pub struct PamcConfig {
     /// Learning rate of Adam.
     #[config(default = 1e-3)]
     pub learning_rate: f64,
-    /// Steps on the whole graph that [`fit`](PamcConfig::fit) makes.
+    /// Steps on the whole graph of the publication, one an epoch; a run does as many as its options say.
     #[config(default = 200)]
     pub epochs: usize,
     /// Passes of the auto-encoder over the nodes before that.
@@ -97,9 +101,6 @@ pub struct PamcConfig {
     /// Starts of k-means.
     #[config(default = 20)]
     pub restarts: usize,
-    /// Seed of everything.
-    #[config(default = 42)]
-    pub seed: u64,
 }
 
 /// Where a training of PamC starts: a pre-trained encoder, and k-means on its embeddings.
@@ -116,23 +117,6 @@ pub struct PamcStart {
 }
 
 impl PamcConfig {
-    /// Checks every setting. With fewer than two clusters nothing would be pushed apart.
-    ///
-    /// # Errors
-    /// With the name and the allowed range of the first setting that is out of it.
-    pub fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("pamc");
-        check.that(self.clusters >= 2, "clusters", self.clusters, "2 to the number of nodes")?;
-        check.weight("alpha", self.alpha)?;
-        check.weight("beta", self.beta)?;
-        check.positive("tau", self.tau)?;
-        check.count("order", self.order)?;
-        check.that(self.row_cap != Some(0), "row_cap", 0, "1 or more, or none")?;
-        check.positive("learning_rate", self.learning_rate)?;
-        check.count("restarts", self.restarts)?;
-        self.auto_encoder().validate()
-    }
-
     /// The settings of the pre-training.
     pub fn auto_encoder(&self) -> AutoEncoderConfig {
         AutoEncoderConfig::new()
@@ -141,7 +125,6 @@ impl PamcConfig {
             .with_epochs(self.pretraining_epochs)
             .with_batch_size(self.pretraining_batch)
             .with_learning_rate(self.pretraining_rate)
-            .with_seed(self.seed)
     }
 
     /// The objective of the contrast.
@@ -162,74 +145,104 @@ impl PamcConfig {
         Ok(powers(&steps, self.order, self.influence, self.row_cap))
     }
 
-    /// Pre-trains the encoder on the features, and clusters its embeddings.
+    /// Pre-trains the encoder on the features, and clusters its embeddings. Seed, device, progress and the rest are those of
+    /// `options`; the checkpoints go to the folder `pretraining` of its run folder.
     ///
     /// # Errors
-    /// When a setting is out of its range, by itself or for these nodes, or the auto-encoder diverges.
-    pub fn pretrain(&self, features: &Features, device: &Device) -> Result<PamcStart, MethodError> {
+    /// When a setting is out of its range, by itself or for these nodes, the graph has no features, or the run cannot go on.
+    pub fn pretrain(&self, graph: &Graph, options: &FitOptions) -> Result<PamcStart, MethodError> {
         self.validate()?;
-        let nodes = features.num_nodes();
-        Check("pamc").that(
-            self.clusters <= nodes,
-            "clusters",
-            self.clusters,
-            &format!("2 to {nodes}, the number of nodes"),
-        )?;
-        let (networks, errors) = self.auto_encoder().fit(features, device)?;
-        let codes = networks.encoder.valid().forward(&input(features, device));
-        let settings = KMeans { restarts: self.restarts, ..KMeans::new(self.clusters, self.seed) };
+        let (nodes, seed) = (graph.num_nodes(), options.seed_value());
+        let allowed = format!("2 to {nodes}, the number of nodes");
+        Check("pamc").that(self.clusters <= nodes, "clusters", self.clusters, &allowed)?;
+        let mut training = self.auto_encoder().build(graph, seed, options.device())?;
+        let mut errors = Vec::new();
+        if self.pretraining_epochs > 0 {
+            let stage = options.stage("pretraining", self.pretraining_epochs);
+            let report = contrastive_train::fit(&mut training, &stage).map_err(|error| of_stage(error, options))?;
+            errors = report.history.iter().map(|epoch| epoch.losses["reconstruction"]).collect();
+        }
+        let codes = training.method().embed(&training.model().valid());
+        let settings = KMeans { restarts: self.restarts, ..KMeans::new(self.clusters, seed) };
         let found = k_means(&codes, &settings)?;
-        Ok(PamcStart { encoder: networks.encoder, centres: found.centroids, labels: found.labels, errors })
-    }
-
-    /// A training on the graph, pre-trained.
-    ///
-    /// # Errors
-    /// As [`pretrain`](Self::pretrain), and when the graph has no features or a node no positive.
-    pub fn build(&self, graph: &Graph, device: &Device) -> Result<Pamc, MethodError> {
-        let start = self.pretrain(graph.require_features()?, device)?;
-        self.build_from(start, graph.require_features()?, self.weights(graph)?, device)
+        let encoder = training.model().encoder.clone();
+        Ok(PamcStart { encoder, centres: found.centroids, labels: found.labels, errors })
     }
 
     /// A training from this start, with these weights of the positives, `[nodes, nodes]`.
     ///
     /// # Errors
-    /// When a setting is out of its range, a weight is negative, or a node has no positive.
+    /// When a setting is out of its range, the graph has no features, a weight is negative, or a node has no positive.
     ///
     /// # Panics
-    /// When the numbers of nodes of features and weights differ, or the start is of other widths.
+    /// When the numbers of nodes of graph and weights differ, or the start is of other widths.
     pub fn build_from(
         &self,
         start: PamcStart,
-        features: &Features,
+        graph: &Graph,
         weights: Csr<f64>,
         device: &Device,
-    ) -> Result<Pamc, MethodError> {
+    ) -> Result<NodeTraining<Pamc>, MethodError> {
         self.validate()?;
-        let (nodes, rows) = (features.num_nodes(), weights.rows());
-        assert_eq!(nodes, rows, "features of {nodes} nodes and positives of {rows}");
+        let (nodes, rows) = (graph.num_nodes(), weights.rows());
+        assert_eq!(nodes, rows, "a graph of {nodes} nodes and positives of {rows}");
         let dims = start.centres.dims();
         assert_eq!(dims, [self.clusters, self.dim], "the shape of the centres");
         let centres = Param::from_tensor(Tensor::from_inner(start.centres));
-        let model = PamcModel { encoder: start.encoder, centres };
-        Ok(Pamc {
-            trained: Trained::new(model, self.learning_rate),
-            input: input(features, &device.clone().autodiff()),
-            plain: input(features, &device.clone().inner()),
+        let method = Pamc {
+            input: input(graph.require_features()?, &device.clone().inner()),
+            summary: summary(graph, weights.nnz())?,
             positives: SparsePositives::new(weights)?,
             objective: self.objective()?,
             config: self.clone(),
-        })
+        };
+        let model = PamcModel { encoder: start.encoder, centres };
+        // nothing is drawn from here on: any seed will do
+        Ok(NodeTraining::new(method, model, Settings::new(self.learning_rate, 0.0, self), 0))
+    }
+}
+
+/// The folder to resume is that of the whole run.
+fn of_stage(error: TrainError, options: &FitOptions) -> TrainError {
+    match (error, options.run_folder()) {
+        (TrainError::Interrupted { epoch, .. }, Some(folder)) => {
+            let resume = format!("in the pretraining: run again with resume(true) and run_dir({folder:?}) to go on");
+            TrainError::Interrupted { epoch, resume }
+        }
+        (error, _) => error,
+    }
+}
+
+impl NodeMethodConfig for PamcConfig {
+    type Method = Pamc;
+
+    /// With fewer than two clusters nothing would be pushed apart.
+    fn validate(&self) -> Result<(), MethodError> {
+        let check = Check("pamc");
+        check.that(self.clusters >= 2, "clusters", self.clusters, "2 to the number of nodes")?;
+        check.weight("alpha", self.alpha)?;
+        check.weight("beta", self.beta)?;
+        check.positive("tau", self.tau)?;
+        check.count("order", self.order)?;
+        check.that(self.row_cap != Some(0), "row_cap", 0, "1 or more, or none")?;
+        check.positive("learning_rate", self.learning_rate)?;
+        check.count("restarts", self.restarts)?;
+        self.auto_encoder().validate()
     }
 
-    /// Builds, and makes all steps.
-    ///
-    /// # Errors
-    /// As [`build`](Self::build) and [`Pamc::step`].
-    pub fn fit(&self, graph: &Graph, device: &Device) -> Result<Pamc, MethodError> {
-        let mut training = self.build(graph, device)?;
-        (0..self.epochs).try_for_each(|_| training.step().map(drop))?;
-        Ok(training)
+    fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// Pre-trains at once, without a run folder.
+    fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Pamc>, MethodError> {
+        let options = FitOptions::new(device).seed(seed).progress(false).handle_interrupt(false);
+        self.build_from(self.pretrain(graph, &options)?, graph, self.weights(graph)?, device)
+    }
+
+    fn fit(&self, graph: &Graph, options: &FitOptions) -> Result<NodeEmbeddings, MethodError> {
+        let start = self.pretrain(graph, options)?;
+        self.build_from(start, graph, self.weights(graph)?, options.device())?.fit(options)
     }
 }
 
@@ -281,34 +294,15 @@ impl PamcModel {
     }
 }
 
-/// What a step of PamC started from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PamcLosses {
-    /// `beta` times the divergence of the self-training.
-    pub self_training: f64,
-    /// `alpha` times the contrast.
-    pub contrast: f64,
-    /// Number of clusters that are not empty. With one, the official proxy pushes nothing apart.
-    pub clusters: usize,
-}
-
-/// A training of PamC on a whole graph.
+/// PamC: positives along the powers of the graph, negatives from meta-nodes, and the self-training of the clusters. Target and hard
+/// clusters of a step come from the weights before it. Nothing is random.
+#[derive(Clone, Debug)]
 pub struct Pamc {
-    trained: Trained<PamcModel>,
     input: NodeInput,
-    plain: NodeInput,
+    summary: serde_json::Value,
     positives: SparsePositives,
     objective: PamC,
     config: PamcConfig,
-}
-
-/// The cluster with the largest share of each node, of equal ones the first.
-fn hard(shares: Tensor<2>) -> Vec<u32> {
-    let clusters = shares.dims()[1];
-    let data = shares.inner().into_data();
-    let shares: Vec<f32> = data.iter::<f32>().collect();
-    let best = |row: &[f32]| (1..row.len()).fold(0, |best, at| if row[at] > row[best] { at } else { best }) as u32;
-    shares.chunks_exact(clusters).map(best).collect()
 }
 
 impl Pamc {
@@ -322,49 +316,44 @@ impl Pamc {
             _ => self.objective.loss(embeddings, &self.positives, clusters),
         }
     }
+}
 
-    /// One step on the whole graph; target and hard clusters come from the weights before it.
-    ///
-    /// # Errors
-    /// [`TrainError::NonFinite`](contrastive_train::TrainError::NonFinite).
-    pub fn step(&mut self) -> Result<PamcLosses, MethodError> {
-        let model = &self.trained.model;
-        let embeddings = model.encoder.forward(&self.input);
+impl NodeMethod for Pamc {
+    type Model = PamcModel;
+    /// Embeddings `[nodes, dim]` and shares `[nodes, C]`.
+    type Encoded = [Tensor<2>; 2];
+
+    fn name(&self) -> &'static str {
+        "pamc"
+    }
+
+    fn data(&self) -> serde_json::Value {
+        self.summary.clone()
+    }
+
+    fn encode(&self, model: &PamcModel, _step: usize, _rng: &mut ChaCha8Rng) -> Result<[Tensor<2>; 2], MethodError> {
+        let embeddings = self.embed(model);
         let shares = model.assignment(embeddings.clone());
-        let clusters = MetaNodes::new(&hard(shares.clone()));
+        Ok([embeddings, shares])
+    }
+
+    fn losses(
+        &self,
+        _model: &PamcModel,
+        [embeddings, shares]: [Tensor<2>; 2],
+        _epoch: usize,
+    ) -> Result<Vec<(&'static str, Tensor<1>)>, MethodError> {
+        let clusters = MetaNodes::new(&largest(&host(shares.clone().inner())));
         let divergence = PamcModel::divergence(PamcModel::target(shares.clone()), shares) * self.config.beta;
         let contrast = self.contrast(&embeddings, &clusters) * self.config.alpha;
-        let losses = [("self-training", divergence), ("contrast", contrast)];
-        let [self_training, contrast] = self.trained.descend(losses)?;
-        Ok(PamcLosses { self_training, contrast, clusters: clusters.counts().len() })
+        Ok(vec![("self-training", divergence), ("contrast", contrast)])
     }
 
-    /// Encoder and centres as they are.
-    pub fn model(&self) -> &PamcModel {
-        &self.trained.model
+    fn embed(&self, model: &PamcModel) -> Tensor<2> {
+        model.encoder.forward(&self.input)
     }
 
-    /// Number of steps made.
-    pub fn steps(&self) -> usize {
-        self.trained.steps()
-    }
-
-    fn embeddings(&self) -> Tensor<2> {
-        self.trained.model.valid().encoder.forward(&self.plain)
-    }
-
-    /// The embeddings, `[nodes, dim]`.
-    pub fn embed(&self) -> Array2<f32> {
-        host(self.embeddings())
-    }
-
-    /// The shares of the nodes in the clusters, `[nodes, C]`.
-    pub fn soft_assignments(&self) -> Array2<f32> {
-        host(self.trained.model.valid().assignment(self.embeddings()))
-    }
-
-    /// The cluster of each node.
-    pub fn assignments(&self) -> Vec<u32> {
-        hard(self.trained.model.valid().assignment(self.embeddings()))
+    fn shares(&self, model: &PamcModel) -> Option<Tensor<2>> {
+        Some(model.assignment(self.embed(model)))
     }
 }
