@@ -1,11 +1,11 @@
 //! What the examples on graphs of nodes share: the graph, the budget, and linear probes of what comes out.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use contrastive::Device;
 use contrastive::eval::Summary;
 use contrastive::eval::clustering::KMeans;
 use contrastive::eval::ndarray::Array2;
-use contrastive::eval::probe::{LinearProbe, Split, Targets};
+use contrastive::eval::probe::{Intercept, LinearProbe, Link, LogisticRegression, Scaling, Split, Targets};
 use contrastive::graph::method::node::{NodeMethod, NodeMethodConfig, NodeTraining};
 use contrastive::graph::node::{BlockModelOptions, Graph, block_model};
 use contrastive::train::{FitOptions, parse_device};
@@ -13,12 +13,26 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// Features made of the graph itself.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum OwnFeatures {
+    /// A column for each node: the first layer is an embedding table.
+    Identity,
+    /// The rows of the adjacency.
+    Adjacency,
+    /// A column for each degree, up to 100.
+    Degree,
+}
+
 /// Graph, budget and device of a run.
 #[derive(Args, Debug)]
 pub struct Run {
     /// A graph with features in any supported format: planetoid/ind.cora, an npz, a folder, ... Without it, a generated one.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Features made of the graph, for one without: take the place of those that it has.
+    #[arg(long, value_enum)]
+    features: Option<OwnFeatures>,
     /// Nodes of the generated graph.
     #[arg(long, default_value_t = 1500)]
     nodes: usize,
@@ -43,6 +57,9 @@ pub struct Run {
     /// Only train and say how long it took.
     #[arg(long)]
     no_probe: bool,
+    /// No probe of the features themselves.
+    #[arg(long)]
+    no_raw: bool,
 }
 
 /// Accuracies by protocol, one for each seed and split.
@@ -83,6 +100,12 @@ impl Run {
                 eprintln!("no --data: using a GENERATED graph (stochastic block model)");
                 block_model(&BlockModelOptions { nodes: self.nodes, ..BlockModelOptions::default() })?
             }
+        };
+        let graph = match self.features {
+            None => graph,
+            Some(OwnFeatures::Identity) => graph.with_identity_features(),
+            Some(OwnFeatures::Adjacency) => graph.with_adjacency_features(),
+            Some(OwnFeatures::Degree) => graph.with_degree_features(100),
         };
         graph.notes().iter().for_each(|note| eprintln!("note: {note}"));
         let features = graph.features().map_or(0, |features| features.num_features());
@@ -143,7 +166,7 @@ impl Run {
     /// Probes of the features themselves.
     pub fn raw(&self, graph: &Graph) -> Result<(), Box<dyn Error>> {
         let mut scores = Scores::default();
-        if !self.no_probe {
+        if !(self.no_probe || self.no_raw) {
             let features = graph.require_features()?.row_normalised().to_dense();
             self.judge(graph, &features, self.seed, &mut scores)?;
             scores.print("raw features");
@@ -169,9 +192,12 @@ impl Run {
             scores.add(name, report.runs().iter().map(|run| run.accuracy));
             Ok(())
         };
-        probe("10/90", LinearProbe::grace(), &random(0.1, 0.0)?)?;
+        // a class may be too rare to occur in a tenth of the nodes
+        let softmax = LogisticRegression::new(1.0).with_missing_classes(true);
+        let one_by_one = softmax.clone().with_link(Link::Sigmoid).with_intercept(Intercept::Penalised);
+        probe("10/90", LinearProbe::grace().with_classifier(one_by_one), &random(0.1, 0.0)?)?;
         let grid: Vec<f64> = (-10..10).map(|power| f64::from(power).exp2()).collect();
-        let scaled = LinearProbe::new().with_scaling(contrastive::eval::probe::Scaling::UnitLength);
+        let scaled = LinearProbe::new().with_classifier(softmax).with_scaling(Scaling::UnitLength);
         probe("10/10/80", scaled.with_validation(&grid), &random(0.1, 0.1)?)?;
         if let Some(split) = graph.split("public") {
             let (train, validation, test) = (split.train.clone(), split.validation.clone(), split.test.clone());

@@ -3,9 +3,15 @@
 
 mod common;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 use common::{close, golden, numbers, shared, tracked, values};
-use contrastive_graph::node::{Cleaning, Direction, Features, Graph, GraphNote, Loops, Normalisation};
+use contrastive_graph::method::node::{CsgclConfig, NodeMethodConfig, TwoViewMethod};
+use contrastive_graph::node::{
+    Cleaning, DiffusionOptions, Direction, Features, Graph, GraphNote, Kernel, Loops, Normalisation,
+};
+use contrastive_kernels::sparse::Csr;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 fn read(path: &str) -> Option<Graph> {
     let path = shared()?.join("data").join(path);
@@ -208,4 +214,45 @@ fn golden_operators_agree_with_torch_geometric() {
         assert_eq!(plain.matrix(Normalisation::None, Loops::AsIs).nnz(), edges.len(), "{name}");
     }
     assert!(seen.iter().all(|&count| count >= 6), "{seen:?}");
+}
+
+#[test]
+fn golden_diffusion_of_cora_keeps_nearly_all_of_every_walk() {
+    let Some(cora) = read("planetoid/ind.cora") else { return };
+    for kernel in [Kernel::PersonalisedPageRank { alpha: 0.15 }, Kernel::Heat { t: 5.0 }] {
+        let options = DiffusionOptions { kernel, ..Default::default() };
+        let lost = |epsilon| cora.diffusion(&DiffusionOptions { epsilon, ..options }).unwrap().greatest_loss;
+        let (default, rough) = (lost(options.epsilon), lost(1e-4));
+        println!("{kernel:?}: {default:.4} lost at most, {rough:.4} at 1e-4");
+        assert!(default > 0.0 && default <= 0.05 && rough > 0.3, "{kernel:?}: {default}, {rough}");
+    }
+}
+
+#[test]
+fn golden_csgcl_views_of_cora_lose_edges_between_communities_first() {
+    let Some(cora) = read("planetoid/ind.cora") else { return };
+    // the drop rates of GRACE on Cora, five seeds (check 8a of CSGCL)
+    let config = CsgclConfig::new().with_edge_drop([0.2, 0.4]).with_feature_drop([0.3, 0.4]);
+    let training = config.build(&cora, 1, &Device::default()).unwrap();
+    let (labels, views) = (training.method().partition().labels(), training.method().views());
+    // entries, and how many of them lead from one community to another
+    let count = |graph: &Csr<f64>| {
+        let between = |row: usize| graph.row(row).0.iter().filter(|&&to| labels[row] != labels[to as usize]).count();
+        [graph.nnz(), (0..graph.rows()).map(between).sum()].map(|count| count as f64)
+    };
+    let [entries, between] = count(views.data.adjacency());
+    for seed in 1..=5 {
+        let drawn = views.draw(&mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
+        for (view, nominal) in drawn.iter().zip([0.2, 0.4]) {
+            let [kept, kept_between] = count(&view.adjacency);
+            let share = (between - kept_between) / (entries - kept);
+            assert!(
+                share > 1.5 * between / entries,
+                "seed {seed}: {share} of the dropped, {} of all",
+                between / entries
+            );
+            let dropped = 1.0 - kept / entries;
+            assert!((dropped - nominal).abs() < 0.04, "seed {seed}: {dropped} dropped at {nominal}");
+        }
+    }
 }

@@ -64,7 +64,9 @@ pub struct DiffusionOptions {
     pub sparsification: Sparsification,
     /// The scale of the result, by its own row sums. Default [`Normalisation::Mean`]: rows sum to 1.
     pub normalisation: Normalisation,
-    /// Precision of a walk, from 0 (exact) up. Default 1e-4.
+    /// Precision of a walk, from 0 (exact) up. Default 1e-6, at which walks on Cora lose less than 5 %
+    /// ([`Diffusion::greatest_loss`]). A row costs up to `1 / epsilon` edges: 1e-5 is several times as fast and loses up to
+    /// 15 % there, 1e-4 up to 40 %. The loss grows with the number of edges that walks can reach.
     pub epsilon: f64,
 }
 
@@ -76,7 +78,7 @@ impl Default for DiffusionOptions {
             loop_weight: 1.0,
             sparsification: Sparsification::TopK(64),
             normalisation: Normalisation::Mean,
-            epsilon: 1e-4,
+            epsilon: 1e-6,
         }
     }
 }

@@ -320,7 +320,8 @@ impl Graph {
     /// # Errors
     /// [`GraphError::Missing`].
     pub fn require_features(&self) -> Result<&Features, GraphError> {
-        let allowed = "a graph read with features, or Graph::with_features";
+        let allowed = "a graph read with features, Graph::with_features, or features made of the graph itself: \
+             Graph::with_identity_features, with_adjacency_features, with_degree_features";
         self.features.as_ref().ok_or(GraphError::Missing { what: "features", allowed })
     }
 

@@ -5,6 +5,9 @@
 //! [`Format`]), or [generated](block_model). What was in doubt on the way is decided by [`Cleaning`] and counted in
 //! [`Graph::notes`].
 //!
+//! A graph without features gets them from itself ([`Graph::with_identity_features`], [`Graph::with_adjacency_features`],
+//! [`Graph::with_degree_features`]); data without edges gets them from its features ([`Graph::nearest_neighbours`]).
+//!
 //! A graph gives the matrices that encoders multiply with ([`Graph::operator`]), its measures ([`Graph::pagerank`],
 //! [`Graph::eigenvector_centrality`], [`Graph::components`]) and diffusions of it ([`Graph::diffusion`]).
 //!
@@ -31,9 +34,11 @@ mod generate;
 mod graph;
 mod load;
 mod measure;
+mod nearest;
 mod note;
 mod operator;
 mod split;
+mod structural;
 
 pub use clean::{Cleaning, Dangling, Direction, Duplicates, SelfLoops};
 pub use diffusion::{Diffusion, DiffusionOptions, Kernel, Sparsification, Transition};
@@ -44,6 +49,7 @@ pub use generate::{BlockModelOptions, Density, block_model};
 pub use graph::Graph;
 pub use load::{Format, ReadOptions};
 pub use measure::{Components, PageRankOptions};
+pub use nearest::Nearness;
 pub use note::GraphNote;
 pub use operator::{Loops, Normalisation};
 pub(crate) use operator::{looped, scaled};
