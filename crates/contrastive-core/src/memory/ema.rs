@@ -75,7 +75,8 @@ impl Ema {
 /// its own answers to whether they are trained.
 ///
 /// Start from `online.clone().valid()` (no gradients; note that dropout and batch statistics are then those of
-/// evaluation) or `online.clone().no_grad()`.
+/// evaluation) or `online.clone().valid().train().no_grad()`; not `online.clone().no_grad()`, which of parameters that are not
+/// initialised yet would freeze the online network too.
 ///
 /// # Panics
 /// When the two modules are not built alike.
