@@ -222,7 +222,8 @@ fn dropout_follows_its_seed_and_keeps_the_mean() {
     assert_ne!(drawn(1), drawn(2));
     // The standard deviation of the mean is sqrt(1/3 / 20000) = 0.0041.
     assert!((drawn(1) - 1.0).abs() < 6.0 * 0.0041, "{}", drawn(1));
-    close("evaluation", &values(&mlp.forward(&one)), &[1.0], 1e-5, 0.0);
+    // 20,000 terms, which a device may add one after the other
+    close("evaluation", &values(&mlp.forward(&one)), &[1.0], 1e-3, 0.0);
 
     let encoder = EncoderConfig::new(vec![5, 16, 4]).with_dropout(0.5).init(&mut rng(24), &Device::default()).unwrap();
     let (propagation, input) = (encoder.prepare(&graph(9, 12, 25)), words(9, 5, 26).into());
