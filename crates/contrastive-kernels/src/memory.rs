@@ -20,7 +20,7 @@ pub(crate) fn scratch<T: Real>(len: usize) -> Vec<T> {
 }
 
 /// Asks the system for pages of 2 MiB where it has them: a block of similarities is larger than what the processor's table
-/// of small pages covers, and a step from row to row is a step from page to page: 12 % of the time at N = 65,536.
+/// of small pages covers, and a step from row to row is a step from page to page: 6 to 12 % of the time at N = 65,536.
 fn in_huge_pages<T>(memory: &mut [T]) {
     #[cfg(target_os = "linux")]
     {
