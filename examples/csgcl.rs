@@ -7,6 +7,7 @@
 mod nodes;
 
 use clap::{Parser, ValueEnum};
+use contrastive::graph::augment::edges::EdgeDraw;
 use contrastive::graph::encoder::Activation;
 use contrastive::graph::method::node::{Centrality, Csgcl, CsgclConfig, GraceConfig, NodeMethodConfig, TwoViewMethod};
 
@@ -54,6 +55,9 @@ struct Arguments {
     /// CSGCL: their largest weight.
     #[arg(long, default_value_t = 1.0)]
     largest: f64,
+    /// Draws each direction of an edge by itself, as the released codes do, instead of the edge.
+    #[arg(long)]
+    per_entry: bool,
 }
 
 /// One number for each view.
@@ -93,11 +97,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Rectifier::Relu => Activation::Relu,
         Rectifier::Prelu => Activation::PRelu,
     };
+    let draw = if arguments.per_entry { EdgeDraw::PerEntry } else { EdgeDraw::PerPair };
     let csgcl = CsgclConfig::new()
         .with_dim(dim)
         .with_projection(dim)
         .with_activation(activation)
         .with_edge_drop(edges)
+        .with_edge_draw(draw)
         .with_feature_drop(columns)
         .with_temperature(arguments.temperature)
         .with_learning_rate(arguments.lr)
@@ -109,6 +115,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_projection(dim)
         .with_activation(activation)
         .with_edge_drop(edges)
+        .with_edge_draw(draw)
         .with_feature_drop(columns)
         .with_temperature(arguments.temperature)
         .with_learning_rate(arguments.lr);
