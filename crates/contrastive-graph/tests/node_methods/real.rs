@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// GRACE, check 8, and CSGCL, check 8 b and c, on Cora: width 64 and 40 epochs of a larger rate instead of 200, one seed.
 #[test]
-fn cora_in_short() {
+fn golden_data_cora_in_short() {
     let Some(folder) = shared() else { return };
     let graph = Graph::read(folder.join("data/planetoid/ind.cora")).unwrap();
     let labels = graph.labels().unwrap().complete().unwrap();
