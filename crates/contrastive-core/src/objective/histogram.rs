@@ -32,6 +32,8 @@ pub struct Histogram {
     portable: bool,
 }
 
+labelled_loss!(Histogram);
+
 impl Histogram {
     /// The number of steps from -1 to 1 (the paper's values are 100 to 200; PyTorch Metric Learning's default is 100).
     ///
@@ -42,21 +44,6 @@ impl Histogram {
             return Err(ObjectiveError::Outside { name: "bins", value: bins as f64, allowed: "1 to 65536" });
         }
         Ok(Self { bins, portable: false })
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
-    }
-
-    /// Rows `[n, d]` with a label each, compared by direction. The value is `[1]`.
-    ///
-    /// # Panics
-    /// When there are no rows, or rows and labels differ in number.
-    pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
-        let (inputs, _) = labelled(&rows, labels);
-        hang(&inputs, self.evaluate(&rows, labels, rows.is_tracked()))
     }
 
     /// Value, each row's part of it, and, if wanted, the gradient of the rows (as that of the anchors); no tape.

@@ -20,6 +20,8 @@ pub struct IntraPairVariance {
     portable: bool,
 }
 
+labelled_loss!(IntraPairVariance);
+
 impl IntraPairVariance {
     /// How far from the means pairs may be without cost, positives and negatives (0.01 and 0.01).
     ///
@@ -29,21 +31,6 @@ impl IntraPairVariance {
         let epsilons =
             [not_negative("epsilon of positives", positive)?, not_negative("epsilon of negatives", negative)?];
         Ok(Self { epsilons, portable: false })
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
-    }
-
-    /// Rows `[n, d]` with a label each, compared by direction. The value is `[1]`.
-    ///
-    /// # Panics
-    /// When there are no rows, or rows and labels differ in number.
-    pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
-        let (inputs, _) = labelled(&rows, labels);
-        hang(&inputs, self.evaluate(&rows, labels, rows.is_tracked()))
     }
 
     /// Value, each row's part of it, and, if wanted, the gradient of the rows (as that of the anchors); no tape.

@@ -25,6 +25,8 @@ pub struct LiftedStructuredEmbedding {
     portable: bool,
 }
 
+labelled_loss!(LiftedStructuredEmbedding);
+
 impl LiftedStructuredEmbedding {
     /// The margin of the negatives (1); distances of positives are measured from 0.
     ///
@@ -42,21 +44,6 @@ impl LiftedStructuredEmbedding {
     pub fn with_positive_margin(mut self, margin: f64) -> Result<Self, ObjectiveError> {
         self.function.positive = not_negative("margin of positives", margin)?;
         Ok(self)
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
-    }
-
-    /// Rows `[n, d]` with a label each, compared by direction. The value is `[1]`.
-    ///
-    /// # Panics
-    /// When there are no rows, or rows and labels differ in number.
-    pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
-        let (inputs, _) = labelled(&rows, labels);
-        hang(&inputs, self.evaluate(&rows, labels, rows.is_tracked()))
     }
 
     /// Value, each row's part before the division, and, if wanted, the gradient of the rows (as that of the anchors); no tape.

@@ -229,6 +229,29 @@ pub(super) fn dense(
     value * share(a.dims()[0], &host)
 }
 
+/// What every objective of rows under labels has that can be evaluated: its loss, and the choice of the body.
+macro_rules! labelled_loss {
+    ($name:ident) => {
+        impl $name {
+            /// Rows `[n, d]` with a label each, compared by direction. The value is `[1]`.
+            ///
+            /// # Panics
+            /// When there are no rows, or rows and labels differ in number.
+            pub fn loss(&self, rows: burn::tensor::Tensor<2>, labels: &[i64]) -> burn::tensor::Tensor<1> {
+                let result = self.evaluate(&rows, labels, rows.is_tracked());
+                $crate::objective::metric_rows::hang(&$crate::objective::Inputs::within(rows), result)
+            }
+
+            /// Uses the body of tensor operations also where a native kernel exists.
+            pub fn portable(mut self, portable: bool) -> Self {
+                self.portable = portable;
+                self
+            }
+        }
+    };
+}
+pub(super) use labelled_loss;
+
 /// An objective of rows under labels, compared by direction: a function of the kernels' module, of its own name unless another is
 /// given, and what divides its sum.
 macro_rules! row_loss {
@@ -243,20 +266,9 @@ macro_rules! row_loss {
             portable: bool,
         }
 
-        impl $name {
-            /// Rows `[n, d]` with a label each, compared by direction. The value is `[1]`.
-            ///
-            /// # Panics
-            /// When there are no rows, or rows and labels differ in number.
-            pub fn loss(
-                &self,
-                rows: burn::tensor::Tensor<2>,
-                labels: &[i64],
-            ) -> burn::tensor::Tensor<1> {
-                let result = self.evaluate(&rows, labels, rows.is_tracked());
-                $crate::objective::metric_rows::hang(&$crate::objective::Inputs::within(rows), result)
-            }
+        $crate::objective::metric_rows::labelled_loss!($name);
 
+        impl $name {
             /// Value, each row's part before the division, and, if wanted, the gradient of the rows (as that of the
             /// anchors); no tape, memory linear in the rows.
             ///
@@ -288,12 +300,6 @@ macro_rules! row_loss {
                 let (inputs, pairs) = metric_rows::labelled(&rows, labels);
                 let similarity = $crate::similarity::Similarity::Cosine;
                 metric_rows::dense(&self.function, &inputs, &pairs, similarity, metric_rows::$share)
-            }
-
-            /// Uses the body of tensor operations also where a native kernel exists.
-            pub fn portable(mut self, portable: bool) -> Self {
-                self.portable = portable;
-                self
             }
         }
     };
