@@ -21,7 +21,9 @@
 //! On the CPU backend [`contrastive_kernels::sorting`] does the work, forward and backward, and remembers nothing but the input;
 //! elsewhere [`DiffSort::dense`], plain tensor operations layer by layer, with a tape of one number for each comparator and row.
 
-use crate::native::{like, numbers_of};
+use crate::native::like;
+#[cfg(feature = "flex")]
+use crate::native::numbers_of;
 use crate::objective::computed_in;
 use burn::tensor::{Int, Tensor, TensorData};
 use contrastive_kernels::sorting as kernel;
