@@ -216,7 +216,8 @@ impl Layer {
 fn chance(relaxation: Relaxation, z: Tensor<3>) -> Tensor<3> {
     match relaxation {
         Relaxation::Cauchy => z.atan() * std::f64::consts::FRAC_1_PI + 0.5,
-        Relaxation::Logistic => burn::tensor::activation::sigmoid(z),
+        // a backend's own sigmoid may round to f32; beyond 80 the slope is below the smallest f32
+        Relaxation::Logistic => ((z.clamp(-80.0, 80.0) * -1.0).exp() + 1.0).recip(),
         Relaxation::Reciprocal => z.clone() / (z.abs() + 1.0) * 0.5 + 0.5,
         Relaxation::Optimal => {
             let size = z.clone().abs();

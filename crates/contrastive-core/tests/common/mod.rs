@@ -33,6 +33,11 @@ pub fn has_f64() -> bool {
     !matches!(std::env::var("BURN_DEVICE").as_deref(), Ok("wgpu" | "vulkan" | "metal" | "webgpu"))
 }
 
+/// Is the device burn-ndarray's? It has no half precision, and its `erf`, and so GELU, rounds to f32.
+pub fn on_ndarray() -> bool {
+    std::env::var("BURN_DEVICE").as_deref() == Ok("ndarray")
+}
+
 /// Integers of a golden tensor.
 pub fn integers(tensor: &Value) -> Vec<i64> {
     tensor["data"].as_array().expect("an array").iter().map(|v| v.as_i64().expect("an integer")).collect()

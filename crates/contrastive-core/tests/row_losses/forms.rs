@@ -162,6 +162,9 @@ fn values_alone_have_no_gradients() {
 /// f16 is computed in f32.
 #[test]
 fn half_precision_inputs() {
+    if on_ndarray() {
+        return;
+    }
     let y = labels(12, 3);
     let exact = values(&rows(4, [12, 3]));
     let data = TensorData::new(exact, [12, 3]).convert_dtype(DType::F16);
