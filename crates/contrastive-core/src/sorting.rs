@@ -25,6 +25,7 @@ use crate::native::like;
 #[cfg(feature = "flex")]
 use crate::native::numbers_of;
 use crate::objective::computed_in;
+use crate::objective::logistic;
 use burn::tensor::{Int, Tensor, TensorData};
 use contrastive_kernels::sorting as kernel;
 
@@ -216,8 +217,7 @@ impl Layer {
 fn chance(relaxation: Relaxation, z: Tensor<3>) -> Tensor<3> {
     match relaxation {
         Relaxation::Cauchy => z.atan() * std::f64::consts::FRAC_1_PI + 0.5,
-        // a backend's own sigmoid may round to f32; beyond 80 the slope is below the smallest f32
-        Relaxation::Logistic => ((z.clamp(-80.0, 80.0) * -1.0).exp() + 1.0).recip(),
+        Relaxation::Logistic => logistic(z),
         Relaxation::Reciprocal => z.clone() / (z.abs() + 1.0) * 0.5 + 0.5,
         Relaxation::Optimal => {
             let size = z.clone().abs();

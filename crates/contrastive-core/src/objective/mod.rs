@@ -126,7 +126,7 @@ pub use proxies::{ClassMargin, Nca, ProxyAnchor};
 pub use ranked_list::RankedList;
 pub use ranking::MultipleNegativesRanking;
 pub use ressl::ReSsl;
-pub use sampled_bce::{sampled_bce, sampled_bce_from_scores};
+pub use sampled_bce::{logistic, sampled_bce, sampled_bce_from_scores, softplus};
 pub use sentence::{AnglE, CoSent, ListedPairs, cosine_regression};
 pub use signal_to_noise::SignalToNoise;
 pub use smooth_ap::SmoothAp;

@@ -10,8 +10,8 @@ use crate::method::error::Check;
 use crate::node::Graph;
 use burn::config::Config;
 use burn::module::Module;
-use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::{Device, Tensor};
+use contrastive_core::objective::{logistic, softplus};
 use rand_chacha::ChaCha8Rng;
 
 /// Settings of [`Dgi`]; the defaults are those of the released code.
@@ -54,11 +54,11 @@ impl DgiModel {
     /// # Panics
     /// When the widths are not those of the discriminator.
     pub fn loss(&self, nodes: Tensor<2>, corrupted: Tensor<2>) -> Tensor<1> {
-        let summary = sigmoid(nodes.clone().mean_dim(0));
+        let summary = logistic(nodes.clone().mean_dim(0));
         let weights = summary.matmul(self.discriminator.weight.val().transpose()).transpose();
-        let belongs = log_sigmoid(nodes.matmul(weights.clone())).mean();
-        let foreign = log_sigmoid(corrupted.matmul(weights) * -1.0).mean();
-        (belongs + foreign) * -0.5
+        let belongs = softplus(nodes.matmul(weights.clone()) * -1.0).mean();
+        let foreign = softplus(corrupted.matmul(weights)).mean();
+        (belongs + foreign) * 0.5
     }
 }
 
