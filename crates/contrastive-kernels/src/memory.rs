@@ -1,4 +1,4 @@
-//! Large arrays of the kernels.
+//! Large arrays of the kernels, and what is asked of the machine for them.
 
 use crate::real::Real;
 use rayon::prelude::*;
@@ -35,4 +35,17 @@ fn in_huge_pages<T>(memory: &mut [T]) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = memory;
+}
+
+/// Asks for the line at `at`; a hint that changes no result.
+#[inline(always)]
+pub(crate) fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing into the program and never faults, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }

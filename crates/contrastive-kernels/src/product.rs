@@ -5,6 +5,7 @@
 //! second. This one takes a few columns at a time, keeps their sums in registers, and asks for the columns after them
 //! while it works: 155 to 170. (Two cores, AVX-512, 192 x 1024 tiles of a block of 50 MB, D = 128.)
 
+use crate::memory::prefetch;
 use crate::real::{Real, gemm};
 use pulp::{Arch, Simd, WithSimd};
 
@@ -93,19 +94,6 @@ unsafe fn register_block<T: Lanes, S: Simd, const C: usize, const V: usize>(simd
             unsafe { to.write_unaligned(T::multiply_add(simd, alpha, sum, to.read_unaligned())) };
         }
     }
-}
-
-/// Asks for the line at `at`; a hint that changes no result.
-#[inline(always)]
-fn prefetch<T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing into the program and never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }
 
 /// The product cut into register blocks: [`DEPTH`] rows at a time, a few columns of them with all vectors of the right side.

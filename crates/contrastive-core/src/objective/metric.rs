@@ -5,6 +5,7 @@ use super::Inputs;
 use super::log_sums::numbers;
 use super::metric_rows::*;
 use super::rowwise::RowFunction;
+use super::sampled_bce::logistic;
 use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative, positive};
 use crate::pairs::Pairs;
@@ -17,8 +18,7 @@ impl RowFunction for kernel::Sigmoid {
         let x = s.clone() * self.scale + self.bias;
         let (positive, negative) = (positive * self.weights[0], negative * self.weights[1]);
         let rows = softplus(x.clone()) * negative.clone() + softplus(x.clone() * -1.0) * positive.clone();
-        // a backend's own sigmoid may round to f32
-        let share = (softplus(x * -1.0) * -1.0).exp();
+        let share = logistic(x);
         let slope = share.clone() * negative + (share - 1.0) * positive;
         (sum_rows(rows), sums(vec![(slope.clone() * s).sum(), slope.sum()]))
     }

@@ -14,10 +14,8 @@ use contrastive_kernels::softmax::Wanted;
 /// Stands for minus infinity in a logit.
 pub(super) const NOTHING: f64 = -1e30;
 
-/// `log(1 + e^x)`; Burn's own is linear from 20 on, 2e-9 beside the truth.
-pub(super) fn softplus(x: Tensor<2>) -> Tensor<2> {
-    x.clone().clamp_min(0.0) + (x.abs() * -1.0).exp().log1p()
-}
+// Burn's own is linear from 20 on, 2e-9 beside the truth
+pub(super) use super::sampled_bce::softplus;
 
 /// `[b]` sums of rows.
 pub(super) fn sum_rows(x: Tensor<2>) -> Tensor<1> {

@@ -6,6 +6,7 @@ use crate::attach::attach;
 use crate::head::seeded::Seeded;
 use crate::head::{HeadError, at_least};
 use crate::objective::computed_in;
+use crate::objective::logistic;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -63,7 +64,7 @@ impl PairTemperatureConfig {
 /// A temperature for each pair, differentiable:
 ///
 /// ```text
-/// tau_ij = lowest + (highest - lowest) sigmoid(b - w phi(z_i) . phi(z_j) / sqrt(r))
+/// tau_ij = lowest + (highest - lowest) logistic(b - w phi(z_i) . phi(z_j) / sqrt(r))
 /// ```
 ///
 /// with phi linear, b and w learned. A form of AMCL's network that needs one matrix product for all pairs instead of a network
@@ -88,11 +89,6 @@ struct Block {
     product: Tensor<2>,
 }
 
-fn sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    // infinity is a good denominator, and Burn's own sigmoid may round to f32
-    ((x * -1.0).exp() + 1.0).recip()
-}
-
 impl PairTemperature {
     /// `[n, r]`: features of rows `[n, d]`.
     ///
@@ -112,7 +108,7 @@ impl PairTemperature {
     /// When the shapes differ.
     pub fn of_pairs(&self, first: &Tensor<2>, second: &Tensor<2>) -> Tensor<1> {
         let x = self.offset.val() - products(first, second) * self.slope.val() * self.norm();
-        sigmoid(x) * (self.highest - self.lowest) + self.lowest
+        logistic(x) * (self.highest - self.lowest) + self.lowest
     }
 
     /// `[n, m]`: the temperatures of all pairs, from features `[n, r]` and `[m, r]`; differentiable, with the whole matrix. The
@@ -123,14 +119,14 @@ impl PairTemperature {
     pub fn dense(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<2> {
         let product = first.matmul(second.transpose()) * self.norm();
         let x = self.offset.val().reshape([1, 1]) - product * self.slope.val().reshape([1, 1]);
-        sigmoid(x) * (self.highest - self.lowest) + self.lowest
+        logistic(x) * (self.highest - self.lowest) + self.lowest
     }
 
     /// Plain features of a block of rows `[b, r]` and of all `[m, r]`.
     fn block(&self, first: Tensor<2>, second: Tensor<2>) -> Block {
         let product = first.matmul(second.transpose()) * self.norm();
         let one = |p: &Param<Tensor<1>>| p.val().inner().cast(product.dtype()).reshape([1, 1]);
-        let share = sigmoid(one(&self.offset) - product.clone() * one(&self.slope));
+        let share = logistic(one(&self.offset) - product.clone() * one(&self.slope));
         Block { tau: share.clone() * (self.highest - self.lowest) + self.lowest, share, product }
     }
 

@@ -5,7 +5,7 @@
 //! columns at a time, and the rows that come next are asked for ahead of time.
 
 use super::Csr;
-use crate::Real;
+use crate::{Real, memory};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -217,17 +217,8 @@ fn block<T: Real, const D: usize>(x: &[T], at: usize) -> [T; D] {
 /// Asks for `D` elements at `at`; a hint that changes no result.
 #[inline(always)]
 fn prefetch<T, const D: usize>(x: &[T], at: usize) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let start = x.as_ptr().wrapping_add(at).cast::<i8>();
-        let mut byte = 0;
-        while byte < D * size_of::<T>() {
-            // SAFETY: a prefetch reads nothing into the program and never faults, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(byte)) };
-            byte += 64;
-        }
+    let start = x.as_ptr().wrapping_add(at);
+    for element in (0..D).step_by(64 / size_of::<T>()) {
+        memory::prefetch(start.wrapping_add(element));
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (x, at);
 }
