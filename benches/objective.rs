@@ -102,13 +102,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let cpu = products.square.cpu_each().min(products.tiles.cpu_each());
         println!(
             "\nN = {n}, D = {d}: products {:.1} GF/s wall (2048^3: {:.1} with {:.2} cores, \
-             tiles of N x N x D: {:.1} with {:.2} cores); {:.1} GF/s of CPU",
+             tiles of N x N x D: {:.1} with {:.2} cores); {:.1} GF/s of CPU; the engine's own: {:.1} GF/s of CPU",
             1e-9 / wall,
             1e-9 / products.square.wall,
             products.square.cores(),
             1e-9 / products.tiles.wall,
             products.tiles.cores(),
-            1e-9 / cpu
+            1e-9 / cpu,
+            1e-9 / products.own.cpu_each()
         );
         println!(
             "  {:<9}{:<11}{:>10}{:>8}{:>7}{:>9}{:>9}{:>8}{:>8}{:>11}",

@@ -6,9 +6,12 @@
 //! ```
 //!
 //! N rows of width D in f32 on both sides; objectives of one table under labels have N rows of N / 4 classes, those of two
-//! views N / 2 things. A run is the value and the gradients of all inputs, through autodiff. The share counts 6 N^2 D
-//! operations for objectives that compare all pairs, whatever they do besides, against the CPU time of bare products; it
-//! is left out for those that do not. `dense` is the definition in tensor operations and its backward pass.
+//! views N / 2 things. A run is the value and the gradients of all inputs, through autodiff. `made` is how many times N^2 D
+//! operations the products of an objective take: 2 for the similarities and for each gradient, less where a table meets itself or
+//! a side has no gradient, more where the similarities are made twice. The shares are those operations against the CPU time of bare
+//! products of the `gemm` crate (the better of 2048^3 and N x N x D in tiles), and of the engine's own three products of a tile
+//! in the cache, measured around each objective. Objectives that do not compare all pairs have none. `dense` is the definition in
+//! tensor operations and its backward pass.
 
 use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
@@ -44,8 +47,8 @@ type Loss = Box<dyn Fn(&Tensor<2>, &Tensor<2>, &[i64]) -> Tensor<1>>;
 
 struct Row {
     name: &'static str,
-    /// Does it compare all N x N pairs?
-    pairs: bool,
+    /// Operations of its products over N^2 D; 0 if it does not compare all N x N pairs.
+    made: f64,
     loss: Loss,
     dense: Option<Loss>,
 }
@@ -55,11 +58,16 @@ fn row(
     loss: impl Fn(&Tensor<2>, &Tensor<2>, &[i64]) -> Tensor<1> + 'static,
     dense: Option<Loss>,
 ) -> Row {
-    Row { name, pairs: true, loss: Box::new(loss), dense }
+    Row { name, made: 6.0, loss: Box::new(loss), dense }
 }
 
 fn boxed(f: impl Fn(&Tensor<2>, &Tensor<2>, &[i64]) -> Tensor<1> + 'static) -> Option<Loss> {
     Some(Box::new(f))
+}
+
+/// An objective whose products take this many N^2 D operations.
+fn makes(made: f64, row: Row) -> Row {
+    Row { made, ..row }
 }
 
 /// An objective of one table under labels.
@@ -103,20 +111,29 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
     let nca = Nca::new(10.0)?;
     Ok(vec![
         of_pairs("InfoNCE", InfoNce::new(t)?.objective().clone()),
-        within("NT-Xent", NtXent::new(t)?.objective().clone()),
-        within("DCL", Dcl::new(t)?.objective().clone()),
-        of_pairs("CLIP", Clip::new(t)?.objective().clone()),
-        labelled("SupCon", SupCon::new(t)?, SupCon::loss, |supcon, a, labels| {
-            supcon.objective(labels).dense(&Inputs::within(a))
-        }),
+        makes(4.0, within("NT-Xent", NtXent::new(t)?.objective().clone())),
+        makes(4.0, within("DCL", Dcl::new(t)?.objective().clone())),
+        makes(8.0, of_pairs("CLIP", Clip::new(t)?.objective().clone())),
+        makes(
+            4.0,
+            labelled("SupCon", SupCon::new(t)?, SupCon::loss, |supcon, a, labels| {
+                supcon.objective(labels).dense(&Inputs::within(a))
+            }),
+        ),
         labelled("NT-Xent, labels", NtXent::new(t)?, NtXent::loss_with_labels, move |_, a, labels| {
             own.clone().pairs(Pairs::labels(labels)).dense(&Inputs::within(a))
         }),
         row("debiased", move |a, _, _| debiased.loss(halves(a).0, halves(a).1), None),
         row("hard negatives", move |a, _, _| hard.loss(halves(a).0, halves(a).1), None),
-        row("MoCo", move |a, c, _| moco.loss_among(a.clone(), a.clone().detach(), c.clone().detach()), None),
-        row("ReSSL", move |a, c, _| ressl.loss_among(a.clone(), a.clone().detach(), c.clone().detach()), None),
-        row("ranking", move |a, c, _| ranking.loss(a.clone(), c.clone()), None),
+        makes(
+            4.0,
+            row("MoCo", move |a, c, _| moco.loss_among(a.clone(), a.clone().detach(), c.clone().detach()), None),
+        ),
+        makes(
+            8.0,
+            row("ReSSL", move |a, c, _| ressl.loss_among(a.clone(), a.clone().detach(), c.clone().detach()), None),
+        ),
+        makes(8.0, row("ranking", move |a, c, _| ranking.loss(a.clone(), c.clone()), None)),
         row("NCA", move |a, _, labels| nca.loss(a.clone(), labels), None),
         of_pairs(
             "distances",
@@ -150,7 +167,7 @@ fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
             None,
         ),
         Row {
-            pairs: false,
+            made: 0.0,
             ..row(
                 "ArcFace, 1,000 classes",
                 move |a, c, labels| {
@@ -175,9 +192,9 @@ fn aggregates() -> Result<Vec<Row>, Box<dyn Error>> {
     let uniform = AlignmentUniformity::new(Alignment::new(2.0)?, Uniformity::new(2.0)?, 1.0)?;
     let (barlow, vicreg) = (BarlowTwins::new(5e-3)?, VicReg::default());
     Ok(vec![
-        row("align, uniform", move |a, c, _| uniform.loss(a.clone(), c.clone()), None),
-        Row { pairs: false, ..row("Barlow Twins", move |a, c, _| barlow.loss(a.clone(), c.clone()), None) },
-        Row { pairs: false, ..row("VICReg", move |a, c, _| vicreg.loss(a.clone(), c.clone()), None) },
+        makes(8.0, row("align, uniform", move |a, c, _| uniform.loss(a.clone(), c.clone()), None)),
+        Row { made: 0.0, ..row("Barlow Twins", move |a, c, _| barlow.loss(a.clone(), c.clone()), None) },
+        Row { made: 0.0, ..row("VICReg", move |a, c, _| vicreg.loss(a.clone(), c.clone()), None) },
     ])
 }
 
@@ -203,21 +220,22 @@ fn main() -> Result<(), Box<dyn Error>> {
             std::hint::black_box(c.grad(&gradients));
             (value.inner(), a.grad(&gradients).expect("a gradient of the first table"))
         };
-        let mut products = Products::new(n, d);
-        products.measure(0.3);
-        let rate = products.square.cpu_each().min(products.tiles.cpu_each());
-        println!("\nN = {n}: products {:.1} GF/s of CPU", 1e-9 / rate);
+        println!("\nN = {n}");
         println!(
-            "  {:<24}{:>10}{:>10}{:>9}{:>8}{:>12}{:>8}",
-            "", "seconds", "CPU s", "of rate", "MB", "dense, MB", "x CPU"
+            "  {:<24}{:>10}{:>10}{:>6}{:>9}{:>9}{:>8}{:>12}{:>8}",
+            "", "seconds", "CPU s", "made", "of gemm", "of own", "MB", "dense, MB", "x CPU"
         );
         for (at, row) in rows.iter().enumerate() {
+            // the products before and after, so that other load on the machine meets them too
+            let mut products = Products::new(n, d);
+            products.measure(0.3);
             let streaming = measure(&(Box::new(|| run(&row.loss)) as measure::Work), 0.3, true);
-            let flops = 6.0 * (n as f64).powi(2) * d as f64;
-            let share = match row.pairs {
+            products.measure(0.3);
+            let flops = row.made * (n as f64).powi(2) * d as f64;
+            let shares = products.cpu_each().map(|rate| match row.made > 0.0 {
                 true => format!("{:.0}%", 100.0 * rate * flops / streaming.cpu_each()),
                 false => "-".to_string(),
-            };
+            });
             let needed = 1.25 * per_pair[at] * (n as f64).powi(2);
             let fits = n <= options.dense_limit && needed < available();
             let dense = row.dense.as_ref().filter(|_| fits).map(|dense| {
@@ -228,11 +246,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             });
             let mega = |m: &Measured| format!("{:.1}", m.bytes as f64 * 1e-6);
             println!(
-                "  {:<24}{:>10.4}{:>10.4}{:>9}{:>8}{:>12}{:>8}",
+                "  {:<24}{:>10.4}{:>10.4}{:>6.1}{:>9}{:>9}{:>8}{:>12}{:>8}",
                 row.name,
                 streaming.wall,
                 streaming.cpu_each(),
-                share,
+                row.made,
+                shares[0],
+                shares[1],
                 mega(&streaming),
                 dense.as_ref().map_or("-".to_string(), &mega),
                 dense.as_ref().map_or("-".to_string(), |m| format!("{:.1}", m.cpu_each() / streaming.cpu_each())),

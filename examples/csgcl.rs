@@ -55,6 +55,9 @@ struct Arguments {
     /// CSGCL: their largest weight.
     #[arg(long, default_value_t = 1.0)]
     largest: f64,
+    /// CSGCL: the seed of the detection of communities, which are the same for all seeds of the training.
+    #[arg(long, default_value_t = 0)]
+    detection_seed: u64,
     /// Draws each direction of an edge by itself, as the released codes do, instead of the edge.
     #[arg(long)]
     per_entry: bool,
@@ -109,6 +112,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_learning_rate(arguments.lr)
         .with_team_up_start(arguments.start)
         .with_team_up_largest(arguments.largest)
+        .with_detection_seed(arguments.detection_seed)
         .with_epochs(200);
     let grace = GraceConfig::new()
         .with_dim(dim)

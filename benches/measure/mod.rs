@@ -3,7 +3,7 @@
 
 use burn::tensor::Tensor;
 use contrastive::Device;
-use contrastive_kernels::real;
+use contrastive_kernels::{product::Panels, real};
 use rayon::prelude::*;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
@@ -127,8 +127,12 @@ pub struct Products {
     d: usize,
     a: Vec<f32>,
     c: Vec<f32>,
+    /// A product of 2048^3 by the `gemm` crate.
     pub square: Measured,
+    /// N x N x D by the `gemm` crate in tiles that are overwritten.
     pub tiles: Measured,
+    /// The engine's own three products of a tile that stays in the cache: what is left of an objective without its function.
+    pub own: Measured,
 }
 
 const SQUARE: usize = 2048;
@@ -139,7 +143,13 @@ impl Products {
         let n = n.min(16_384);
         let count = (n * d).max(SQUARE * SQUARE);
         let [a, c] = [numbers(1, count, 3), numbers(1, count, 4)];
-        Self { n, d, a, c, square: Measured::default(), tiles: Measured::default() }
+        let none = Measured::default;
+        Self { n, d, a, c, square: none(), tiles: none(), own: none() }
+    }
+
+    /// CPU seconds an operation of the best products of the `gemm` crate, and of the engine's own.
+    pub fn cpu_each(&self) -> [f64; 2] {
+        [self.square.cpu_each().min(self.tiles.cpu_each()), self.own.cpu_each()]
     }
 
     pub fn measure(&mut self, seconds: f64) {
@@ -175,6 +185,33 @@ impl Products {
             );
             nothing()
         });
+        let panels = Panels::new::<f32>(d);
+        let (r, c_of_tile, line) = (256.min(n), 512.min(n), panels.line());
+        let (anchors, candidates) = (&a[..r * d], &c[..c_of_tile * d]);
+        let mut transposed = vec![0f32; panels.transposed_len(r)];
+        panels.transpose(anchors, &mut transposed);
+        let mut lines = vec![0f32; panels.lines_len(r)];
+        panels.lines(anchors, None, &mut lines);
+        let threads = rayon::current_num_threads();
+        let repeats = (2 * n * n).div_ceil(r * c_of_tile * threads).max(1);
+        let own: Work = Box::new(|| {
+            (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
+                let mut tile = vec![0f32; panels.count(r) * line * c_of_tile];
+                let (mut of_anchors, mut of_candidates) = (vec![0f32; transposed.len()], vec![0f32; c_of_tile * d]);
+                for _ in 0..repeats {
+                    let parts = of_anchors.chunks_exact_mut(d * line).zip(transposed.chunks_exact(d * line));
+                    for (panel, (part, anchors)) in tile.chunks_exact_mut(c_of_tile * line).zip(parts) {
+                        panels.similarities(candidates, anchors, panel);
+                        panels.of_anchors(candidates, panel, part, false);
+                    }
+                    panels.of_candidates(&tile, &lines, &mut of_candidates);
+                }
+                black_box((tile, of_anchors, of_candidates));
+            });
+            nothing()
+        });
+        let own = measure(&own, seconds, false);
+        self.own.merge(per_operation(own, 6.0 * (threads * repeats * r * c_of_tile * d) as f64));
         let (square, tiles) = (measure(&square, seconds, false), measure(&tiles, seconds, false));
         self.square.merge(per_operation(square, 2.0 * (SQUARE as f64).powi(3)));
         self.tiles.merge(per_operation(tiles, 2.0 * (n as f64).powi(2) * d as f64));

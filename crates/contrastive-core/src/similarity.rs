@@ -7,9 +7,8 @@ use burn::tensor::Tensor;
 /// The similarity of an anchor and a candidate, before the temperature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Similarity {
-    /// The cosine of the angle between them: both are scaled to length 1 and gradients are those of the raw rows. A row of
-    /// length below 1e-12 is divided by 1e-12: zeros have the cosine 0 to everything, and a gradient that is finite but large,
-    /// 1e12 times that of a unit row.
+    /// The cosine of the angle between them: both are scaled to length 1 and gradients are those of the raw rows. A row
+    /// shorter than 1e-12 has no direction: its cosine to everything is 0, and it has no gradient.
     #[default]
     Cosine,
     /// Their inner product.
@@ -35,7 +34,7 @@ enum Form {
     Distance(Tensor<2>, f64),
 }
 
-/// Lengths below this divide as this.
+/// Rows shorter than this have no direction.
 const SHORTEST: f64 = 1e-12;
 
 impl Compared {
@@ -126,9 +125,10 @@ pub(crate) fn defined(similarity: Similarity, x: &Tensor<2>, anchor: bool) -> Te
     }
 }
 
-/// Rows scaled to length 1, differentiable by plain tensor operations (rows shorter than 1e-12 are divided by that).
+/// Rows scaled to length 1, differentiable by plain tensor operations; rows shorter than 1e-12 become zeros, without a gradient.
 pub fn unit_rows(x: Tensor<2>) -> Tensor<2> {
     // clamped before the root, whose slope at 0 is infinite
-    let lengths = (x.clone() * x.clone()).sum_dim(1).clamp_min(SHORTEST * SHORTEST).sqrt();
-    x / lengths
+    let squares = (x.clone() * x.clone()).sum_dim(1);
+    let none = squares.clone().detach().lower_elem(SHORTEST * SHORTEST);
+    x / squares.clamp_min(SHORTEST * SHORTEST).sqrt().mask_fill(none, f64::INFINITY)
 }

@@ -92,10 +92,10 @@ fn entries() -> Vec<Entry> {
             let term = PairTerm::classes(table, vec![0; n], vec![0; n]);
             cosine(0.1).loss(&Inputs::new(a, c).with_pair_scale(term))
         }),
-        entry("NT-Xent", |a, c, _| NtXent::new(0.1).unwrap().loss(a, c)),
+        alone("two things at least", entry("NT-Xent", |a, c, _| NtXent::new(0.1).unwrap().loss(a, c))),
         entry("CLIP", |a, c, _| Clip::new(0.1).unwrap().loss(a, c)),
-        entry("DCL", |a, c, _| Dcl::new(0.1).unwrap().loss(a, c)),
-        entry("DCLW", |a, c, _| Dcl::new(0.1).unwrap().weighted(0.5).unwrap().loss(a, c)),
+        alone("two things at least", entry("DCL", |a, c, _| Dcl::new(0.1).unwrap().loss(a, c))),
+        alone("two things", entry("DCLW", |a, c, _| Dcl::new(0.1).unwrap().weighted(0.5).unwrap().loss(a, c))),
         entry("GRACE", |a, c, _| Grace::new(0.4).unwrap().loss(a, c)),
         entry("debiased", |a, c, _| DebiasedInfoNce::new(0.5, 0.1).unwrap().loss(a, c)),
         entry("hard negatives", |a, c, _| {

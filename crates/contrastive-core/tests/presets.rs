@@ -101,6 +101,26 @@ fn composed_gradients_agree_with_finite_differences() {
 }
 
 #[test]
+fn debiased_streams_its_definition() {
+    needs_f64!();
+    let mut rng = ChaCha8Rng::seed_from_u64(14);
+    for round in 0..6 {
+        let (n, d) = (rng.random_range(2..40), rng.random_range(2..9));
+        let two = [normal(&mut rng, n, d), normal(&mut rng, n, d)];
+        let t = [0.05, 0.3, 1.0][round % 3];
+        for (hidden, beta) in [(0.0, 0.0), (0.1, 0.0), (0.1, 1.0), (0.05, 0.3), (0.6, 2.0)] {
+            let objective = DebiasedInfoNce::new(t, hidden).unwrap().with_hardness(beta).unwrap();
+            let of =
+                |f: &dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>| gradients(&two, d, |x| f(x[0].clone(), x[1].clone()));
+            let dense = of(&|a, b| objective.dense(a, b));
+            same("native", of(&|a, b| objective.loss(a, b)), dense.clone(), 1e-10);
+            let portable = objective.clone().portable(true);
+            same("portable", of(&|a, b| portable.loss(a, b)), dense, 1e-10);
+        }
+    }
+}
+
+#[test]
 fn clamped_negatives_have_no_gradient() {
     needs_f64!();
     // with so many hidden positives the corrected sum is below its least value in every row: the loss is a function of

@@ -2,6 +2,7 @@
 
 use crate::real::Real;
 use rayon::prelude::*;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Zeros, written by all threads. Memory that the allocator promises to be zero is mapped by its first reader and once
 /// more by its first writer, which interrupts every other thread: 8 % of the time of a loss at N = 16,384.
@@ -17,6 +18,22 @@ pub(crate) fn scratch<T: Real>(len: usize) -> Vec<T> {
     let mut all = vec![T::zero(); len];
     in_huge_pages(&mut all);
     all
+}
+
+/// Scratch of each thread, made once: a fresh one for each task costs as much in page faults as its products.
+pub(crate) struct PerThread<S>(Vec<Mutex<S>>);
+
+impl<S> PerThread<S> {
+    pub fn new(scratch: impl Fn() -> S) -> Self {
+        Self((0..rayon::current_num_threads()).map(|_| Mutex::new(scratch())).collect())
+    }
+
+    /// That of the calling thread; it holds what the task before left in it.
+    pub fn own(&self) -> MutexGuard<'_, S> {
+        let own = rayon::current_thread_index().unwrap_or(0) % self.0.len();
+        // nothing in it outlives a task, so that of a panicked one is as good
+        self.0[own].lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Asks the system for pages of 2 MiB where it has them: a block of similarities is larger than what the processor's table

@@ -10,8 +10,8 @@ fn rows_of_task(width: usize) -> usize {
     (NUMBERS / width.max(1)).max(1)
 }
 
-/// Unit rows and the lengths they were divided by: of each row of `x` (`[n, width]`, row-major) its length, or `shortest` if
-/// that is longer.
+/// Unit rows and the lengths they were divided by, of the rows of `x` (`[n, width]`, row-major). A row shorter than
+/// `shortest` has no direction: it becomes zeros, as if it were infinitely long, and has no gradient.
 ///
 /// # Panics
 /// When `x` is not a whole number of rows.
@@ -27,7 +27,7 @@ pub fn unit_rows<T: Element>(x: &[T], width: usize, shortest: T) -> (Vec<T>, Vec
             for ((unit, x), length) in each {
                 let own = vector::dot(x, x).sqrt();
                 // a length that is no number stays so
-                *length = if own < shortest { shortest } else { own };
+                *length = if own < shortest { T::infinity() } else { own };
                 vector::scaled(unit, T::one() / *length, x);
             }
         });
@@ -98,7 +98,10 @@ mod tests {
     fn short_rows_and_rows_that_are_no_numbers() {
         let (unit, lengths) = unit_rows(&[0.0, 0.0, 3.0, 4.0, f32::NAN, 1.0], 2, 1e-12);
         assert_eq!(unit[..4], [0.0, 0.0, 0.6, 0.8]);
-        assert_eq!(lengths[..2], [1e-12, 5.0]);
+        assert_eq!(lengths[..2], [f32::INFINITY, 5.0]);
+        let raw = unit_rows_backward(&unit[..4], &lengths[..2], &[7.0, -1.0, 1.0, 0.0], 2);
+        assert_eq!(raw[..2], [0.0, 0.0]);
+        assert!((raw[2] - 0.128).abs() < 1e-6 && (raw[3] + 0.096).abs() < 1e-6, "{raw:?}");
         assert!(unit[4..].iter().all(|x| x.is_nan()));
         assert!(unit_rows::<f32>(&[], 0, 1e-12).0.is_empty());
     }

@@ -315,57 +315,6 @@ pub fn max_into<T: Element>(acc: &mut [T], x: &[T]) {
     Arch::new().dispatch(Kernel(acc, x));
 }
 
-/// Adds `exp(scale * x_j + shift)` to `columns_j` and returns the sum over j: one exponential serves a row and its columns.
-pub fn sum_exp_both<T: Element>(x: &[T], scale: T, shift: T, columns: &mut [T]) -> T {
-    struct Kernel<'a, T>(&'a [T], T, T, &'a mut [T]);
-    impl<T: Element> WithSimd for Kernel<'_, T> {
-        type Output = T;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> T {
-            let Self(x, scale, shift, columns) = self;
-            let mut sums = [T::zero(); LANES];
-            let (x, x_rest) = x.as_chunks::<LANES>();
-            let (c, c_rest) = columns.as_chunks_mut::<LANES>();
-            for (x, c) in x.iter().zip(c) {
-                for l in 0..LANES {
-                    let e = x[l].mul_add(scale, shift).exponential();
-                    sums[l] += e;
-                    c[l] += e;
-                }
-            }
-            let mut sum = total(sums);
-            for (&x, c) in x_rest.iter().zip(c_rest) {
-                let e = x.mul_add(scale, shift).exponential();
-                sum += e;
-                *c += e;
-            }
-            sum
-        }
-    }
-    Arch::new().dispatch(Kernel(x, scale, shift, columns))
-}
-
-/// The sum of `exp(scale * x_j + shift)`.
-pub fn sum_exp<T: Element>(x: &[T], scale: T, shift: T) -> T {
-    struct Kernel<'a, T>(&'a [T], T, T);
-    impl<T: Element> WithSimd for Kernel<'_, T> {
-        type Output = T;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> T {
-            let Self(x, scale, shift) = self;
-            let mut sums = [T::zero(); LANES];
-            let (x, rest) = x.as_chunks::<LANES>();
-            for x in x {
-                for l in 0..LANES {
-                    sums[l] += x[l].mul_add(scale, shift).exponential();
-                }
-            }
-            rest.iter().fold(total(sums), |s, &x| s + x.mul_add(scale, shift).exponential())
-        }
-    }
-    Arch::new().dispatch(Kernel(x, scale, shift))
-}
-
 /// Joins one part of many sums of exponentials to their totals, which stand relative to `max`: with
 /// `e_k = exp(part_max_k - max_k)`, `factor_k <- e_k`, `sum_k += e_k * part_sum_k`, `moment_k += e_k * part_moment_k`. A part
 /// whose maximum is `-inf` is empty.
@@ -404,64 +353,6 @@ pub fn add_exp_shifted<T: Element>(columns: &mut [T], x: &[T], scale: T, shifts:
         }
     }
     Arch::new().dispatch(Kernel(columns, x, scale, shifts));
-}
-
-/// `x_j <- exp(scale * x_j + shift) * (row + columns_j)`; returns the sum of result times old `x_j`.
-pub fn two_sided_in_place<T: Element>(x: &mut [T], scale: T, shift: T, row: T, columns: &[T]) -> T {
-    struct Kernel<'a, T>(&'a mut [T], T, T, T, &'a [T]);
-    impl<T: Element> WithSimd for Kernel<'_, T> {
-        type Output = T;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> T {
-            let Self(x, scale, shift, row, columns) = self;
-            let mut dots = [T::zero(); LANES];
-            let (x, x_rest) = x.as_chunks_mut::<LANES>();
-            let (c, c_rest) = columns.as_chunks::<LANES>();
-            for (x, c) in x.iter_mut().zip(c) {
-                for l in 0..LANES {
-                    let old = x[l];
-                    let g = old.mul_add(scale, shift).exponential() * (row + c[l]);
-                    x[l] = g;
-                    dots[l] = g.mul_add(old, dots[l]);
-                }
-            }
-            let mut dot = total(dots);
-            for (x, &c) in x_rest.iter_mut().zip(c_rest) {
-                let old = *x;
-                *x = old.mul_add(scale, shift).exponential() * (row + c);
-                dot += *x * old;
-            }
-            dot
-        }
-    }
-    Arch::new().dispatch(Kernel(x, scale, shift, row, columns))
-}
-
-/// `x_j <- row * exp(scale * x_j + shift) + columns_j * exp(scale * x_j + shifts_j)`; returns the sum of result times old `x_j`.
-pub fn two_sided_apart_in_place<T: Element>(
-    x: &mut [T],
-    scale: T,
-    [row, shift]: [T; 2],
-    columns: &[T],
-    shifts: &[T],
-) -> T {
-    struct Kernel<'a, T>(&'a mut [T], T, T, T, &'a [T], &'a [T]);
-    impl<T: Element> WithSimd for Kernel<'_, T> {
-        type Output = T;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> T {
-            let Self(x, scale, row, shift, columns, shifts) = self;
-            let mut dot = T::zero();
-            for ((x, &c), &s) in x.iter_mut().zip(columns).zip(shifts) {
-                let old = *x;
-                let g = row * old.mul_add(scale, shift).exponential() + c * old.mul_add(scale, s).exponential();
-                *x = g;
-                dot += g * old;
-            }
-            dot
-        }
-    }
-    Arch::new().dispatch(Kernel(x, scale, row, shift, columns, shifts))
 }
 
 #[cfg(test)]

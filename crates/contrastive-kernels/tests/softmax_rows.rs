@@ -233,10 +233,13 @@ fn parts_that_were_not_wanted_are_empty_and_change_nothing() {
             );
             case.wanted = Wanted { anchors: true, candidates: false };
             let anchors = rows(&case.problem());
-            assert_eq!(
-                (&anchors.anchors, &anchors.paired, &anchors.scale, &anchors.bias),
-                (&all.anchors, &all.paired, &all.scale, &all.bias)
-            );
+            // with the candidates' gradient the positives of a full panel are summed in another order
+            let gap = |a: &[f64], b: &[f64]| {
+                a.iter().zip(b).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f64::max)
+            };
+            assert!(gap(&anchors.anchors, &all.anchors) < 1e-12, "{:e}", gap(&anchors.anchors, &all.anchors));
+            assert_eq!(anchors.anchors.len(), all.anchors.len());
+            assert_eq!((&anchors.paired, &anchors.scale, &anchors.bias), (&all.paired, &all.scale, &all.bias));
             assert!(anchors.candidates.is_empty());
             case.wanted = Wanted { anchors: false, candidates: true };
             let candidates = rows(&case.problem());

@@ -13,7 +13,7 @@ use std::sync::Arc;
 ///
 /// An objective whose value is any function f of a few such sums (at several temperatures, over several sets of candidates) is
 /// evaluated in linear memory in two passes: [`values`](Self::values) of each, then [`weighted`](Self::weighted) of each with
-/// `df / dL_i` as weights, which gives the exact gradient. Debiased and hard-negative InfoNCE are written that way.
+/// `df / dL_i` as weights, which gives the exact gradient. ReSSL is written that way.
 #[derive(Clone, Debug)]
 pub struct LogSums(PairObjective);
 

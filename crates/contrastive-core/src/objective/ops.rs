@@ -56,7 +56,8 @@ pub trait PairOps: Backend {
         portable::both::<Self>(anchors, candidates, scale, &spec)
     }
 
-    /// Rows `[n, d]` scaled to length 1, and the lengths `[n, 1]` they were divided by, at least `shortest`.
+    /// Rows `[n, d]` scaled to length 1, and the lengths `[n, 1]` they were divided by: infinity for rows shorter than
+    /// `shortest`, which become zeros and have no gradient.
     fn unit_rows(x: FloatTensor<Self>, shortest: f64) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::unit_rows::<Self>(x, shortest)
     }

@@ -6,7 +6,7 @@
 use super::spec::Spec;
 use crate::objective::spec::BothSpec;
 use burn::backend::{
-    Backend, TensorMetadata,
+    Backend, TensorMetadata, get_device_settings,
     tensor::{Device, FloatTensor, IntTensor},
 };
 use burn::tensor::{DType, IndexingUpdateOp, Shape, Slice, TensorData};
@@ -96,7 +96,10 @@ fn sigmoid<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 /// See [`PairOps::unit_rows`](super::ops::PairOps::unit_rows).
 pub fn unit_rows<B: Backend>(x: FloatTensor<B>, shortest: f64) -> (FloatTensor<B>, FloatTensor<B>) {
     let squares = sum_rows::<B>(B::float_mul(x.clone(), x.clone()));
-    let lengths = B::float_clamp_min(B::float_sqrt(squares), shortest.into());
+    let lengths = B::float_sqrt(squares);
+    let bools = get_device_settings::<B>(&lengths.device()).bool_dtype;
+    let none = B::float_lower_elem(lengths.clone(), shortest.into(), bools);
+    let lengths = B::float_mask_fill(lengths, none, f64::INFINITY.into());
     (B::float_div(x, lengths.clone()), lengths)
 }
 

@@ -100,6 +100,13 @@ pub(super) fn stacked(first: Tensor<2>, second: Tensor<2>) -> Tensor<2> {
     Tensor::cat(vec![first, second], 0)
 }
 
+/// # Panics
+/// When a view holds less than two things.
+fn two_things(objective: &str, view: &Tensor<2>) {
+    let [n, d] = view.dims();
+    assert!(n >= 2, "{objective} of views of shape [{n}, {d}]: two things at least, a single one has no negatives");
+}
+
 /// NT-Xent (SimCLR, Chen et al. 2020, equation 1): 2N rows, each finds its other view among the 2N - 1 others.
 #[derive(Clone, Debug)]
 pub struct NtXent(PairObjective);
@@ -123,11 +130,12 @@ impl NtXent {
         &self.0
     }
 
-    /// Two views `[n, d]` of the same n things. The value is `[1]`; of a single thing, which has no negatives, 0.
+    /// Two views `[n, d]` of the same n things. The value is `[1]`.
     ///
     /// # Panics
-    /// When the shapes differ, or there are no rows.
+    /// When the shapes differ, or there are less than two things: a single one has no negatives.
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
+        two_things("NT-Xent", &first);
         self.0.loss(&Inputs::within(stacked(first, second)))
     }
 
@@ -265,11 +273,12 @@ impl Dcl {
         Some(share.into_data().iter::<f64>().map(|p| 2.0 - n * p).collect())
     }
 
-    /// Two views `[n, d]` of the same n things. The value is `[1]`; of a single thing, which has no negatives, 0.
+    /// Two views `[n, d]` of the same n things. The value is `[1]`.
     ///
     /// # Panics
-    /// When the shapes differ.
+    /// When the shapes differ, or there are less than two things: a single one has no negatives.
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
+        two_things("DCL", &first);
         let mut objective = self.objective.clone();
         if let Some(weights) = self.weights(&first, &second) {
             let weights = [&weights[..], &weights].concat();
@@ -278,7 +287,7 @@ impl Dcl {
         }
         let value = objective.loss(&Inputs::within(stacked(first.clone(), second.clone())));
         match (self.sigma, objective.temperature) {
-            (Some(sigma), Temperature::Fixed(t)) if self.differentiated && first.dims()[0] > 1 => {
+            (Some(sigma), Temperature::Fixed(t)) if self.differentiated => {
                 // of the positive terms -w_i s_i / (n t) the part that moves with w_i = 2 - n p_i
                 let s = cosines(first, second);
                 let pushed = (softmax(s.clone() * (1.0 / sigma), 0) * s.detach()).sum() * (1.0 / t);

@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use contrastive_core::objective::*;
 use contrastive_core::optimal_transport::OptimalTransport;
 use contrastive_core::pairs::Exclusions;
-use contrastive_core::similarity::Similarity;
+use contrastive_core::similarity::{Similarity, unit_rows};
 
 /// `sin(0.7 i + 1.3 j + 0.2 i j + phase)`, rows of any length.
 fn raw(n: usize, d: usize, phase: f64) -> Tensor<2> {
@@ -169,4 +169,76 @@ fn negatives_weighted_by_clusterings() {
     // one cluster for everything leaves no negatives, and says so
     let sums = LogSums::new(t).unwrap().exclusions(Exclusions::same_ids(&[0; 9], &[0; 9]));
     assert_eq!(sums.values(&Inputs::new(u, v)), [f64::NEG_INFINITY; 9]);
+}
+
+/// AdaMEOW: `-mean_i [ s_ii - log sum_j g_ij e^{s_ij} ]` with `g_ij = sigmoid(w2 . tanh(W1 v_i + W1 u_j + b1) + b2)`, in blocks of
+/// anchors. W1 meets each row once: a pair costs only its hidden layer. Divided by the mean of the anchor's weights the loss is
+/// bounded.
+fn adaptive(v: &Tensor<2>, u: &Tensor<2>, net: &[Tensor<2>; 4], t: f64, divided: bool, block: usize) -> Tensor<1> {
+    let [w1, b1, w2, b2] = net.clone();
+    let n = v.dims()[0];
+    let (v, u) = (unit_rows(v.clone()), unit_rows(u.clone()));
+    let tables = [v.clone(), v.clone().matmul(w1.clone()), (v * u.clone()).sum_dim(1) * (1.0 / t)];
+    let shared = [u.clone(), u.matmul(w1) + b1, w2, b2];
+    row_blocks(&tables, &shared, &vec![1.0 / n as f64; n], block, |_, own, all| {
+        let ([b, h], m) = (own[1].dims(), all[1].dims()[0]);
+        let pairs = own[1].clone().reshape([b, 1, h]) + all[1].clone().reshape([1, m, h]);
+        let score = pairs.tanh().reshape([b * m, h]).matmul(all[2].clone()) + all[3].clone();
+        let g = (score * -1.0).exp().add_scalar(1.0).recip().reshape([b, m]);
+        let s = own[0].clone().matmul(all[0].clone().transpose()) * (1.0 / t);
+        let sum = (s.exp() * g.clone()).sum_dim(1).log();
+        let sum = if divided { sum - g.mean_dim(1).log() } else { sum };
+        sum - own[2].clone()
+    })
+}
+
+#[test]
+fn negatives_weighted_by_a_network() {
+    let (n, d, h, t) = (7, 5, 3, 0.6);
+    let (v, u) = (rows(11, [n, d]), rows(12, [n, d]));
+    let net = |b2: f64| {
+        let number = constant(vec![b2], [1, 1]);
+        [rows(13, [d, h]), rows(14, [1, h]), rows(15, [h, 1]), number]
+    };
+    // by the definition: the network on every sum of two rows
+    let plain = |x: &Tensor<2>| values(x);
+    let (a, c) = (units(plain(&v), d), units(plain(&u), d));
+    let [w1, b1, w2] = [plain(&net(0.2)[0]), plain(&net(0.2)[1]), plain(&net(0.2)[2])];
+    let weight = |i: usize, j: usize| {
+        let hidden = |k: usize| {
+            let sum: f64 = (0..d).map(|q| w1[q * h + k] * (a[i * d + q] + c[j * d + q])).sum();
+            (sum + b1[k]).tanh()
+        };
+        1.0 / (1.0 + (-(0..h).map(|k| w2[k] * hidden(k)).sum::<f64>() - 0.2).exp())
+    };
+    let s = |i: usize, j: usize| dot(&a[i * d..][..d], &c[j * d..][..d]) / t;
+    let row = |i: usize| (0..n).map(|j| weight(i, j) * s(i, j).exp()).sum::<f64>().ln() - s(i, i);
+    let expected = (0..n).map(row).sum::<f64>() / n as f64;
+    for block in [1, 3, n] {
+        near("blocks", one(adaptive(&v, &u, &net(0.2), t, false, block)), expected, tight());
+    }
+    // equal weights c: InfoNCE + log c
+    let mut flat = net(-0.4);
+    flat[2] = constant(vec![0.0; h], [h, 1]);
+    let infonce = one(InfoNce::new(t).unwrap().loss(v.clone(), u.clone()));
+    let level = (1.0 / (1.0 + 0.4f64.exp())).ln();
+    near("level", one(adaptive(&v, &u, &flat, t, false, 2)), infonce + level, tight());
+    near("level, divided", one(adaptive(&v, &u, &flat, t, true, 2)), infonce, tight());
+    // the raw form falls without end as all weights vanish; divided by their mean it has a floor
+    let at = |b2: f64, divided: bool| one(adaptive(&v, &u, &net(b2), t, divided, 4));
+    assert!(at(-5.0, false) < at(0.0, false) - 4.0 && at(-10.0, false) < at(-5.0, false) - 4.0);
+    let floor = -2.0 / t;
+    assert!([0.0, -5.0, -20.0].iter().all(|b2| at(*b2, true) > floor), "{floor}");
+    // gradients reach both views and the network
+    let small = net(0.2);
+    let tape = adaptive(&v, &u, &small, t, false, 3).backward();
+    let slopes_of = |leaf: &Tensor<2>| values(&leaf.grad(&tape).expect("a gradient"));
+    for leaf in [&v, &u, &small[0], &small[1], &small[2]] {
+        let slopes = slopes_of(leaf);
+        assert!(slopes.iter().all(|g| g.is_finite()) && slopes.iter().any(|g| g.abs() > 1e-4), "{slopes:?}");
+    }
+    let (mut up, mut down) = (small.clone(), small.clone());
+    (up[1], down[1]) = (small[1].clone() + 1e-5, small[1].clone() - 1e-5);
+    let along = (one(adaptive(&v, &u, &up, t, false, 3)) - one(adaptive(&v, &u, &down, t, false, 3))) / 2e-5;
+    near("differences", slopes_of(&small[1]).iter().sum(), along, bound());
 }

@@ -11,6 +11,7 @@
 mod below;
 mod centers;
 mod curves;
+mod debiased;
 mod expected;
 mod fast_ap;
 mod hard_triplet;
@@ -25,6 +26,7 @@ mod tuplet;
 pub use below::best_below;
 pub use centers::{CenterPool, CenterSoftmax};
 pub use curves::PairCurves;
+pub use debiased::Debiased;
 pub use expected::ExpectedSimilarity;
 pub use fast_ap::FastAp;
 pub use hard_triplet::{HardNegative, HardTriplet};
@@ -36,8 +38,8 @@ pub use ranks::{PositiveRanks, RankCost};
 pub use squared::SquaredMargins;
 pub use tuplet::TupletMargin;
 
-use crate::memory::{scratch, zeros};
-use crate::product::add_transposed;
+use crate::memory::{PerThread, scratch, zeros};
+use crate::product::Panels;
 use crate::real::{gemm, gemm_into};
 use crate::softmax::{RowSets, Wanted};
 use crate::vector::{self, Element};
@@ -170,6 +172,9 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
     let part = block.div_ceil(PARTS);
     let stripe = m.div_ceil(PARTS).next_multiple_of(32).min(1024);
     let mut tile = scratch(block * m);
+    let panels = Panels::new::<T>(d);
+    let mut lines = vec![T::zero(); if wanted.candidates { panels.lines_len(block) } else { 0 }];
+    let columns_of = PerThread::new(|| vec![T::zero(); if wanted.candidates { panels.columns_len(block) } else { 0 }]);
     let mut kept: Vec<Vec<T>> = vec![Vec::new(); block.div_ceil(part)];
     let on = |on: bool, len: usize| if on { len } else { 0 };
     let mut parts: Vec<Vec<T>> = vec![zeros(wanted.anchors, block * d); on(wanted.anchors, m.div_ceil(stripe))];
@@ -207,6 +212,9 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
             out.sums.iter_mut().zip(more).for_each(|(t, s)| *t += s);
         }
         let (factor, tile) = (T::of(loss.factor()), &*tile);
+        if wanted.candidates {
+            panels.lines(anchors, None, &mut lines);
+        }
         let stripes = m.div_ceil(stripe);
         let mut of_candidates: Vec<&mut [T]> = out.candidates.chunks_mut(stripe * d).collect();
         of_candidates.resize_with(on(wanted.any(), stripes), Default::default);
@@ -216,7 +224,8 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
             let c = stripe.min(m - t * stripe);
             let tile = &tile[t * stripe..];
             if wanted.candidates {
-                add_transposed([c, d, r], own, tile, m, anchors, factor);
+                let tile = &tile[..(r - 1) * m + c];
+                panels.of_columns(tile, m, &lines, &mut own[..c * d], factor, &mut columns_of.own());
             }
             if wanted.anchors {
                 let candidates = &problem.candidates[t * stripe * d..][..c * d];

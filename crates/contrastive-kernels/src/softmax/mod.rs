@@ -17,6 +17,7 @@
 //! [`rows`] evaluates this for any problem; [`two_sided`] evaluates both directions of a comparison (CLIP), or a table
 //! against itself (NT-Xent, SupCon), where symmetry saves a third of the work.
 
+mod lanes;
 mod merge;
 mod rows;
 mod sides;
@@ -28,13 +29,15 @@ pub use two_sided::{TwoSidedOutput, TwoSidedProblem, two_sided};
 use crate::real::Real;
 
 /// Most columns of a stripe.
-pub(crate) const TILE_COLUMNS: usize = 1024;
-/// Most bytes of a tile, the part of a block that lies in a stripe: it stays in the second-level cache between the steps.
-/// In f32 512 x 512 to 4,096 columns, 256 x 1024 beyond; measured at N = 4,096 to 40,960, 512 x 512 everywhere takes
-/// 10 % longer at 16,384, 512 x 1024 15 % longer.
-pub(crate) const TILE_BYTES: usize = 1 << 20;
+const TILE_COLUMNS: usize = 512;
+/// Most bytes of a stripe's candidates: they stay in the second-level cache, beside a panel, for all rows of a block.
+const STRIPE_BYTES: usize = 256 << 10;
+/// Most rows of a block.
+const BLOCK_ROWS: usize = 256;
+/// A panel with more than one positive among so many pairs writes them into the tile.
+const FEW: usize = 64;
 /// Most bytes of a block of similarities; the block has fewer rows where there are many columns.
-pub(crate) const BLOCK_BYTES: usize = 64 << 20;
+const BLOCK_BYTES: usize = 64 << 20;
 /// The scales that are allowed: masked similarities stay below every other.
 const SCALES: std::ops::RangeInclusive<f64> = 1e-9..=1e9;
 

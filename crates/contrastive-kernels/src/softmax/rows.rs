@@ -10,11 +10,11 @@
 
 use super::merge::{Pull, Row, coefficient, merge, own_denominators};
 use super::{
-    BLOCK_BYTES, Denominator, Placement, PositiveWeights, SoftmaxOutput, SoftmaxProblem, TILE_BYTES, TILE_COLUMNS,
+    BLOCK_BYTES, BLOCK_ROWS, Denominator, FEW, Placement, PositiveWeights, STRIPE_BYTES, SoftmaxOutput, SoftmaxProblem,
+    TILE_COLUMNS, lanes,
 };
-use crate::memory::{scratch, zeros};
-use crate::product::add_transposed;
-use crate::real::gemm;
+use crate::memory::{PerThread, scratch, zeros};
+use crate::product::Panels;
 use crate::vector::{self, Element, masked};
 use rayon::prelude::*;
 
@@ -42,21 +42,26 @@ pub(super) struct Stripe<T> {
     /// What turns an exponential of the tile into d value / d logit.
     pub factor: Vec<T>,
     pub pulls: Vec<Pull<T>>,
+    /// In the order of their rows.
     pub positives: Vec<Positive<T>>,
-    /// Scaled anchors, then the stripe's part of their gradient.
-    pub anchors: Vec<T>,
+    /// Which panels have so many positives that these are written into the tile.
+    full: Vec<bool>,
+    /// The stripe's part of the anchors' gradient, before the factors unless the panel is full: `[width, line]` a panel.
+    anchors: Vec<T>,
 }
 
-/// Stripe width for `m` columns: 8 stripes keep 8 threads busy, more only where they stay [`TILE_COLUMNS`] wide.
-pub(super) fn stripe_width(m: usize) -> usize {
-    m.div_ceil(8).next_multiple_of(32).clamp(64, TILE_COLUMNS)
+/// Stripe width for `m` columns of `row_bytes`: 8 stripes keep 8 threads busy, more only where they have [`TILE_COLUMNS`] or
+/// their rows [`STRIPE_BYTES`].
+pub(super) fn stripe_width(m: usize, row_bytes: usize) -> usize {
+    let most = (STRIPE_BYTES / row_bytes.max(1)).clamp(64, TILE_COLUMNS);
+    m.div_ceil(8).next_multiple_of(32).clamp(64, most)
 }
 
-/// Rows of a block for n x m elements of `size` bytes in stripes of `width` columns: what keeps a tile within
-/// [`TILE_BYTES`] and the block within [`BLOCK_BYTES`], but never below 64 rows; all blocks of nearly one size.
-fn block_rows(n: usize, m: usize, width: usize, size: usize) -> usize {
-    let most = (TILE_BYTES / (width * size)).min(BLOCK_BYTES / (m.max(1) * size)) / 32 * 32;
-    n.div_ceil(n.div_ceil(most.clamp(64, 512)).max(1)).next_multiple_of(32).min(n).max(1)
+/// Rows of a block for n x m elements of `size` bytes: [`BLOCK_ROWS`], or what keeps the block within [`BLOCK_BYTES`], but never
+/// below 64; all blocks of nearly one size.
+fn block_rows(n: usize, m: usize, size: usize) -> usize {
+    let most = (BLOCK_BYTES / (m.max(1) * size) / 32 * 32).clamp(64, BLOCK_ROWS);
+    n.div_ceil(n.div_ceil(most).max(1)).next_multiple_of(32).min(n).max(1)
 }
 
 /// Value and gradients of `problem`, anchors against candidates.
@@ -87,21 +92,30 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
         scale: zeros(wanted.anchors, n),
         bias: zeros(wanted.any() && problem.bias.is_some(), m),
     };
-    let width = stripe_width(m);
+    let panels = Panels::new::<T>(d);
+    let line = panels.line();
+    let width = stripe_width(m, d * size_of::<T>());
     let stripes = m.div_ceil(width);
-    let block = block_rows(n, m, width, size_of::<T>());
-    let mut tiles = scratch(block * m); // first touched by the products, which write only
+    let block = block_rows(n, m, size_of::<T>());
+    let padded = panels.count(block) * line;
+    let mut tiles = scratch(if keeps_tiles(problem) { padded } else { line } * m); // first touched by the products, which write only
+    let mut transposed = vec![T::zero(); panels.transposed_len(block)];
+    let on = |on: bool, len: usize| vec![T::zero(); if on { len } else { 0 }];
     let mut state: Vec<Stripe<T>> = (0..stripes)
         .map(|_| Stripe {
-            max: vec![T::zero(); block],
-            sum: vec![T::zero(); block],
-            dot: vec![T::zero(); block],
-            factor: vec![T::zero(); block],
+            max: vec![T::zero(); padded],
+            sum: vec![T::zero(); padded],
+            dot: vec![T::zero(); padded],
+            factor: vec![T::zero(); padded],
             pulls: vec![Pull::none(); block],
             positives: Vec::new(),
-            anchors: zeros(wanted.any(), block * d),
+            full: vec![false; panels.count(block)],
+            anchors: on(wanted.anchors, padded * d),
         })
         .collect();
+    // the anchors of a block times the factors of a stripe
+    let scaled = PerThread::new(|| on(wanted.candidates, panels.lines_len(block)));
+    let sums = PerThread::new(|| on(wanted.anchors, line * d));
     let mut merged = vec![Row::<T>::default(); block];
 
     for i0 in (0..n).step_by(block) {
@@ -109,12 +123,17 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
         let anchors = &problem.anchors[i0 * d..][..r * d];
         let counts: Vec<usize> = (i0..i0 + r).map(|i| problem.positive_count(i)).collect();
 
-        let tiles = &mut tiles[..r * m];
-        tiles.par_chunks_mut(r * width).zip(state.par_iter_mut()).enumerate().with_max_len(1).for_each(
-            |(t, (tile, stripe))| {
-                similarities(problem, anchors, [i0, t * width], tile, &counts, stripe);
-            },
-        );
+        let count = panels.count(r);
+        let tile_rows = if keeps_tiles(problem) { count * line } else { line };
+        let tiles = &mut tiles[..tile_rows * m];
+        panels.transpose(anchors, &mut transposed[..count * line * d]);
+        let block = Block { problem, panels, anchors, transposed: &transposed, i0, counts: &counts };
+        tiles
+            .par_chunks_mut(tile_rows * width)
+            .zip(state.par_iter_mut())
+            .enumerate()
+            .with_max_len(1)
+            .for_each(|(t, (tile, stripe))| block.similarities(t * width, tile, stripe));
 
         merge(problem, i0, &counts, &mut state, &mut merged[..r], &mut out);
         if problem.denominator == Denominator::OwnPositive && problem.paired.is_none() {
@@ -134,173 +153,227 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
         let mut bias_stripes: Vec<&mut [T]> = out.bias.chunks_mut(width).collect();
         bias_stripes.resize_with(stripes, Default::default);
         tiles
-            .par_chunks_mut(r * width)
+            .par_chunks_mut(tile_rows * width)
             .zip(state.par_iter_mut())
             .zip(candidate_stripes.into_par_iter().zip(bias_stripes))
             .enumerate()
             .with_max_len(1)
             .for_each(|(t, ((tile, stripe), (candidates, bias)))| {
-                contract(problem, anchors, [i0, t * width], tile, &merged[..r], stripe, candidates, bias);
+                block.contract(t * width, tile, &merged[..r], stripe, &mut scaled.own(), [candidates, bias]);
             });
         if wanted.anchors {
-            let part = r.div_ceil(rayon::current_num_threads());
-            out.anchors[i0 * d..][..r * d].par_chunks_mut(part * d).enumerate().for_each(|(p, rows)| {
-                for stripe in &state {
-                    vector::axpy(rows, T::one(), &stripe.anchors[p * part * d..][..rows.len()]);
-                }
+            let rows = &mut out.anchors[i0 * d..][..r * d];
+            rows.par_chunks_mut(line * d).enumerate().for_each(|(p, rows)| {
+                block.gather_anchors(p, &state, width, &mut sums.own(), rows);
             });
         }
     }
     out
 }
 
-/// Step 1: the tile of similarities becomes exponentials against the stripe's own maximum.
-fn similarities<T: Element>(
-    problem: &SoftmaxProblem<'_, T>,
-    anchors: &[T],
-    [i0, j0]: [usize; 2],
-    tile: &mut [T],
-    counts: &[usize],
-    stripe: &mut Stripe<T>,
-) {
-    let d = problem.width;
-    let r = counts.len();
-    let c = tile.len() / r;
-    gemm([r, c, d], tile, [c, 1], anchors, [d, 1], &problem.candidates[j0 * d..], [1, d], T::zero(), T::one());
-    stripe.positives.clear();
-    let bias = problem.bias.map(|b| &b[j0..j0 + c]);
-    for (k, row) in tile.chunks_exact_mut(c).enumerate() {
-        let i = i0 + k;
-        let scale = problem.scale.of(i);
-        stripe.pulls[k] = gather(problem, [i, k, j0], counts[k], row, &mut stripe.positives);
-        if let Some(excluded) = problem.excluded {
-            for &j in excluded.within(i, j0, j0 + c).1 {
-                row[j as usize - j0] = masked();
+/// Are the exponentials of a block needed once its rows' sums are known? If not, each stripe keeps one panel.
+fn keeps_tiles<T>(problem: &SoftmaxProblem<'_, T>) -> bool {
+    problem.wanted.candidates || (problem.wanted.anchors && problem.bias.is_some())
+}
+
+/// A block of rows against all columns.
+#[derive(Clone, Copy)]
+struct Block<'a, T> {
+    problem: &'a SoftmaxProblem<'a, T>,
+    panels: Panels,
+    /// The rows, and their transpose.
+    anchors: &'a [T],
+    transposed: &'a [T],
+    i0: usize,
+    /// Positives of each row.
+    counts: &'a [usize],
+}
+
+impl<T: Element> Block<'_, T> {
+    /// Columns of a stripe whose tile has so many elements.
+    fn columns(&self, tile: &[T]) -> usize {
+        let panels = if keeps_tiles(self.problem) { self.panels.count(self.counts.len()) } else { 1 };
+        tile.len() / (panels * self.panels.line())
+    }
+
+    /// Step 1: the tile of similarities becomes exponentials against the stripe's own maximum, and, panel by panel while it is
+    /// in the cache, is contracted with the candidates.
+    fn similarities(&self, j0: usize, tile: &mut [T], stripe: &mut Stripe<T>) {
+        let Self { problem, panels, .. } = *self;
+        let (d, line, r) = (problem.width, panels.line(), self.counts.len());
+        let c = self.columns(tile);
+        let candidates = &problem.candidates[j0 * d..][..c * d];
+        let bias = problem.bias.map_or(&[][..], |b| &b[j0..j0 + c]);
+        let scale_of = |i: usize| if i < r { problem.scale.of(self.i0 + i) } else { T::one() };
+        let keeps = keeps_tiles(problem);
+        stripe.positives.clear();
+        let mut scales = vec![T::one(); line];
+        let mut shifts = vec![T::zero(); line];
+        for p in 0..panels.count(r) {
+            let panel = if keeps { &mut tile[p * c * line..][..c * line] } else { &mut *tile };
+            panels.similarities(candidates, &self.transposed[p * d * line..][..d * line], panel);
+            let rows = p * line..(p + 1) * line;
+            let from = stripe.positives.len();
+            for (lane, k) in rows.clone().enumerate() {
+                scales[lane] = scale_of(k);
+                if k < r {
+                    stripe.pulls[k] = self.gather(k, j0, c, panel, &mut stripe.positives);
+                    self.mask(k, j0, c, panel);
+                } else {
+                    panel.iter_mut().skip(lane).step_by(line).for_each(|x| *x = masked());
+                }
+            }
+            let max = &mut stripe.max[rows.clone()];
+            lanes::max(panel, &scales, bias, max);
+            for ((shift, max), &scale) in shifts.iter_mut().zip(max).zip(&scales) {
+                let some = *max > masked::<T>() * scale * T::of(0.5);
+                *shift = if some { -*max } else { T::zero() };
+                if !some {
+                    *max = T::neg_infinity();
+                }
+            }
+            let (sums, dots) = (&mut stripe.sum[rows.clone()], &mut stripe.dot[rows.clone()]);
+            lanes::exp(panel, &scales, bias, &shifts, [&mut *sums, &mut *dots]);
+            // either nothing is compared, or the maximum passed over logits that are no numbers
+            for ((max, sum), dot) in stripe.max[rows].iter_mut().zip(sums).zip(dots) {
+                if *max == T::neg_infinity() {
+                    let nan = sum.is_nan();
+                    *max = if nan { T::zero() } else { *max };
+                    (*sum, *dot) = if nan { (T::nan(), T::nan()) } else { (T::zero(), T::zero()) };
+                }
+            }
+            // a positive by itself costs as much as several in the tile
+            stripe.full[p] = keeps && (stripe.positives.len() - from) * FEW > c * line;
+            if problem.wanted.anchors && !stripe.full[p] {
+                panels.of_anchors(candidates, panel, &mut stripe.anchors[p * d * line..][..d * line], false);
             }
         }
-        if let Some(own) = problem.self_offset.map(|o| i + o).filter(|j| (j0..j0 + c).contains(j)) {
-            row[own - j0] = masked();
+    }
+
+    /// Masks what row `k` is not compared with.
+    fn mask(&self, k: usize, j0: usize, c: usize, panel: &mut [T]) {
+        let (i, line) = (self.i0 + k, self.panels.line());
+        if let Some(excluded) = self.problem.excluded {
+            for &j in excluded.within(i, j0, j0 + c).1 {
+                panel[(j as usize - j0) * line + k % line] = masked();
+            }
         }
-        let max = match bias {
-            None => vector::max(row) * scale,
-            Some(bias) => vector::max_biased(row, scale, bias),
-        };
-        let nothing = masked::<T>() * scale * T::of(0.5);
-        if max > nothing {
-            let (sum, dot) = match bias {
-                None => vector::exp_in_place(row, scale, -max),
-                Some(bias) => vector::exp_biased_in_place(row, scale, bias, -max),
+        if let Some(own) = self.problem.self_offset.map(|o| i + o).filter(|j| (j0..j0 + c).contains(j)) {
+            panel[(own - j0) * line + k % line] = masked();
+        }
+    }
+
+    /// Collects the positives of row `k` inside a stripe, before the exponential, and masks them where the denominator holds
+    /// negatives only.
+    fn gather(&self, k: usize, j0: usize, c: usize, panel: &mut [T], found: &mut Vec<Positive<T>>) -> Pull<T> {
+        let (problem, i, line) = (self.problem, self.i0 + k, self.panels.line());
+        let Some(positives) = problem.positives else { return Pull::none() };
+        let (first, columns) = positives.within(i, j0, j0 + c);
+        let from = found.len();
+        let scale = problem.scale.of(i);
+        let drop = problem.denominator != Denominator::WithPositives;
+        for (q, &j) in columns.iter().enumerate() {
+            if problem.is_excluded(i, j as usize) {
+                continue;
+            }
+            let weight = match problem.weights {
+                PositiveWeights::Mean => T::one() / T::of(self.counts[k] as f64),
+                PositiveWeights::One => T::one(),
+                PositiveWeights::PerRow(t) => t[i],
+                PositiveWeights::Each(t) => t[positives.start(i) + first + q],
             };
-            (stripe.max[k], stripe.sum[k], stripe.dot[k]) = (max, sum, dot);
-            continue;
+            let column = j - j0 as u32;
+            let at = column as usize * line + k % line;
+            let dot = panel[at];
+            let logit = dot * scale + problem.bias.map_or(T::zero(), |b| b[j as usize]);
+            found.push(Positive { row: k as u32, column, weight, dot, logit, coefficient: T::zero() });
+            if drop {
+                panel[at] = masked();
+            }
         }
-        // either nothing is compared, or the maximum passed over logits that are no numbers
-        let nan = row.iter().enumerate().any(|(q, v)| (*v * scale + bias.map_or(T::zero(), |b| b[q])).is_nan());
-        if nan {
-            row.fill(T::nan());
-            (stripe.max[k], stripe.sum[k], stripe.dot[k]) = (T::zero(), T::nan(), T::nan());
-        } else {
-            row.fill(T::zero());
-            (stripe.max[k], stripe.sum[k], stripe.dot[k]) = (T::neg_infinity(), T::zero(), T::zero());
-        }
+        Pull::of(problem, &found[from..])
     }
-}
 
-/// Collects the positives of one row inside a stripe, before the exponential, and masks them where the denominator holds
-/// negatives only.
-fn gather<T: Element>(
-    problem: &SoftmaxProblem<'_, T>,
-    [i, k, j0]: [usize; 3],
-    count: usize,
-    row: &mut [T],
-    found: &mut Vec<Positive<T>>,
-) -> Pull<T> {
-    let Some(positives) = problem.positives else { return Pull::none() };
-    let (first, columns) = positives.within(i, j0, j0 + row.len());
-    let from = found.len();
-    let scale = problem.scale.of(i);
-    let drop = problem.denominator != Denominator::WithPositives;
-    for (q, &j) in columns.iter().enumerate() {
-        if problem.is_excluded(i, j as usize) {
-            continue;
+    /// Step 3: exponentials become d value / d similarity, and are contracted into the candidates' gradient (and, in full
+    /// panels, the anchors').
+    ///
+    /// `P = diag(f) E` is made in full panels only: `P^T X = E^T (diag(f) X)` and `P Y = diag(f) (E Y)`, and the few positives of a
+    /// panel that is not full are rows added to rows.
+    fn contract(
+        &self,
+        j0: usize,
+        tile: &mut [T],
+        merged: &[Row<T>],
+        stripe: &mut Stripe<T>,
+        lines: &mut [T],
+        [candidates, bias]: [&mut [T]; 2],
+    ) {
+        let Self { problem, panels, .. } = *self;
+        let (d, line, r) = (problem.width, panels.line(), merged.len());
+        let c = self.columns(tile);
+        let Stripe { factor, positives, anchors: part, full, .. } = stripe;
+        factor[r..].fill(T::zero());
+        if !bias.is_empty() {
+            for (panel, factors) in tile.chunks_exact(c * line).zip(factor.chunks_exact(line)) {
+                lanes::add_sums(panel, factors, bias);
+            }
         }
-        let weight = match problem.weights {
-            PositiveWeights::Mean => T::one() / T::of(count as f64),
-            PositiveWeights::One => T::one(),
-            PositiveWeights::PerRow(t) => t[i],
-            PositiveWeights::Each(t) => t[positives.start(i) + first + q],
-        };
-        let column = j - j0 as u32;
-        let dot = row[column as usize];
-        let logit = dot * scale + problem.bias.map_or(T::zero(), |b| b[j as usize]);
-        found.push(Positive { row: k as u32, column, weight, dot, logit, coefficient: T::zero() });
-        if drop {
-            row[column as usize] = masked();
-        }
-    }
-    Pull::of(problem, &found[from..])
-}
-
-/// Step 3: exponentials become d value / d similarity, and are contracted into both gradients.
-///
-/// Without positives in the tile, `P = diag(f) E` is never made: `P^T X = E^T (diag(f) X)` and `P Y = diag(f) (E Y)`.
-fn contract<T: Element>(
-    problem: &SoftmaxProblem<'_, T>,
-    anchors: &[T],
-    [i0, j0]: [usize; 2],
-    tile: &mut [T],
-    merged: &[Row<T>],
-    stripe: &mut Stripe<T>,
-    candidates: &mut [T],
-    bias: &mut [T],
-) {
-    let d = problem.width;
-    let r = merged.len();
-    let c = tile.len() / r;
-    let Stripe { factor, positives, anchors: part, .. } = stripe;
-    let part = &mut part[..r * d];
-    if !bias.is_empty() {
-        for (row, &f) in tile.chunks_exact(c).zip(factor.iter()) {
-            vector::axpy(bias, f, row);
-        }
-    }
-    for (k, f) in factor[..r].iter_mut().enumerate() {
-        *f *= problem.scale.of(i0 + k);
-    }
-    let own = problem.denominator == Denominator::OwnPositive;
-    let late = positives.is_empty();
-    if !late {
-        for (row, &f) in tile.chunks_exact_mut(c).zip(factor.iter()) {
-            vector::scale(row, f);
+        for (k, f) in factor[..r].iter_mut().enumerate() {
+            *f *= problem.scale.of(self.i0 + k);
         }
         for p in positives.iter_mut() {
-            let (k, q) = (p.row as usize, p.column as usize);
-            if !own {
-                p.coefficient = coefficient(problem, i0 + k, &merged[k], p);
+            let k = p.row as usize;
+            if problem.denominator != Denominator::OwnPositive {
+                p.coefficient = coefficient(problem, self.i0 + k, &merged[k], p);
             }
-            tile[k * c + q] += p.coefficient * problem.scale.of(i0 + k);
-            bias.get_mut(q).into_iter().for_each(|g| *g += p.coefficient);
+            bias.get_mut(p.column as usize).into_iter().for_each(|g| *g += p.coefficient);
+            p.coefficient *= problem.scale.of(self.i0 + k);
         }
-    }
-    if problem.wanted.candidates {
-        let mut left = anchors;
-        if late {
-            for (k, (to, from)) in part.chunks_exact_mut(d).zip(anchors.chunks_exact(d)).enumerate() {
-                vector::scaled(to, factor[k], from);
+        for (p, panel) in tile.chunks_exact_mut(c * line).enumerate().filter(|(p, _)| full[*p]) {
+            let factors = &mut factor[p * line..][..line];
+            lanes::scale(panel, factors);
+            for positive in within_panel(positives, p, line) {
+                panel[positive.column as usize * line + positive.row as usize % line] += positive.coefficient;
             }
-            left = part;
-        }
-        add_transposed([c, d, r], candidates, tile, c, left, T::one());
-    }
-    if problem.wanted.anchors {
-        let table = &problem.candidates[j0 * d..];
-        gemm([r, d, c], part, [d, 1], tile, [c, 1], table, [d, 1], T::zero(), T::one());
-        if late {
-            for (to, &f) in part.chunks_exact_mut(d).zip(factor.iter()) {
-                vector::scale(to, f);
+            factors.fill(T::one());
+            if problem.wanted.anchors {
+                let own = &problem.candidates[j0 * d..][..c * d];
+                panels.of_anchors(own, panel, &mut part[p * d * line..][..d * line], false);
             }
         }
+        if problem.wanted.candidates {
+            panels.lines(self.anchors, Some(&factor[..r]), lines);
+            panels.of_candidates(tile, lines, candidates);
+            for p in positives.iter().filter(|p| !full[p.row as usize / line]) {
+                let (k, q) = (p.row as usize, p.column as usize);
+                vector::axpy(&mut candidates[q * d..][..d], p.coefficient, &self.anchors[k * d..][..d]);
+            }
+        }
     }
+
+    /// Adds up what the stripes, `width` columns each, have for the anchors of panel `p`; `sums` is scratch of a panel's size.
+    fn gather_anchors(&self, p: usize, state: &[Stripe<T>], width: usize, sums: &mut [T], rows: &mut [T]) {
+        let Self { problem, panels, .. } = *self;
+        let (d, line) = (problem.width, panels.line());
+        sums.fill(T::zero());
+        for (t, stripe) in state.iter().enumerate() {
+            let part = &stripe.anchors[p * d * line..][..d * line];
+            lanes::add_scaled(part, &stripe.factor[p * line..][..line], sums);
+            for positive in within_panel(&stripe.positives, p, line).iter().filter(|_| !stripe.full[p]) {
+                let candidate = &problem.candidates[(t * width + positive.column as usize) * d..][..d];
+                vector::axpy(&mut rows[positive.row as usize % line * d..][..d], positive.coefficient, candidate);
+            }
+        }
+        panels.add_rows(sums, rows);
+    }
+}
+
+/// The positives of the rows of a panel.
+fn within_panel<T>(positives: &[Positive<T>], panel: usize, line: usize) -> &[Positive<T>] {
+    let of = |p: &Positive<T>| p.row as usize / line;
+    let from = positives.partition_point(|p| of(p) < panel);
+    let to = from + positives[from..].partition_point(|p| of(p) == panel);
+    &positives[from..to]
 }
 
 /// Is the sum over positives inside the logarithm?

@@ -2,6 +2,7 @@
 
 use super::{PositiveWeights, RowSets, SoftmaxProblem};
 use crate::vector::Element;
+use pulp::Arch;
 
 /// A running sum of exponentials relative to `reference`.
 #[derive(Clone, Copy)]
@@ -20,6 +21,7 @@ impl<T: Element> LogSum<T> {
         Self { reference: T::zero(), sum: T::nan() }
     }
 
+    #[inline(always)]
     pub fn add(&mut self, other: Self) {
         if other.sum == T::zero() {
             return;
@@ -35,6 +37,23 @@ impl<T: Element> LogSum<T> {
     pub fn log(&self) -> T {
         self.reference + self.sum.ln()
     }
+}
+
+/// Adds sums to running sums, with the instructions that the exponentials are compiled for.
+pub(super) fn add_each<T: Element>(logs: &mut [LogSum<T>], others: impl Iterator<Item = LogSum<T>>) {
+    Arch::new().dispatch(|| logs.iter_mut().zip(others).for_each(|(log, other)| log.add(other)));
+}
+
+/// Each side's share in the exponentials of a tile against `high`, none less than its logarithm; 0 where there is no side.
+pub(super) fn shares<T: Element>(sides: &[Side<T>], high: T, out: &mut [T]) {
+    let (there, missing) = out.split_at_mut(sides.len());
+    missing.fill(T::zero());
+    Arch::new().dispatch(|| {
+        for (share, side) in there.iter_mut().zip(sides) {
+            let none = side.coefficient == T::zero();
+            *share = if none { T::zero() } else { side.coefficient * (high - side.log).exponential() };
+        }
+    });
 }
 
 /// A row or column in the second pass.

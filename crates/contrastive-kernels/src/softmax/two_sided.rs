@@ -5,17 +5,15 @@
 //! where only the upper triangle of tiles is made. One exponential an element a pass serves both directions; where the
 //! logits of a tile are too far apart for that, the tile falls back to one for each. A thread owns a stripe of columns.
 
-use super::sides::{Direction, LogSum, Side};
-use super::{Denominator, RowSets, SoftmaxProblem};
-use crate::memory::zeros;
-use crate::product::add_transposed;
-use crate::real::gemm;
+use super::sides::{Direction, LogSum, Side, add_each, shares};
+use super::{Denominator, RowSets, SoftmaxProblem, lanes};
+use crate::memory::{PerThread, zeros};
+use crate::product::Panels;
 use crate::vector::{self, Element, masked};
 use rayon::prelude::*;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Most rows and columns of a tile.
-const TILE: usize = 512;
+/// Most rows and columns of a tile: it and the candidates of its columns stay in the second-level cache.
+const TILE: usize = 256;
 /// Logits whose maxima differ by more than this do not share an exponential: e^-40 of a row's largest term is lost.
 const SHARED_RANGE: f64 = 40.0;
 
@@ -74,11 +72,23 @@ struct Stripe<T> {
 
 /// What one thread needs for a tile.
 struct Scratch<T> {
+    /// Panels of the tile, one after the other.
     tile: Vec<T>,
     columns: Vec<T>,
-    shifts: Vec<T>,
-    row_max: Vec<T>,
+    column_shifts: Vec<T>,
+    rows: Vec<T>,
+    row_shifts: Vec<T>,
     corrections: Vec<(usize, T)>,
+}
+
+/// A block of rows, as the products need it.
+#[derive(Clone, Copy)]
+struct Rows<'a, T> {
+    first: usize,
+    count: usize,
+    transposed: &'a [T],
+    /// In the second pass alone.
+    lines: &'a [T],
 }
 
 /// Scale times the largest lengths of both sides, if logits between it and its negative share an exponential.
@@ -101,29 +111,15 @@ fn tile_side(n: usize, m: usize) -> usize {
     (n.max(m) / 16).next_multiple_of(64).clamp(128, TILE)
 }
 
-/// One scratch for each thread, made once: a fresh tile for each task costs as much in page faults as its products.
-struct Pool<T>(Vec<Mutex<Scratch<T>>>);
-
-impl<T: Element> Pool<T> {
-    fn new(side: usize) -> Self {
-        Self((0..rayon::current_num_threads()).map(|_| Mutex::new(Scratch::new(side))).collect())
-    }
-
-    fn of_thread(&self) -> MutexGuard<'_, Scratch<T>> {
-        let own = rayon::current_thread_index().unwrap_or(0) % self.0.len();
-        // a scratch holds nothing between tasks, so that of a panicked one is as good
-        self.0[own].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl<T: Element> Scratch<T> {
-    fn new(side: usize) -> Self {
+    fn new(side: usize, padded: usize) -> Self {
         let zeros = |len| vec![T::zero(); len];
         Self {
-            tile: zeros(side * side),
+            tile: zeros(side * padded),
             columns: zeros(side),
-            shifts: zeros(side),
-            row_max: zeros(side),
+            column_shifts: zeros(side),
+            rows: zeros(padded),
+            row_shifts: zeros(padded),
             corrections: Vec::new(),
         }
     }
@@ -131,6 +127,7 @@ impl<T: Element> Scratch<T> {
 
 struct Engine<'a, T> {
     problem: SoftmaxProblem<'a, T>,
+    panels: Panels,
     scale: T,
     /// No logit is larger, if then none is so small that its exponential against this bound is lost: no maxima are needed.
     bound: Option<T>,
@@ -144,177 +141,181 @@ impl<T: Element> Engine<'_, T> {
         self.columns.as_ref().unwrap_or(&self.rows)
     }
 
+    /// Where the pair of row `k` and column `q` lies in a tile of `c` columns.
+    fn at(&self, k: usize, q: usize, c: usize) -> usize {
+        let line = self.panels.line();
+        (k / line * c + q) * line + k % line
+    }
+
     /// Makes a tile, hands each positive to `positive(side is column, row in tile, column in tile, dot)`, and masks what is
     /// never compared. In the diagonal tile of a symmetric problem both directions are met as rows.
     fn tile(
         &self,
-        [i0, r]: [usize; 2],
+        rows: Rows<'_, T>,
         [j0, c]: [usize; 2],
         tile: &mut [T],
         mut positive: impl FnMut(bool, usize, usize, T),
     ) {
-        let d = self.problem.width;
-        let (a, b) = (&self.problem.anchors[i0 * d..], &self.problem.candidates[j0 * d..]);
-        gemm([r, c, d], tile, [c, 1], a, [d, 1], b, [1, d], T::zero(), T::one());
+        let (d, line) = (self.problem.width, self.panels.line());
+        let (i0, r) = (rows.first, rows.count);
+        let candidates = &self.problem.candidates[j0 * d..][..c * d];
+        for (panel, anchors) in tile.chunks_exact_mut(c * line).zip(rows.transposed.chunks_exact(d * line)) {
+            self.panels.similarities(candidates, anchors, panel);
+        }
         let diagonal = self.symmetric && i0 == j0;
         for k in 0..r {
             for &j in self.rows.positives.within(i0 + k, j0, j0 + c).1 {
                 if !self.symmetric || j as usize != i0 + k {
-                    positive(false, k, j as usize - j0, tile[k * c + j as usize - j0]);
+                    let q = j as usize - j0;
+                    positive(false, k, q, tile[self.at(k, q, c)]);
                 }
             }
         }
         if !diagonal {
             for q in 0..c {
                 for &i in self.columns().positives.within(j0 + q, i0, i0 + r).1 {
-                    positive(true, i as usize - i0, q, tile[(i as usize - i0) * c + q]);
+                    let k = i as usize - i0;
+                    positive(true, k, q, tile[self.at(k, q, c)]);
                 }
             }
         }
         if self.problem.denominator == Denominator::NegativesOnly {
             for k in 0..r {
                 for &j in self.rows.positives.within(i0 + k, j0, j0 + c).1 {
-                    tile[k * c + j as usize - j0] = masked();
+                    tile[self.at(k, j as usize - j0, c)] = masked();
                 }
             }
         }
         if diagonal {
             for k in 0..r {
-                tile[k * c + k] = masked();
+                tile[self.at(k, k, c)] = masked();
+            }
+        }
+        // rows of the last panel that are not there
+        for k in r..self.panels.count(r) * line {
+            for q in 0..c {
+                tile[self.at(k, q, c)] = masked();
             }
         }
     }
 
     /// Row and column sums of a tile with one exponential an element, relative to a reference that serves all of it.
-    fn sum_against(
-        &self,
-        reference: T,
-        [r, c]: [usize; 2],
-        diagonal: bool,
-        stripe: &mut Stripe<T>,
-        scratch: &mut Scratch<T>,
-    ) {
-        let sums = &mut scratch.columns[..c];
+    fn sum_against(&self, reference: T, c: usize, diagonal: bool, stripe: &mut Stripe<T>, scratch: &mut Scratch<T>) {
+        let line = self.panels.line();
+        let Scratch { tile, columns, rows, .. } = scratch;
+        let sums = &mut columns[..if diagonal { 0 } else { c }];
         sums.fill(T::zero());
-        for (k, row) in scratch.tile[..r * c].chunks_exact(c).enumerate() {
-            let sum = if diagonal {
-                vector::sum_exp(row, self.scale, -reference)
-            } else {
-                vector::sum_exp_both(row, self.scale, -reference, sums)
-            };
-            stripe.row_logs[k] = LogSum { reference, sum };
-        }
-        if !diagonal {
-            for (log, &sum) in stripe.column_logs.iter_mut().zip(sums.iter()) {
-                log.add(LogSum { reference, sum });
+        for (p, panel) in tile[..stripe.row_logs.len().div_ceil(line) * line * c].chunks_exact(c * line).enumerate() {
+            lanes::sum_exp(panel, [self.scale, -reference], &mut rows[..line], sums);
+            for (log, &sum) in stripe.row_logs.iter_mut().skip(p * line).zip(rows.iter()).take(line) {
+                *log = LogSum { reference, sum };
             }
         }
+        add_each(&mut stripe.column_logs, sums.iter().map(|&sum| LogSum { reference, sum }));
     }
 
-    fn statistics(&self, rows: [usize; 2], columns: [usize; 2], stripe: &mut Stripe<T>, scratch: &mut Scratch<T>) {
-        let ([i0, r], [j0, c]) = (rows, columns);
-        let scale = self.scale;
-        let diagonal = self.symmetric && i0 == j0;
-        let tile = &mut scratch.tile[..r * c];
-        stripe.row_dots[..r].fill(T::zero());
+    fn statistics(&self, block: Rows<'_, T>, columns: [usize; 2], stripe: &mut Stripe<T>, scratch: &mut Scratch<T>) {
+        let [j0, c] = columns;
+        let (scale, line, r) = (self.scale, self.panels.line(), block.count);
+        let diagonal = self.symmetric && block.first == j0;
+        let padded = self.panels.count(r) * line;
+        stripe.row_logs.resize(r, LogSum::empty());
+        stripe.row_dots.clear();
+        stripe.row_dots.resize(r, T::zero());
         let (row_dots, column_dots) = (&mut stripe.row_dots, &mut stripe.column_dots);
-        self.tile(
-            rows,
-            columns,
-            tile,
-            |column, k, q, dot| {
-                if column { column_dots[q] += dot } else { row_dots[k] += dot }
-            },
-        );
+        let dots = |column, k: usize, q: usize, dot| if column { column_dots[q] += dot } else { row_dots[k] += dot };
+        self.tile(block, columns, &mut scratch.tile[..padded * c], dots);
         if let Some(bound) = self.bound {
-            self.sum_against(bound, [r, c], diagonal, stripe, scratch);
+            self.sum_against(bound, c, diagonal, stripe, scratch);
             return;
         }
+        let tile = &mut scratch.tile[..padded * c];
         let column_max = &mut scratch.columns[..c];
+        let row_max = &mut scratch.rows[..padded];
         column_max.fill(T::neg_infinity());
-        let nothing = masked::<T>() * T::of(0.5);
-        let (mut high, mut low) = (T::neg_infinity(), T::infinity());
-        for (k, row) in tile.chunks_exact(c).enumerate() {
-            let m = vector::max(row);
-            scratch.row_max[k] = m;
-            if m > nothing {
-                (high, low) = (high.max(m), low.min(m));
-            }
-            if !diagonal {
-                vector::max_into(column_max, row);
-            }
+        for (panel, max) in tile.chunks_exact(c * line).zip(row_max.chunks_exact_mut(line)) {
+            lanes::max_both(panel, max, column_max);
         }
+        let nothing = masked::<T>() * T::of(0.5);
+        let some = |m: &&T| **m > nothing;
+        let high = row_max[..r].iter().filter(some).fold(T::neg_infinity(), |h, &m| h.max(m));
+        let mut low = row_max[..r].iter().filter(some).fold(T::infinity(), |l, &m| l.min(m));
         if high == T::neg_infinity() {
             // either nothing is compared, or the maxima passed over logits that are no numbers
             let sum = if tile.iter().any(|v| v.is_nan()) { LogSum::nan() } else { LogSum::empty() };
-            stripe.row_logs[..r].fill(sum);
+            stripe.row_logs.fill(sum);
             if sum.sum.is_nan() && !diagonal {
                 stripe.column_logs.fill(sum);
             }
             return;
         }
         if !diagonal {
-            low = column_max.iter().filter(|&&m| m > nothing).fold(low, |l, &m| l.min(m));
+            low = column_max.iter().filter(some).fold(low, |l, &m| l.min(m));
         }
         if (scale * (high - low)).f64() <= SHARED_RANGE {
-            self.sum_against(scale * high, [r, c], diagonal, stripe, scratch);
+            self.sum_against(scale * high, c, diagonal, stripe, scratch);
             return;
         }
-        let shifts = &mut scratch.shifts[..c];
-        if !diagonal {
-            for ((log, &max), shift) in stripe.column_logs.iter_mut().zip(column_max.iter()).zip(shifts.iter_mut()) {
-                // an empty column keeps the shift -inf: all its terms vanish
-                *shift = if max > nothing { -(scale * max) } else { T::neg_infinity() };
-                if max > nothing {
-                    log.add(LogSum { reference: scale * max, sum: T::min_positive_value() });
-                    *shift = -log.reference;
-                }
+        let Scratch { row_shifts, column_shifts, columns: sums, rows: row_max, .. } = scratch;
+        let (column_shifts, sums) = (&mut column_shifts[..c], &mut sums[..c]);
+        for ((log, max), shift) in stripe.column_logs.iter_mut().zip(sums).zip(&mut *column_shifts) {
+            // an empty column keeps the shift -inf: all its terms vanish
+            *shift = if *max > nothing { -(scale * *max) } else { T::neg_infinity() };
+            if *max > nothing && !diagonal {
+                log.add(LogSum { reference: scale * *max, sum: T::min_positive_value() });
+                *shift = -log.reference;
+            }
+            *max = T::zero();
+        }
+        let on = if diagonal { 0 } else { c };
+        let (column_shifts, sums) = (&mut column_shifts[..on], &mut scratch.columns[..on]);
+        for (p, panel) in scratch.tile[..padded * c].chunks_exact(c * line).enumerate() {
+            let rows = &mut row_max[p * line..][..line];
+            let shifts = &mut row_shifts[..line];
+            // 0 where there is nothing: its terms vanish, and what is no number stays
+            let shift = |m: &T| if *m > nothing { -(scale * *m) } else { T::zero() };
+            shifts.iter_mut().zip(rows.iter()).for_each(|(s, m)| *s = shift(m));
+            lanes::sum_exp_apart(panel, scale, shifts, rows, [column_shifts, sums]);
+            for ((log, &sum), &shift) in stripe.row_logs.iter_mut().skip(p * line).zip(rows.iter()).zip(shifts.iter()) {
+                *log = match (sum.is_nan(), sum == T::zero()) {
+                    (true, _) => LogSum::nan(),
+                    (_, true) => LogSum::empty(),
+                    _ => LogSum { reference: -shift, sum },
+                };
             }
         }
-        column_max.fill(T::zero());
-        for (k, row) in tile.chunks_exact(c).enumerate() {
-            let m = scratch.row_max[k];
-            stripe.row_logs[k] = if m > nothing {
-                LogSum { reference: scale * m, sum: vector::sum_exp(row, scale, -(scale * m)) }
-            } else if row.iter().any(|v| v.is_nan()) {
-                LogSum::nan()
-            } else {
-                LogSum::empty()
-            };
-            if !diagonal {
-                vector::add_exp_shifted(column_max, row, scale, shifts);
-            }
-        }
-        if !diagonal {
-            for (log, &sum) in stripe.column_logs.iter_mut().zip(column_max.iter()) {
-                log.sum += sum;
-            }
+        for (log, &sum) in stripe.column_logs.iter_mut().zip(sums.iter()) {
+            log.sum += sum;
         }
     }
 
     fn contract(
         &self,
-        rows: [usize; 2],
+        block: Rows<'_, T>,
         columns: [usize; 2],
         [row_sides, column_sides]: [&[Side<T>]; 2],
         stripe: &mut Stripe<T>,
         scratch: &mut Scratch<T>,
         gradient: &mut [T],
     ) {
-        let ([i0, r], [j0, c]) = (rows, columns);
-        let (d, scale) = (self.problem.width, self.scale);
-        let diagonal = self.symmetric && i0 == j0;
-        let (row_sides, column_sides) = (&row_sides[i0..i0 + r], &column_sides[j0..j0 + c]);
-        let tile = &mut scratch.tile[..r * c];
-        let corrections = &mut scratch.corrections;
+        let [j0, c] = columns;
+        let (d, scale, line, r) = (self.problem.width, self.scale, self.panels.line(), block.count);
+        let diagonal = self.symmetric && block.first == j0;
+        let padded = self.panels.count(r) * line;
+        let (row_sides, column_sides) = (&row_sides[block.first..][..r], &column_sides[j0..j0 + c]);
+        let Scratch { tile, columns: column_shares, column_shifts, rows: row_shares, row_shifts, corrections } =
+            scratch;
+        let tile = &mut tile[..padded * c];
+        let (column_shares, column_shifts) = (&mut column_shares[..c], &mut column_shifts[..c]);
+        let (row_shares, row_shifts) = (&mut row_shares[..padded], &mut row_shifts[..padded]);
         corrections.clear();
         let mut moment = 0f64;
-        self.tile(rows, columns, tile, |column, k, q, dot| {
+        self.tile(block, columns, tile, |column, k, q, dot| {
             let pull = if column { column_sides[q].pull } else { row_sides[k].pull };
             moment -= pull.f64() * dot.f64();
-            corrections.push((k * c + q, pull));
+            corrections.push((self.at(k, q, c), pull));
             if diagonal {
-                corrections.push((q * c + k, pull));
+                corrections.push((self.at(q, k, c), pull));
                 moment -= pull.f64() * dot.f64();
             }
         });
@@ -328,25 +329,26 @@ impl<T: Element> Engine<'_, T> {
             let nan = row_sides.iter().chain(column_sides).any(|s| s.log.is_nan());
             tile.fill(if nan { T::nan() } else { T::zero() });
         } else if (high - low).f64() <= SHARED_RANGE {
-            let share = |s: &Side<T>| {
-                if s.coefficient == T::zero() { T::zero() } else { s.coefficient * (high - s.log).exponential() }
-            };
-            for (column, side) in scratch.columns.iter_mut().zip(column_sides) {
-                *column = share(side);
-            }
-            for (row, side) in tile.chunks_exact_mut(c).zip(row_sides) {
-                moment += vector::two_sided_in_place(row, scale, -high, share(side), &scratch.columns[..c]).f64();
+            shares(column_sides, high, column_shares);
+            shares(row_sides, high, row_shares);
+            for (panel, rows) in tile.chunks_exact_mut(c * line).zip(row_shares.chunks_exact(line)) {
+                moment += lanes::two_sided(panel, [scale, -high], rows, column_shares).f64();
             }
         } else {
-            for ((column, shift), side) in scratch.columns.iter_mut().zip(&mut scratch.shifts).zip(column_sides) {
-                (*column, *shift) =
-                    (side.coefficient, if side.coefficient == T::zero() { T::neg_infinity() } else { -side.log });
-            }
-            for (row, side) in tile.chunks_exact_mut(c).zip(row_sides) {
-                let shift = if side.coefficient == T::zero() { T::neg_infinity() } else { -side.log };
-                let (columns, shifts) = (&scratch.columns[..c], &scratch.shifts[..c]);
-                moment +=
-                    vector::two_sided_apart_in_place(row, scale, [side.coefficient, shift], columns, shifts).f64();
+            let apart = |shares: &mut [T], shifts: &mut [T], sides: &[Side<T>]| {
+                shares[sides.len()..].fill(T::zero());
+                shifts[sides.len()..].fill(T::neg_infinity());
+                for ((share, shift), side) in shares.iter_mut().zip(shifts).zip(sides) {
+                    let none = side.coefficient == T::zero();
+                    (*share, *shift) = (side.coefficient, if none { T::neg_infinity() } else { -side.log });
+                }
+            };
+            apart(column_shares, column_shifts, column_sides);
+            apart(row_shares, row_shifts, row_sides);
+            let rows = row_shares.chunks_exact(line).zip(row_shifts.chunks_exact(line));
+            for (panel, (shares, shifts)) in tile.chunks_exact_mut(c * line).zip(rows) {
+                let columns = [&*column_shares, &*column_shifts];
+                moment += lanes::two_sided_apart(panel, scale, [shares, shifts], columns).f64();
             }
         }
         for &(at, pull) in corrections.iter() {
@@ -354,11 +356,14 @@ impl<T: Element> Engine<'_, T> {
         }
         // the diagonal tile of a symmetric problem meets every pair twice, as (i, j) and (j, i)
         stripe.moment += if diagonal { 0.5 * moment } else { moment };
-        let (a, b) = (&self.problem.anchors[i0 * d..], &self.problem.candidates[j0 * d..]);
-        if !diagonal {
-            add_transposed([c, d, r], gradient, tile, c, a, T::one());
+        let candidates = &self.problem.candidates[j0 * d..][..c * d];
+        let parts = stripe.anchors.chunks_exact_mut(d * line);
+        for (panel, part) in tile.chunks_exact(c * line).zip(parts) {
+            self.panels.of_anchors(candidates, panel, part, false);
         }
-        gemm([r, d, c], &mut stripe.anchors[..r * d], [d, 1], tile, [c, 1], b, [d, 1], T::zero(), T::one());
+        if !diagonal {
+            self.panels.of_candidates(tile, block.lines, &mut gradient[..c * d]);
+        }
     }
 }
 
@@ -401,12 +406,15 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
         rows: Direction::new(&single, problem.positives, problem.row_weights, problem.mean),
         columns,
         problem: single,
+        panels: Panels::new::<T>(d),
         scale: problem.scale,
         bound: logit_bound(problem.scale, [problem.anchors, candidates], d),
         symmetric,
     };
     let side = tile_side(n, m);
-    let pool = Pool::new(side);
+    let (panels, line) = (engine.panels, engine.panels.line());
+    let pool = PerThread::new(|| Scratch::new(side, panels.count(side) * line));
+    let mut transposed = vec![T::zero(); panels.transposed_len(side)];
     let stripes = m.div_ceil(side);
     let mut state: Vec<Stripe<T>> = (0..stripes)
         .map(|t| {
@@ -414,8 +422,8 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
             Stripe {
                 column_logs: vec![LogSum::empty(); c],
                 column_dots: vec![T::zero(); c],
-                row_logs: vec![LogSum::empty(); side],
-                row_dots: vec![T::zero(); side],
+                row_logs: Vec::with_capacity(side),
+                row_dots: Vec::with_capacity(side),
                 anchors: Vec::new(),
                 moment: 0.0,
             }
@@ -427,14 +435,15 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     for i0 in (0..n).step_by(side) {
         let r = side.min(n - i0);
         let first = if symmetric { i0 / side } else { 0 };
+        let transposed = &mut transposed[..panels.transposed_len(r)];
+        panels.transpose(&problem.anchors[i0 * d..][..r * d], transposed);
+        let block = Rows { first: i0, count: r, transposed, lines: &[] };
         state[first..].par_iter_mut().enumerate().with_max_len(1).for_each(|(t, stripe)| {
-            engine.statistics([i0, r], columns_of(first + t), stripe, &mut pool.of_thread());
+            engine.statistics(block, columns_of(first + t), stripe, &mut pool.own());
         });
         for stripe in &state[first..] {
-            for k in 0..r {
-                logs[i0 + k].add(stripe.row_logs[k]);
-                dots[i0 + k] += stripe.row_dots[k];
-            }
+            add_each(&mut logs[i0..i0 + r], stripe.row_logs.iter().copied());
+            dots[i0..i0 + r].iter_mut().zip(&stripe.row_dots).for_each(|(all, &part)| *all += part);
         }
     }
     let mut column_logs: Vec<LogSum<T>> = state.iter().flat_map(|s| s.column_logs.iter().copied()).collect();
@@ -460,10 +469,18 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     let sides = [&row_sides[..], if symmetric { &row_sides[..] } else { &column_sides[..] }];
     let mut anchors = zeros(n * d);
     let mut table = zeros(if symmetric { 0 } else { m * d });
-    state.iter_mut().for_each(|s| s.anchors = vec![T::zero(); side * d]);
+    state.iter_mut().for_each(|s| s.anchors = vec![T::zero(); panels.transposed_len(side)]);
+    let mut lines = vec![T::zero(); panels.lines_len(side)];
+    let sums = PerThread::new(|| vec![T::zero(); line * d]);
     for i0 in (0..n).step_by(side) {
         let r = side.min(n - i0);
         let first = if symmetric { i0 / side } else { 0 };
+        let rows = &problem.anchors[i0 * d..][..r * d];
+        let transposed = &mut transposed[..panels.transposed_len(r)];
+        panels.transpose(rows, transposed);
+        let lines = &mut lines[..panels.lines_len(r)];
+        panels.lines(rows, None, lines);
+        let block = Rows { first: i0, count: r, transposed, lines };
         let gradient = if symmetric { &mut anchors } else { &mut table };
         state[first..]
             .par_iter_mut()
@@ -471,13 +488,15 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
             .enumerate()
             .with_max_len(1)
             .for_each(|(t, (stripe, gradient))| {
-                engine.contract([i0, r], columns_of(first + t), sides, stripe, &mut pool.of_thread(), gradient);
+                engine.contract(block, columns_of(first + t), sides, stripe, &mut pool.own(), gradient);
             });
-        let part = r.div_ceil(rayon::current_num_threads());
-        anchors[i0 * d..][..r * d].par_chunks_mut(part * d).enumerate().for_each(|(p, rows)| {
+        anchors[i0 * d..][..r * d].par_chunks_mut(line * d).enumerate().for_each(|(p, rows)| {
+            let sums = &mut sums.own()[..];
+            sums.fill(T::zero());
             for stripe in &state[first..] {
-                vector::axpy(rows, T::one(), &stripe.anchors[p * part * d..][..rows.len()]);
+                vector::axpy(sums, T::one(), &stripe.anchors[p * d * line..][..d * line]);
             }
+            panels.add_rows(sums, rows);
         });
     }
     let moment: f64 = state.iter().map(|s| s.moment).sum();

@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 /// `-mean_i cos(p_i, z_i)`: predictions `[n, d]`, targets `[n, d]` which carry no gradient (SimSiam, equations 1 and 3).
 /// The value is `[1]`.
 ///
-/// A row of length below 1e-12 is divided by 1e-12, so that a row of zeros is no NaN, in the value or the gradient.
+/// A row shorter than 1e-12 has no direction: its cosine is 0, and it has no gradient.
 ///
 /// # Panics
 /// When the shapes differ, or there are no rows.

@@ -1,0 +1,339 @@
+//! What is done to a panel of pairs between its products ([`Panels`](crate::product::Panels)): each anchor is a lane, and the
+//! candidates come one below the other, so that no reduction over an anchor's pairs crosses lanes.
+
+use crate::vector::Element;
+use pulp::{Arch, Simd, WithSimd};
+
+/// Calls the kernel's `of::<W>` with the number of lanes as a constant.
+macro_rules! with_lanes {
+    ($lanes:expr, $kernel:expr) => {
+        match $lanes {
+            4 => $kernel.of::<4>(),
+            8 => $kernel.of::<8>(),
+            16 => $kernel.of::<16>(),
+            32 => $kernel.of::<32>(),
+            other => panic!("panels of {other} anchors"),
+        }
+    };
+}
+
+/// `A kernel with its fields`, compiled for every instruction set and number of lanes.
+macro_rules! kernel {
+    ($name:ident { $($field:ident : $type:ty),* $(,)? } lanes $lanes:ident -> $output:ty, |$self:ident, $w:ident| $body:block) => {
+        struct $name<'a, T> { $($field: $type),*, $lanes: usize, of: std::marker::PhantomData<&'a T> }
+        impl<T: Element> $name<'_, T> {
+            #[inline(always)]
+            fn of<const $w: usize>($self) -> $output $body
+        }
+        impl<T: Element> WithSimd for $name<'_, T> {
+            type Output = $output;
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, _: S) -> $output {
+                with_lanes!(self.$lanes, self)
+            }
+        }
+    };
+}
+
+#[inline(always)]
+fn larger<T: Element>(a: T, b: T) -> T {
+    if a > b { a } else { b }
+}
+
+#[inline(always)]
+fn array<T: Element, const W: usize>(x: &[T]) -> [T; W] {
+    x[..W].try_into().expect("a number for each lane")
+}
+
+/// The sum of all lanes.
+#[inline(always)]
+fn total<T: Element, const W: usize>(mut lanes: [T; W]) -> T {
+    let mut width = W / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] += lanes[l + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+kernel! {
+    Max { panel: &'a [T], scale: &'a [T], bias: &'a [T], out: &'a mut [T] } lanes lanes -> (), |self, W| {
+        let mut max = [T::neg_infinity(); W];
+        let (lines, _) = self.panel.as_chunks::<W>();
+        if self.bias.is_empty() {
+            for x in lines {
+                for l in 0..W {
+                    max[l] = larger(x[l], max[l]);
+                }
+            }
+            let scale: [T; W] = array(self.scale);
+            for l in 0..W {
+                self.out[l] = max[l] * scale[l];
+            }
+            return;
+        }
+        let scale: [T; W] = array(self.scale);
+        for (x, &bias) in lines.iter().zip(self.bias) {
+            for l in 0..W {
+                max[l] = larger(x[l].mul_add(scale[l], bias), max[l]);
+            }
+        }
+        self.out[..W].copy_from_slice(&max);
+    }
+}
+
+/// Each anchor's largest `scale * x + bias`, with a bias for each candidate or none; passes over what is no number.
+pub(super) fn max<T: Element>(panel: &[T], scale: &[T], bias: &[T], out: &mut [T]) {
+    let lanes = out.len();
+    Arch::new().dispatch(Max { panel, scale, bias, out, lanes, of: Default::default() });
+}
+
+kernel! {
+    Exp { panel: &'a mut [T], scale: &'a [T], bias: &'a [T], shift: &'a [T], sums: &'a mut [T], dots: &'a mut [T] }
+    lanes lanes -> (), |self, W| {
+        let (scale, shift): ([T; W], [T; W]) = (array(self.scale), array(self.shift));
+        let (mut sums, mut dots) = ([T::zero(); W], [T::zero(); W]);
+        let (lines, _) = self.panel.as_chunks_mut::<W>();
+        if self.bias.is_empty() {
+            for x in lines {
+                for l in 0..W {
+                    let old = x[l];
+                    let e = old.mul_add(scale[l], shift[l]).exponential();
+                    x[l] = e;
+                    sums[l] += e;
+                    dots[l] = e.mul_add(old, dots[l]);
+                }
+            }
+        } else {
+            for (x, &bias) in lines.iter_mut().zip(self.bias) {
+                for l in 0..W {
+                    let old = x[l];
+                    let e = (old.mul_add(scale[l], bias) + shift[l]).exponential();
+                    x[l] = e;
+                    sums[l] += e;
+                    dots[l] = e.mul_add(old, dots[l]);
+                }
+            }
+        }
+        self.sums[..W].copy_from_slice(&sums);
+        self.dots[..W].copy_from_slice(&dots);
+    }
+}
+
+/// `x <- exp(scale * x + bias + shift)`; the sums of the results, and of result times old `x`, of each anchor.
+pub(super) fn exp<T: Element>(panel: &mut [T], scale: &[T], bias: &[T], shift: &[T], [sums, dots]: [&mut [T]; 2]) {
+    let lanes = shift.len();
+    Arch::new().dispatch(Exp { panel, scale, bias, shift, sums, dots, lanes, of: Default::default() });
+}
+
+kernel! {
+    Scale { panel: &'a mut [T], factors: &'a [T] } lanes lanes -> (), |self, W| {
+        let factors: [T; W] = array(self.factors);
+        for x in self.panel.as_chunks_mut::<W>().0 {
+            for l in 0..W {
+                x[l] *= factors[l];
+            }
+        }
+    }
+}
+
+/// `x <- factor * x`, a factor for each anchor.
+pub(super) fn scale<T: Element>(panel: &mut [T], factors: &[T]) {
+    let lanes = factors.len();
+    Arch::new().dispatch(Scale { panel, factors, lanes, of: Default::default() });
+}
+
+kernel! {
+    AddScaled { part: &'a [T], factors: &'a [T], sums: &'a mut [T] } lanes lanes -> (), |self, W| {
+        let factors: [T; W] = array(self.factors);
+        for (x, sum) in self.part.as_chunks::<W>().0.iter().zip(self.sums.as_chunks_mut::<W>().0) {
+            for l in 0..W {
+                sum[l] = x[l].mul_add(factors[l], sum[l]);
+            }
+        }
+    }
+}
+
+/// `sums += factor * part`, a factor for each anchor.
+pub(super) fn add_scaled<T: Element>(part: &[T], factors: &[T], sums: &mut [T]) {
+    let lanes = factors.len();
+    Arch::new().dispatch(AddScaled { part, factors, sums, lanes, of: Default::default() });
+}
+
+kernel! {
+    Sums { panel: &'a [T], factors: &'a [T], out: &'a mut [T] } lanes lanes -> (), |self, W| {
+        let factors: [T; W] = array(self.factors);
+        for (x, out) in self.panel.as_chunks::<W>().0.iter().zip(self.out) {
+            let mut product = [T::zero(); W];
+            for l in 0..W {
+                product[l] = x[l] * factors[l];
+            }
+            *out += total(product);
+        }
+    }
+}
+
+/// Adds to each candidate the sum over anchors of factor times `x`.
+pub(super) fn add_sums<T: Element>(panel: &[T], factors: &[T], out: &mut [T]) {
+    let lanes = factors.len();
+    Arch::new().dispatch(Sums { panel, factors, out, lanes, of: Default::default() });
+}
+
+kernel! {
+    MaxBoth { panel: &'a [T], rows: &'a mut [T], columns: &'a mut [T] } lanes lanes -> (), |self, W| {
+        let mut max = [T::neg_infinity(); W];
+        let lines = self.panel.as_chunks::<W>().0;
+        for (x, column) in lines.iter().zip(self.columns) {
+            let mut across = *x;
+            for l in 0..W {
+                max[l] = larger(x[l], max[l]);
+            }
+            let mut width = W / 2;
+            while width > 0 {
+                for l in 0..width {
+                    // passes over what is no number, on either side
+                    across[l] = if across[l].is_nan() { across[l + width] } else { larger(across[l + width], across[l]) };
+                }
+                width /= 2;
+            }
+            *column = larger(across[0], *column);
+        }
+        self.rows[..W].copy_from_slice(&max);
+    }
+}
+
+/// The largest `x` of each anchor, and of each candidate if that is larger than what is there.
+pub(super) fn max_both<T: Element>(panel: &[T], rows: &mut [T], columns: &mut [T]) {
+    let lanes = rows.len();
+    Arch::new().dispatch(MaxBoth { panel, rows, columns, lanes, of: Default::default() });
+}
+
+kernel! {
+    SumExp { panel: &'a [T], scale: T, shift: T, rows: &'a mut [T], columns: &'a mut [T] } lanes lanes -> (), |self, W| {
+        let Self { scale, shift, .. } = self;
+        let mut sums = [T::zero(); W];
+        let lines = self.panel.as_chunks::<W>().0;
+        if self.columns.is_empty() {
+            for x in lines {
+                for l in 0..W {
+                    sums[l] += x[l].mul_add(scale, shift).exponential();
+                }
+            }
+        } else {
+            for (x, column) in lines.iter().zip(self.columns) {
+                let mut across = [T::zero(); W];
+                for l in 0..W {
+                    let e = x[l].mul_add(scale, shift).exponential();
+                    sums[l] += e;
+                    across[l] = e;
+                }
+                *column += total(across);
+            }
+        }
+        self.rows[..W].copy_from_slice(&sums);
+    }
+}
+
+/// The sums of `exp(scale * x + shift)` of each anchor, and, added to `columns` unless that is empty, of each candidate: one
+/// exponential serves both.
+pub(super) fn sum_exp<T: Element>(panel: &[T], [scale, shift]: [T; 2], rows: &mut [T], columns: &mut [T]) {
+    let lanes = rows.len();
+    Arch::new().dispatch(SumExp { panel, scale, shift, rows, columns, lanes, of: Default::default() });
+}
+
+kernel! {
+    SumExpApart {
+        panel: &'a [T], scale: T, shifts: &'a [T], rows: &'a mut [T], column_shifts: &'a [T], columns: &'a mut [T],
+    } lanes lanes -> (), |self, W| {
+        let Self { scale, .. } = self;
+        let shifts: [T; W] = array(self.shifts);
+        let mut sums = [T::zero(); W];
+        let lines = self.panel.as_chunks::<W>().0;
+        for x in lines {
+            for l in 0..W {
+                sums[l] += x[l].mul_add(scale, shifts[l]).exponential();
+            }
+        }
+        for ((x, column), &shift) in lines.iter().zip(self.columns).zip(self.column_shifts) {
+            let mut across = [T::zero(); W];
+            for l in 0..W {
+                across[l] = x[l].mul_add(scale, shift).exponential();
+            }
+            *column += total(across);
+        }
+        self.rows[..W].copy_from_slice(&sums);
+    }
+}
+
+/// As [`sum_exp`], each anchor and each candidate with a shift of its own. `columns` may be empty.
+pub(super) fn sum_exp_apart<T: Element>(
+    panel: &[T],
+    scale: T,
+    shifts: &[T],
+    rows: &mut [T],
+    [column_shifts, columns]: [&mut [T]; 2],
+) {
+    let lanes = rows.len();
+    let column_shifts = &*column_shifts;
+    let of = Default::default();
+    Arch::new().dispatch(SumExpApart { panel, scale, shifts, rows, column_shifts, columns, lanes, of });
+}
+
+kernel! {
+    TwoSided { panel: &'a mut [T], scale: T, shift: T, rows: &'a [T], columns: &'a [T] } lanes lanes -> T, |self, W| {
+        let Self { scale, shift, .. } = self;
+        let rows: [T; W] = array(self.rows);
+        let mut dots = [T::zero(); W];
+        for (x, &column) in self.panel.as_chunks_mut::<W>().0.iter_mut().zip(self.columns) {
+            for l in 0..W {
+                let old = x[l];
+                let g = old.mul_add(scale, shift).exponential() * (rows[l] + column);
+                x[l] = g;
+                dots[l] = g.mul_add(old, dots[l]);
+            }
+        }
+        total(dots)
+    }
+}
+
+/// `x <- exp(scale * x + shift) * (row + column)`; returns the sum of result times old `x`.
+pub(super) fn two_sided<T: Element>(panel: &mut [T], [scale, shift]: [T; 2], rows: &[T], columns: &[T]) -> T {
+    let lanes = rows.len();
+    Arch::new().dispatch(TwoSided { panel, scale, shift, rows, columns, lanes, of: Default::default() })
+}
+
+kernel! {
+    TwoSidedApart {
+        panel: &'a mut [T], scale: T, rows: &'a [T], shifts: &'a [T], columns: &'a [T], column_shifts: &'a [T],
+    } lanes lanes -> T, |self, W| {
+        let Self { scale, .. } = self;
+        let (rows, shifts): ([T; W], [T; W]) = (array(self.rows), array(self.shifts));
+        let mut dots = [T::zero(); W];
+        let columns = self.columns.iter().zip(self.column_shifts);
+        for (x, (&column, &shift)) in self.panel.as_chunks_mut::<W>().0.iter_mut().zip(columns) {
+            for l in 0..W {
+                let old = x[l];
+                let row = rows[l] * old.mul_add(scale, shifts[l]).exponential();
+                let g = column.mul_add(old.mul_add(scale, shift).exponential(), row);
+                x[l] = g;
+                dots[l] = g.mul_add(old, dots[l]);
+            }
+        }
+        total(dots)
+    }
+}
+
+/// `x <- row * exp(scale * x + shift of the row) + column * exp(scale * x + shift of the column)`; returns the sum of result times
+/// old `x`.
+pub(super) fn two_sided_apart<T: Element>(
+    panel: &mut [T],
+    scale: T,
+    [rows, shifts]: [&[T]; 2],
+    [columns, column_shifts]: [&[T]; 2],
+) -> T {
+    let lanes = rows.len();
+    let of = Default::default();
+    Arch::new().dispatch(TwoSidedApart { panel, scale, rows, shifts, columns, column_shifts, lanes, of })
+}
