@@ -204,8 +204,17 @@ impl Run {
             probe("public", LinearProbe::grace(), &[Split::new(classes.len(), train, validation, test)?])?;
         }
         if labelled.len() == classes.len() {
-            let report = KMeans::new(labels.num_classes()).evaluate(x.view(), &classes, &[seed])?;
+            let clusters = KMeans::new(labels.num_classes());
+            let report = clusters.evaluate(x.view(), &classes, &[seed])?;
             scores.add("k-means NMI", report.get("nmi").map(|nmi| nmi.mean));
+            // by direction, as the objectives compare them
+            let mut unit = x.to_owned();
+            for mut row in unit.rows_mut() {
+                let length = row.dot(&row).sqrt().max(1e-12);
+                row /= length;
+            }
+            let report = clusters.evaluate(unit.view(), &classes, &[seed])?;
+            scores.add("of unit rows", report.get("nmi").map(|nmi| nmi.mean));
         }
         Ok(())
     }

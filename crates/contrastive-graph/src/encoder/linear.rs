@@ -7,6 +7,24 @@ use contrastive_core::linear::SparseOperator;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+/// How the weights of an [`Mlp`](super::Mlp) start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Initial {
+    /// Uniform within `sqrt(6 / (input + output))` of 0 (Glorot and Bengio, 2010), biases 0.
+    #[default]
+    Glorot,
+    /// Weights and biases uniform within `1 / sqrt(input)` of 0, as a linear layer of PyTorch starts. Where inputs are small, the
+    /// biases make all outputs nearly the same at first.
+    FanIn,
+}
+
+/// Numbers drawn uniformly from `-bound..bound`.
+fn uniform<const D: usize>(shape: [usize; D], bound: f64, rng: &mut ChaCha8Rng, device: &Device) -> Param<Tensor<D>> {
+    let count = shape.iter().product();
+    let draws: Vec<f32> = (0..count).map(|_| ((2.0 * rng.random::<f64>() - 1.0) * bound) as f32).collect();
+    Param::from_tensor(Tensor::from_data(TensorData::new(draws, shape), device))
+}
+
 /// Numbers drawn uniformly from `-bound..bound` with `bound = sqrt(6 / (input + output))` (Glorot and Bengio, 2010).
 pub(super) fn glorot(
     shape: [usize; 2],
@@ -14,10 +32,7 @@ pub(super) fn glorot(
     rng: &mut ChaCha8Rng,
     device: &Device,
 ) -> Param<Tensor<2>> {
-    let bound = (6.0 / (input + output) as f64).sqrt();
-    let draws: Vec<f32> =
-        (0..shape[0] * shape[1]).map(|_| ((2.0 * rng.random::<f64>() - 1.0) * bound) as f32).collect();
-    Param::from_tensor(Tensor::from_data(TensorData::new(draws, shape), device))
+    uniform(shape, (6.0 / (input + output) as f64).sqrt(), rng, device)
 }
 
 /// A list of one value.
@@ -57,6 +72,13 @@ impl LinearMap {
     pub fn new(input: usize, output: usize, bias: bool, rng: &mut ChaCha8Rng, device: &Device) -> Self {
         let weight = glorot([input, output], [input, output], rng, device);
         Self { weight, bias: bias.then(|| constant(0.0, output, device)) }
+    }
+
+    /// Weights and a bias uniform within `1 / sqrt(input)` of 0.
+    pub fn fan_in(input: usize, output: usize, bias: bool, rng: &mut ChaCha8Rng, device: &Device) -> Self {
+        let bound = 1.0 / (input as f64).sqrt();
+        let weight = uniform([input, output], bound, rng, device);
+        Self { weight, bias: bias.then(|| uniform([output], bound, rng, device)) }
     }
 
     /// `[input, output]`.

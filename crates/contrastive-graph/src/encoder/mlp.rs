@@ -3,7 +3,7 @@
 use super::activation::{Activation, ActivationLayer};
 use super::error::{Check, EncoderError};
 use super::input::NodeInput;
-use super::linear::{LinearMap, dropout};
+use super::linear::{Initial, LinearMap, dropout};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -24,6 +24,9 @@ pub struct MlpConfig {
     /// Share of numbers dropped after each activation, in training.
     #[config(default = 0.0)]
     pub dropout: f64,
+    /// How weights and biases start.
+    #[config(default = "Initial::Glorot")]
+    pub initial: Initial,
 }
 
 impl MlpConfig {
@@ -39,13 +42,17 @@ impl MlpConfig {
         self.activation.validate(&check)
     }
 
-    /// The network, Glorot-uniform weights and biases of 0.
+    /// The network.
     ///
     /// # Errors
     /// As [`validate`](Self::validate).
     pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<Mlp, EncoderError> {
         self.validate()?;
-        let map = |pair: &[usize]| LinearMap::new(pair[0], pair[1], self.bias, rng, device);
+        let start = match self.initial {
+            Initial::Glorot => LinearMap::new,
+            Initial::FanIn => LinearMap::fan_in,
+        };
+        let map = |pair: &[usize]| start(pair[0], pair[1], self.bias, rng, device);
         let maps = self.widths.windows(2).map(map).collect();
         Ok(Mlp { maps, activation: self.activation.init(device), dropout: self.dropout })
     }

@@ -1,7 +1,7 @@
 //! The network of GRACE and its descendants.
 
 use super::views::ViewModel;
-use crate::encoder::{Activation, Encoder, EncoderConfig, LayerKind, Mlp, MlpConfig, NodeInput, Propagation};
+use crate::encoder::{Activation, Encoder, EncoderConfig, Initial, LayerKind, Mlp, MlpConfig, NodeInput, Propagation};
 use crate::method::MethodError;
 use crate::method::error::Check;
 use burn::module::Module;
@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 pub struct ProjectedEncoder {
     /// What is kept.
     pub encoder: Encoder,
-    /// What is discarded after training: linear, ELU, linear.
+    /// What is discarded after training: linear, ELU, linear, with the weights and biases that the released codes start from.
     pub projector: Mlp,
 }
 
@@ -53,7 +53,8 @@ impl Shape {
     }
 
     fn projector(&self) -> MlpConfig {
-        MlpConfig::new(vec![self.dim, self.projection, self.dim]).with_activation(Activation::Elu)
+        let widths = vec![self.dim, self.projection, self.dim];
+        MlpConfig::new(widths).with_activation(Activation::Elu).with_initial(Initial::FanIn)
     }
 
     pub fn validate(&self, check: &Check) -> Result<(), MethodError> {
