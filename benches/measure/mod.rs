@@ -193,7 +193,8 @@ impl Products {
         let mut lines = vec![0f32; panels.lines_len(r)];
         panels.lines(anchors, None, &mut lines);
         let threads = rayon::current_num_threads();
-        let repeats = (2 * n * n).div_ceil(r * c_of_tile * threads).max(1);
+        let pairs = n.min(4096).pow(2);
+        let repeats = pairs.div_ceil(r * c_of_tile * threads).max(1);
         let own: Work = Box::new(|| {
             (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
                 let mut tile = vec![0f32; panels.count(r) * line * c_of_tile];

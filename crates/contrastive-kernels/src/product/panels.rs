@@ -193,12 +193,7 @@ impl Panels {
         assert!(lines.len() >= d.div_ceil(line) * part, "lines of {} for {count} panels", lines.len());
         for j in (0..c).step_by(CANDIDATES) {
             let rows = CANDIDATES.min(c - j);
-            let coming = CANDIDATES.min(c - j - rows) * line;
             for (q, lines) in lines.chunks_exact(part).take(d.div_ceil(line)).enumerate() {
-                // a share of the pairs of the next candidates, whose places no prefetcher guesses
-                for panel in panels.chunks_exact(c * line).skip(q).step_by(d.div_ceil(line)) {
-                    panel[(j + rows) * line..][..coming].chunks(64 / size_of::<T>()).for_each(|x| prefetch(x.as_ptr()));
-                }
                 Arch::new().dispatch(Products::<T, false> {
                     rows,
                     depth: line,
