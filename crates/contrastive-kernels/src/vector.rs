@@ -73,10 +73,10 @@ impl Element for f64 {
     }
 }
 
+/// The sum of all lanes; their number is a power of 2.
 #[inline(always)]
-fn total<T: Real>(lanes: [T; LANES]) -> T {
-    let mut width = LANES / 2;
-    let mut lanes = lanes;
+pub(crate) fn total<T: Real, const W: usize>(mut lanes: [T; W]) -> T {
+    let mut width = W / 2;
     while width > 0 {
         for l in 0..width {
             lanes[l] += lanes[l + width];
@@ -86,8 +86,9 @@ fn total<T: Real>(lanes: [T; LANES]) -> T {
     lanes[0]
 }
 
+/// `a` if it is larger, else `b`.
 #[inline(always)]
-fn larger<T: Real>(a: T, b: T) -> T {
+pub(crate) fn larger<T: Real>(a: T, b: T) -> T {
     if a > b { a } else { b }
 }
 

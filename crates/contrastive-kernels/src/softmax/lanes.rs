@@ -1,7 +1,7 @@
 //! What is done to a panel of pairs between its products ([`Panels`](crate::product::Panels)): each anchor is a lane, and the
 //! candidates come one below the other, so that no reduction over an anchor's pairs crosses lanes.
 
-use crate::vector::Element;
+use crate::vector::{Element, larger, total};
 use pulp::{Arch, Simd, WithSimd};
 
 /// Calls the kernel's `of::<W>` with the number of lanes as a constant.
@@ -36,26 +36,8 @@ macro_rules! kernel {
 }
 
 #[inline(always)]
-fn larger<T: Element>(a: T, b: T) -> T {
-    if a > b { a } else { b }
-}
-
-#[inline(always)]
 fn array<T: Element, const W: usize>(x: &[T]) -> [T; W] {
     x[..W].try_into().expect("a number for each lane")
-}
-
-/// The sum of all lanes.
-#[inline(always)]
-fn total<T: Element, const W: usize>(mut lanes: [T; W]) -> T {
-    let mut width = W / 2;
-    while width > 0 {
-        for l in 0..width {
-            lanes[l] += lanes[l + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
 }
 
 kernel! {
