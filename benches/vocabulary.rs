@@ -2,7 +2,7 @@
 //! objective with the whole matrix.
 //!
 //! ```text
-//! cargo bench --bench vocabulary -- [--sizes 1024,4096,16384,65536] [--only NAME] [--dense-limit 16384] [--width 128]
+//! cargo bench --bench vocabulary -- [--sizes 1024,4096,16384,65536] [--only NAME] [--rounds 5] [--dense-limit 16384] [--width 128]
 //! ```
 //!
 //! N rows of width D in f32 on both sides; objectives of one table under labels have N rows of N / 4 classes, those of two
@@ -10,8 +10,9 @@
 //! operations the products of an objective take: 2 for the similarities and for each gradient, less where a table meets itself or
 //! a side has no gradient, more where the similarities are made twice. The shares are those operations against the CPU time of bare
 //! products of the `gemm` crate (the better of 2048^3 and N x N x D in tiles), and of the engine's own three products of a tile
-//! in the cache, measured around each objective. Objectives that do not compare all pairs have none. `dense` is the definition in
-//! tensor operations and its backward pass.
+//! in the cache, measured before and after the objective in each round: the mean of the rounds' shares and its standard error, so that other load
+//! on the machine meets both. Objectives that do not compare all pairs have none. `dense` is the definition in tensor operations and
+//! its backward pass.
 
 use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
@@ -28,9 +29,12 @@ struct Options {
     /// Numbers of rows.
     #[arg(long, value_delimiter = ',', default_values_t = [1024, 4096, 16_384])]
     sizes: Vec<usize>,
-    /// Objectives whose name contains this.
-    #[arg(long)]
-    only: Option<String>,
+    /// Objectives whose name contains one of these.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Rounds of products, objective, products.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
     /// The largest N at which the forms with the whole matrix run, if the memory is there.
     #[arg(long, default_value_t = 4096)]
     dense_limit: usize,
@@ -203,7 +207,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut rows = softmax_family()?;
     rows.extend(row_functions()?);
     rows.extend(aggregates()?);
-    rows.retain(|r| options.only.as_ref().is_none_or(|name| r.name.contains(name)));
+    rows.retain(|r| options.only.is_empty() || options.only.iter().any(|name| r.name.contains(name)));
     println!("f32, {} threads, D = {d}", rayon::current_num_threads());
     // bytes of the dense forms for each pair, measured at the size before
     let mut per_pair = vec![0.0; rows.len()];
@@ -221,20 +225,25 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         println!("\nN = {n}");
         println!(
-            "  {:<24}{:>10}{:>10}{:>6}{:>9}{:>9}{:>8}{:>12}{:>8}",
-            "", "seconds", "CPU s", "made", "of gemm", "of own", "MB", "dense, MB", "x CPU"
+            "  {:<24}{:>10}{:>10}{:>6}{:>12}{:>12}{:>8}{:>12}{:>8}",
+            "", "seconds", "CPU s", "made", "% of gemm", "% of own", "MB", "dense, MB", "x CPU"
         );
         for (at, row) in rows.iter().enumerate() {
-            // the products before and after, so that other load on the machine meets them too
-            let mut products = Products::new(n, d);
-            products.measure(0.3);
-            let streaming = measure(&(Box::new(|| run(&row.loss)) as measure::Work), 0.3, true);
-            products.measure(0.3);
             let flops = row.made * (n as f64).powi(2) * d as f64;
-            let shares = products.cpu_each().map(|rate| match row.made > 0.0 {
-                true => format!("{:.0}%", 100.0 * rate * flops / streaming.cpu_each()),
-                false => "-".to_string(),
-            });
+            let mut streaming = Measured::default();
+            let mut shares = [Vec::new(), Vec::new()];
+            let mut products = Products::new(n, d);
+            let mut before = products.measure_alone(0.1);
+            for _ in 0..options.rounds.max(1) {
+                let round = measure(&(Box::new(|| run(&row.loss)) as measure::Work), 0.2, streaming.runs == 0.0);
+                let after = products.measure_alone(0.1);
+                for (shares, (a, b)) in shares.iter_mut().zip(before.into_iter().zip(after)) {
+                    shares.push(100.0 * 0.5 * (a + b) * flops / round.cpu_each());
+                }
+                streaming.merge(round);
+                before = after;
+            }
+            let shares = shares.map(|all| if row.made > 0.0 { mean_and_error(&all) } else { "-".to_string() });
             let needed = 1.25 * per_pair[at] * (n as f64).powi(2);
             let fits = n <= options.dense_limit && needed < available();
             let dense = row.dense.as_ref().filter(|_| fits).map(|dense| {
@@ -245,7 +254,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             });
             let mega = |m: &Measured| format!("{:.1}", m.bytes as f64 * 1e-6);
             println!(
-                "  {:<24}{:>10.4}{:>10.4}{:>6.1}{:>9}{:>9}{:>8}{:>12}{:>8}",
+                "  {:<24}{:>10.4}{:>10.4}{:>6.1}{:>12}{:>12}{:>8}{:>12}{:>8}",
                 row.name,
                 streaming.wall,
                 streaming.cpu_each(),
@@ -259,6 +268,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// The mean and, of several, its standard error.
+fn mean_and_error(all: &[f64]) -> String {
+    let n = all.len() as f64;
+    let mean = all.iter().sum::<f64>() / n;
+    let squares: f64 = all.iter().map(|x| (x - mean).powi(2)).sum();
+    if all.len() < 2 { format!("{mean:.0}") } else { format!("{mean:.0} +- {:.1}", (squares / (n - 1.0) / n).sqrt()) }
 }
 
 /// Both forms are the same function.

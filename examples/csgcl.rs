@@ -61,6 +61,9 @@ struct Arguments {
     /// Draws each direction of an edge by itself, as the released codes do, instead of the edge.
     #[arg(long)]
     per_entry: bool,
+    /// Takes the rows of features as they are, and does not divide each by its sum.
+    #[arg(long)]
+    plain_features: bool,
 }
 
 /// One number for each view.
@@ -113,6 +116,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_team_up_start(arguments.start)
         .with_team_up_largest(arguments.largest)
         .with_detection_seed(arguments.detection_seed)
+        .with_normalise_features(!arguments.plain_features)
         .with_epochs(200);
     let grace = GraceConfig::new()
         .with_dim(dim)
@@ -122,7 +126,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_edge_draw(draw)
         .with_feature_drop(columns)
         .with_temperature(arguments.temperature)
-        .with_learning_rate(arguments.lr);
+        .with_learning_rate(arguments.lr)
+        .with_normalise_features(!arguments.plain_features);
     let graph = run.graph()?;
     run.raw(&graph)?;
     for (number, method) in arguments.methods.iter().enumerate() {

@@ -152,6 +152,13 @@ impl Products {
         [self.square.cpu_each().min(self.tiles.cpu_each()), self.own.cpu_each()]
     }
 
+    /// The same of this measurement alone, without those before.
+    pub fn measure_alone(&mut self, seconds: f64) -> [f64; 2] {
+        [&mut self.square, &mut self.tiles, &mut self.own].into_iter().for_each(|m| *m = Measured::default());
+        self.measure(seconds);
+        self.cpu_each()
+    }
+
     pub fn measure(&mut self, seconds: f64) {
         let per_operation = |m: Measured, flops: f64| Measured {
             wall: m.wall / flops,
@@ -202,7 +209,7 @@ impl Products {
                 for _ in 0..repeats {
                     let parts = of_anchors.chunks_exact_mut(d * line).zip(transposed.chunks_exact(d * line));
                     for (panel, (part, anchors)) in tile.chunks_exact_mut(c_of_tile * line).zip(parts) {
-                        panels.similarities(candidates, anchors, panel);
+                        panels.similarities(candidates, anchors, panel, false);
                         panels.of_anchors(candidates, panel, part, false);
                     }
                     panels.of_candidates(&tile, &lines, &mut of_candidates);
@@ -219,12 +226,14 @@ impl Products {
     }
 }
 
-/// Seconds the processors have spent on this process; none where `/proc` is not there to tell.
+/// Seconds the processors have spent on the threads of this process that are there; none where `/proc` is not there to tell.
 pub fn cpu_seconds() -> Option<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
-    Some(ticks / 100.0)
+    let mut total = 0.0;
+    for task in std::fs::read_dir("/proc/self/task").ok()? {
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        total += text.split_whitespace().next()?.parse::<f64>().ok()?;
+    }
+    Some(total * 1e-9)
 }
 
 /// Bytes that may still be allocated; all where `/proc` is not there to tell.

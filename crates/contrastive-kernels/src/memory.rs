@@ -66,3 +66,9 @@ pub(crate) fn prefetch<T>(at: *const T) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
 }
+
+/// Asks for every line of `part`.
+#[inline(always)]
+pub(crate) fn prefetch_all<T>(part: &[T]) {
+    part.chunks((64 / size_of::<T>()).max(1)).for_each(|line| prefetch(line.as_ptr()));
+}

@@ -64,39 +64,15 @@ pub fn gemm<T: Real>(
         return;
     }
     assert!(c.len() > (m - 1) * c_row + (n - 1) * c_col, "gemm: output of {} for {m} x {n}", c.len());
-    // SAFETY: the shape was checked against the slice, which is borrowed mutably.
-    unsafe { gemm_into([m, n, k], (c.as_mut_ptr(), [c_row, c_col]), a, [a_row, a_col], b, [b_row, b_col], beta, alpha) }
-}
-
-/// [`gemm`] into memory that is not one slice.
-///
-/// # Panics
-/// When a slice is too short for its shape and strides.
-///
-/// # Safety
-/// The `m x n` elements of `c` are valid for writing (with `beta` other than 0 for reading), and nobody else's.
-pub(crate) unsafe fn gemm_into<T: Real>(
-    [m, n, k]: [usize; 3],
-    (c, [c_row, c_col]): (*mut T, [usize; 2]),
-    a: &[T],
-    [a_row, a_col]: [usize; 2],
-    b: &[T],
-    [b_row, b_col]: [usize; 2],
-    beta: T,
-    alpha: T,
-) {
-    if m == 0 || n == 0 {
-        return;
-    }
     assert!(k == 0 || a.len() > (m - 1) * a_row + (k - 1) * a_col, "gemm: left side of {} for {m} x {k}", a.len());
     assert!(k == 0 || b.len() > (k - 1) * b_row + (n - 1) * b_col, "gemm: right side of {} for {k} x {n}", b.len());
-    // SAFETY: the shapes were checked against their slices, and the output is the caller's alone.
+    // SAFETY: the shapes were checked against their slices, of which the output is borrowed mutably.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            c,
+            c.as_mut_ptr(),
             c_col as isize,
             c_row as isize,
             beta != T::zero(),

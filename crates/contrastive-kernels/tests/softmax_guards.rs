@@ -121,6 +121,10 @@ fn each_bad_two_sided_problem_is_refused_by_name() {
             },
             &["not symmetric"],
         ),
+        (
+            TwoSidedProblem { column_positives: Some(RowSets::new(None, &[0, 0, 1, 2], &[0, 1])), ..good },
+            &["not the transpose"],
+        ),
     ];
     for (problem, parts) in &cases {
         let message = refusal(|| drop(two_sided(problem)));

@@ -7,6 +7,7 @@
 
 mod panels;
 
+pub(crate) use panels::LONGEST;
 pub use panels::Panels;
 
 use crate::real::Real;

@@ -15,7 +15,7 @@
 //! 256 x 512 pairs, D = 128): 89, 83 and 88 GF/s; general products of the same shapes 78, 86 and 73.
 
 use super::{Lanes, Operands, accumulate, line, most_rows, next, put, vectors, with_rows};
-use crate::memory::prefetch;
+use crate::memory::{prefetch, prefetch_all};
 use pulp::{Arch, Simd, WithSimd};
 
 /// Candidates whose products are added to the anchors' gradient at a time: their part of a panel stays in the first-level cache.
@@ -23,8 +23,11 @@ const DEPTH: usize = 256;
 /// Candidates whose gradient is taken for all lines of the width before the next: their pairs stay in the second-level cache.
 const CANDIDATES: usize = 64;
 
+/// Rows whose products are taken before the next are asked for.
+const AHEAD: usize = 12;
+
 /// Most elements of a line: two vectors of 64 bytes.
-const LONGEST: usize = 32;
+pub(crate) const LONGEST: usize = 32;
 
 /// How panels lie on this machine.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +50,11 @@ impl Panels {
             }
         }
         Self { width, line: Arch::new().dispatch(Line::<T>(std::marker::PhantomData)) }
+    }
+
+    /// Width of the tables.
+    pub fn width(self) -> usize {
+        self.width
     }
 
     /// Anchors of a panel.
@@ -124,27 +132,76 @@ impl Panels {
         Arch::new().dispatch(Kernel(self, anchors, factors, out));
     }
 
-    /// The inner products of candidates (`[c, width]`) with the anchors of one transposed panel: `out` is `[c, line]`.
+    /// The inner products of candidates (`[c, width]`) with the anchors of one transposed panel: `out` is `[c, line]`. `far`
+    /// candidates are asked for ahead of their turn: the first panel of a tile finds them in no near cache.
     ///
     /// # Panics
     /// When a slice is too short for its shape.
-    pub fn similarities<T: Lanes>(self, candidates: &[T], transposed: &[T], out: &mut [T]) {
+    pub fn similarities<T: Lanes>(self, candidates: &[T], transposed: &[T], out: &mut [T], far: bool) {
         let Self { width: d, line } = self;
         let c = candidates.len() / d;
         assert!(out.len() >= c * line && transposed.len() >= d * line, "a panel of {} for {c} x {line}", out.len());
-        Arch::new().dispatch(Products::<T, false> {
-            rows: c,
-            depth: d,
-            blocks: 1,
-            left: candidates,
-            left_step: d,
-            block_step: 0,
-            right: &transposed[..d * line],
-            out,
-            step: line,
-            width: line,
-            alpha: None,
-        });
+        let rows = if far { AHEAD } else { c.max(1) };
+        let parts = candidates.chunks(rows * d).zip(out.chunks_mut(rows * line)).enumerate();
+        for (k, (part, out)) in parts {
+            if far {
+                prefetch_all(candidates.chunks(rows * d).nth(k + 1).unwrap_or(&[]));
+            }
+            Arch::new().dispatch(Products::<T, false> {
+                rows: part.len() / d,
+                depth: d,
+                blocks: 1,
+                left: part,
+                left_step: d,
+                block_step: 0,
+                right: &transposed[..d * line],
+                out: Output::from(out),
+                step: line,
+                width: line,
+                alpha: None,
+            });
+        }
+    }
+
+    /// The inner products of anchors (`[r, width]`) with candidates (`[c, width]`) as r rows of c, `step` apart; `scratch` has
+    /// [`transposed_len`](Self::transposed_len) elements for one row.
+    ///
+    /// # Panics
+    /// When `scratch` is too short.
+    ///
+    /// # Safety
+    /// The rows of `out` are valid for writing, and nobody else's.
+    pub(crate) unsafe fn rows_of_similarities<T: Lanes>(
+        self,
+        anchors: &[T],
+        candidates: &[T],
+        out: *mut T,
+        step: usize,
+        scratch: &mut [T],
+    ) {
+        let Self { width: d, line } = self;
+        let r = anchors.len() / d;
+        if r == 0 {
+            return;
+        }
+        for (q, candidates) in candidates.chunks(line * d).enumerate() {
+            self.transpose(candidates, &mut scratch[..d * line]);
+            let width = candidates.len() / d;
+            Arch::new().dispatch(Products::<T, false> {
+                rows: r,
+                depth: d,
+                blocks: 1,
+                left: anchors,
+                left_step: d,
+                block_step: 0,
+                right: &scratch[..d * line],
+                // SAFETY: these columns of all rows are valid, and the caller's alone.
+                out: unsafe { Output::new(out.add(q * line), (r - 1) * step + width) },
+                step,
+                width,
+                alpha: None,
+            });
+        }
     }
 
     /// `out (width x line) += candidates^T panel`, of one panel `[c, line]`; overwrites `out` unless `add`.
@@ -165,7 +222,7 @@ impl Panels {
                 left_step: d,
                 block_step: 0,
                 right: &panel[k * DEPTH * line..][..depth * line],
-                out: &mut *out,
+                out: Output::from(&mut *out),
                 step: line,
                 width: line,
                 alpha: (add || k > 0).then_some(T::one()),
@@ -191,22 +248,36 @@ impl Panels {
         let part = count * line * line;
         assert!(panels.len() == count * c * line, "panels of {} for {c} x {line}", panels.len());
         assert!(lines.len() >= d.div_ceil(line) * part, "lines of {} for {count} panels", lines.len());
+        let passes = d.div_ceil(line);
         for j in (0..c).step_by(CANDIDATES) {
             let rows = CANDIDATES.min(c - j);
-            for (q, lines) in lines.chunks_exact(part).take(d.div_ceil(line)).enumerate() {
-                Arch::new().dispatch(Products::<T, false> {
-                    rows,
-                    depth: line,
-                    blocks: count,
-                    left: &panels[j * line..],
-                    left_step: line,
-                    block_step: c * line,
-                    right: lines,
-                    out: &mut out[j * d + q * line..],
-                    step: d,
-                    width: line.min(d - q * line),
-                    alpha: Some(T::one()),
-                });
+            let next = j + rows..c.min(j + rows + CANDIDATES);
+            let steps = passes * rows.div_ceil(AHEAD);
+            for (q, lines) in lines.chunks_exact(part).take(passes).enumerate() {
+                for (k, row) in (j..j + rows).step_by(AHEAD).enumerate() {
+                    // the next candidates' pairs and sums are far away, and too far apart for a prefetcher to follow: a few at each step,
+                    // for what is asked for at once waits for its turn
+                    let step = q * rows.div_ceil(AHEAD) + k;
+                    let share = |all: usize| step * all / steps..(step + 1) * all / steps;
+                    for t in share(count * next.len()) {
+                        prefetch_all(&panels[(t / next.len() * c + next.start + t % next.len()) * line..][..line]);
+                    }
+                    let of_next = next.len() * d;
+                    prefetch_all(&out[next.start * d..][..of_next][share(of_next)]);
+                    Arch::new().dispatch(Products::<T, false> {
+                        rows: AHEAD.min(j + rows - row),
+                        depth: line,
+                        blocks: count,
+                        left: &panels[row * line..],
+                        left_step: line,
+                        block_step: c * line,
+                        right: lines,
+                        out: Output::from(&mut out[row * d + q * line..]),
+                        step: d,
+                        width: line.min(d - q * line),
+                        alpha: Some(T::one()),
+                    });
+                }
             }
         }
     }
@@ -244,10 +315,13 @@ impl Panels {
         assert!(lines.len() >= d.div_ceil(line) * part, "lines of {} for {r} rows", lines.len());
         for j in (0..c).step_by(line) {
             let columns = line.min(c - j);
-            for (k, to) in scratch.chunks_exact_mut(line).take(r).enumerate() {
-                let from = &tile[k * stride + j..][..columns];
-                prefetch(from.as_ptr().wrapping_add(line));
-                to[..columns].copy_from_slice(from);
+            let rows = tile[j..].chunks(stride).zip(scratch.chunks_exact_mut(line));
+            match columns {
+                // of a known length no call is needed
+                8 => copy_lines::<T, 8>(rows),
+                16 => copy_lines::<T, 16>(rows),
+                32 => copy_lines::<T, 32>(rows),
+                _ => rows.for_each(|(from, to)| to[..columns].copy_from_slice(&from[..columns])),
             }
             for (q, lines) in lines.chunks_exact(part).take(d.div_ceil(line)).enumerate() {
                 Arch::new().dispatch(Products::<T, true> {
@@ -258,13 +332,42 @@ impl Panels {
                     left_step: line,
                     block_step: 0,
                     right: &lines[..r * line],
-                    out: &mut out[j * d + q * line..],
+                    out: Output::from(&mut out[j * d + q * line..]),
                     step: d,
                     width: line.min(d - q * line),
                     alpha: Some(alpha),
                 });
             }
         }
+    }
+}
+
+/// Copies `N` elements of each row, and asks for those after them.
+fn copy_lines<'a, T: Copy + 'a, const N: usize>(rows: impl Iterator<Item = (&'a [T], &'a mut [T])>) {
+    for (from, to) in rows {
+        prefetch(from.as_ptr().wrapping_add(N));
+        to[..N].copy_from_slice(&from[..N]);
+    }
+}
+
+/// What a product writes to, which may be the columns of one task in a table of several.
+struct Output<'a, T> {
+    start: *mut T,
+    len: usize,
+    borrowed: std::marker::PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T> From<&'a mut [T]> for Output<'a, T> {
+    fn from(out: &'a mut [T]) -> Self {
+        Self { start: out.as_mut_ptr(), len: out.len(), borrowed: std::marker::PhantomData }
+    }
+}
+
+impl<T> Output<'_, T> {
+    /// # Safety
+    /// Of the `len` elements from `start`, those that the product writes are valid, and nobody else's.
+    unsafe fn new(start: *mut T, len: usize) -> Self {
+        Self { start, len, borrowed: std::marker::PhantomData }
     }
 }
 
@@ -279,7 +382,7 @@ struct Products<'a, T, const DOWN: bool> {
     block_step: usize,
     /// The lines of all depths of all blocks, one after the other.
     right: &'a [T],
-    out: &'a mut [T],
+    out: Output<'a, T>,
     step: usize,
     /// Elements of a line that the output has.
     width: usize,
@@ -296,9 +399,9 @@ impl<T: Lanes, const DOWN: bool> Products<'_, T, DOWN> {
         let furthest = (self.blocks - 1) * apart + (self.depth - 1) * down + (self.rows - 1) * across;
         assert!(self.left.len() > furthest, "left side of {} for {} x {}", self.left.len(), self.rows, self.depth);
         assert!(self.right.len() >= self.blocks * self.depth * line, "right side of {} lines", self.right.len() / line);
-        assert!(self.out.len() >= (self.rows - 1) * self.step + self.width, "output of {}", self.out.len());
+        assert!(self.out.len >= (self.rows - 1) * self.step + self.width, "output of {}", self.out.len);
         let alpha = self.alpha;
-        let (left, right, out) = (self.left.as_ptr(), self.right.as_ptr(), self.out.as_mut_ptr());
+        let (left, right, out) = (self.left.as_ptr(), self.right.as_ptr(), self.out.start);
         let mut whole = [T::zero(); 12 * LONGEST];
         let mut row = 0;
         while row < self.rows {
@@ -318,15 +421,16 @@ impl<T: Lanes, const DOWN: bool> Products<'_, T, DOWN> {
                     }
                     if self.width == line {
                         let to = out.wrapping_add(row * self.step);
-                        // SAFETY: the output, borrowed mutably, holds these rows, as asserted.
+                        // SAFETY: the output, the caller's alone, holds these rows, as asserted.
                         unsafe { put::<T, S, $c, V>(simd, sums, to, self.step, alpha) };
                     } else {
                         // SAFETY: whole lines are in the array; of the output only what it has is written.
                         unsafe { put::<T, S, $c, V>(simd, sums, whole.as_mut_ptr(), line, None) };
                         for c in 0..$c {
-                            let to = &mut self.out[(row + c) * self.step..][..self.width];
-                            for (to, &sum) in to.iter_mut().zip(&whole[c * line..]) {
-                                *to = alpha.map_or(sum, |alpha| alpha.mul_add(sum, *to));
+                            for (l, &sum) in whole[c * line..][..self.width].iter().enumerate() {
+                                let to = out.wrapping_add((row + c) * self.step + l);
+                                // SAFETY: the output, the caller's alone, holds the width of these rows, as asserted.
+                                unsafe { *to = alpha.map_or(sum, |alpha| alpha.mul_add(sum, *to)) };
                             }
                         }
                     }
@@ -373,12 +477,21 @@ mod tests {
         panels.transpose(&x, &mut transposed);
         let mut tile = vec![T::nan(); panels.count(r) * c * line];
         for (p, panel) in tile.chunks_exact_mut(c * line).enumerate() {
-            panels.similarities(&y, &transposed[p * d * line..][..d * line], panel);
+            panels.similarities(&y, &transposed[p * d * line..][..d * line], panel, p % 2 == 0);
         }
         let mut all = worst(&tile, |at| {
             let (i, j) = (at / (c * line) * line + at % line, at / line % c);
             if i < r { exact[i * c + j] } else { 0.0 }
         });
+
+        let mut rows = vec![T::nan(); r * (c + 3)];
+        let mut scratch = vec![T::nan(); panels.transposed_len(1)];
+        // SAFETY: the rows are those of a vector of this function.
+        unsafe { panels.rows_of_similarities(&x, &y, rows.as_mut_ptr(), c + 3, &mut scratch) };
+        let in_row = |at: usize| exact[at / (c + 3) * c + at % (c + 3)];
+        let off = |at: usize| if at % (c + 3) < c { rows[at].f64() - in_row(at) } else { 0.0 };
+        all = (0..rows.len()).map(|at| off(at).abs()).fold(all, f64::max);
+        assert!((0..r).all(|i| rows[i * (c + 3) + c..][..3].iter().all(|x| x.is_nan())), "beyond the columns");
 
         // of the anchors, overwritten and then added to
         let mut anchors = numbers::<T>(r * d, 3);
@@ -440,6 +553,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "a panel of 15")]
     fn a_short_panel_is_refused() {
-        Panels::new::<f64>(2).similarities(&[0.0; 8], &[0.0; 64], &mut [0.0; 15]);
+        Panels::new::<f64>(2).similarities(&[0.0; 8], &[0.0; 64], &mut [0.0; 15], false);
     }
 }

@@ -1,6 +1,7 @@
 //! Debiased and hard-negative InfoNCE.
 
 use super::{RowLoss, RowPairs, Sums, hide, nothing};
+use crate::real::Real;
 use crate::vector::{self, Element};
 
 /// Debiased InfoNCE (Chuang et al. 2020), and its form with hard negatives (Robinson et al. 2021), of a row with one positive (of
@@ -60,15 +61,13 @@ impl<T: Element> RowLoss<T> for Debiased {
         let (value, by_sum, by_positive);
         if self.hardness > 0.0 {
             // the exponentials of both sums are kept, one in a row of its own
-            kept.clear();
-            kept.extend_from_slice(row);
-            let (weights, _) = vector::exp_in_place(kept, T::of(soft), T::of(-soft * highest));
-            let (sum, _) = vector::exp_in_place(row, T::of(hard), T::of(-hard * highest));
-            let (weights, sum) = (weights.f64(), sum.f64());
+            kept.resize(row.len(), T::zero());
+            let scales = [hard, soft].map(T::of);
+            let sums = vector::exp_both(row, kept, scales, [hard, soft].map(|scale| T::of(-scale * highest)));
+            let [sum, weights] = sums.map(Real::f64);
             let log_sum = others.ln() + sum.ln() - weights.ln() + self.scale * highest;
             [value, by_sum, by_positive] = self.value(positive, log_sum, others);
-            vector::scale(row, T::of(by_sum * hard / sum));
-            vector::axpy(row, T::of(-by_sum * soft / weights), kept);
+            vector::combine(row, kept, [by_sum * hard / sum, -by_sum * soft / weights].map(T::of));
         } else {
             let (sum, _) = vector::exp_in_place(row, T::of(hard), T::of(-hard * highest));
             let sum = sum.f64();

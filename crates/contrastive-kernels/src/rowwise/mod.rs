@@ -40,7 +40,7 @@ pub use tuplet::TupletMargin;
 
 use crate::memory::{PerThread, scratch, zeros};
 use crate::product::Panels;
-use crate::real::{gemm, gemm_into};
+use crate::real::gemm;
 use crate::softmax::{RowSets, Wanted};
 use crate::vector::{self, Element};
 use rayon::prelude::*;
@@ -171,8 +171,10 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
     let block = n.div_ceil(n.div_ceil(most)).next_multiple_of(PARTS).min(n);
     let part = block.div_ceil(PARTS);
     let stripe = m.div_ceil(PARTS).next_multiple_of(32).min(1024);
-    let mut tile = scratch(block * m);
+    let step = row_step::<T>(m);
+    let mut tile = scratch(block * step);
     let panels = Panels::new::<T>(d);
+    let transposed = PerThread::new(|| vec![T::zero(); panels.transposed_len(1)]);
     let mut lines = vec![T::zero(); if wanted.candidates { panels.lines_len(block) } else { 0 }];
     let columns_of = PerThread::new(|| vec![T::zero(); if wanted.candidates { panels.columns_len(block) } else { 0 }]);
     let mut kept: Vec<Vec<T>> = vec![Vec::new(); block.div_ceil(part)];
@@ -181,25 +183,25 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
 
     for i0 in (0..n).step_by(block) {
         let r = block.min(n - i0);
-        let tile = &mut tile[..r * m];
+        let tile = &mut tile[..r * step];
         let anchors = &problem.anchors[i0 * d..][..r * d];
         // the candidates of a stripe are read once for all rows of the block
-        let columns = Columns::of(tile, m);
+        let columns = Columns::of(tile, step);
         problem.candidates.par_chunks(stripe * d).enumerate().with_max_len(1).for_each(|(t, candidates)| {
             // SAFETY: each stripe of columns is written by one task.
-            unsafe { columns.products(anchors, candidates, d, t * stripe) };
+            unsafe { columns.products(panels, anchors, candidates, t * stripe, &mut transposed.own()) };
         });
         let sums: Vec<(f64, Sums)> = tile
-            .par_chunks_mut(part * m)
+            .par_chunks_mut(part * step)
             .zip(out.rows[i0..i0 + r].par_chunks_mut(part))
             .zip(kept.par_iter_mut())
             .enumerate()
             .with_max_len(1)
             .map(|(p, ((tile, values), kept))| {
                 let mut total = (0.0, Sums::default());
-                for (k, (row, value)) in tile.chunks_exact_mut(m).zip(values).enumerate() {
+                for (k, (row, value)) in tile.chunks_exact_mut(step).zip(values).enumerate() {
                     kept.clear();
-                    let (v, sums) = loss.row(problem.pairs(i0 + p * part + k), row, kept);
+                    let (v, sums) = loss.row(problem.pairs(i0 + p * part + k), &mut row[..m], kept);
                     *value = T::of(v);
                     total.0 += v;
                     total.1.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
@@ -224,12 +226,12 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
             let c = stripe.min(m - t * stripe);
             let tile = &tile[t * stripe..];
             if wanted.candidates {
-                let tile = &tile[..(r - 1) * m + c];
-                panels.of_columns(tile, m, &lines, &mut own[..c * d], factor, &mut columns_of.own());
+                let tile = &tile[..(r - 1) * step + c];
+                panels.of_columns(tile, step, &lines, &mut own[..c * d], factor, &mut columns_of.own());
             }
             if wanted.anchors {
                 let candidates = &problem.candidates[t * stripe * d..][..c * d];
-                gemm([r, d, c], part, [d, 1], tile, [m, 1], candidates, [d, 1], T::zero(), factor);
+                gemm([r, d, c], part, [d, 1], tile, [step, 1], candidates, [d, 1], T::zero(), factor);
             }
         });
         if wanted.anchors {
@@ -242,6 +244,13 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
         }
     }
     out
+}
+
+/// From row to row of a tile, for rows of `m`: an odd number of cache lines. Lines of one column then fall into all sets of a cache, and
+/// not, where `m` is a power of two, into a few.
+fn row_step<T>(m: usize) -> usize {
+    let line = 64 / size_of::<T>();
+    (m.div_ceil(line) | 1) * line
 }
 
 /// A tile of whole rows whose columns several tasks write.
@@ -263,14 +272,11 @@ impl<T: Element> Columns<T> {
     ///
     /// # Safety
     /// The tile is borrowed, and nobody else reads or writes these columns.
-    unsafe fn products(&self, anchors: &[T], candidates: &[T], d: usize, first: usize) {
-        let (r, c) = (anchors.len() / d, candidates.len() / d);
+    unsafe fn products(&self, panels: Panels, anchors: &[T], candidates: &[T], first: usize, scratch: &mut [T]) {
+        let (r, c) = (anchors.len() / panels.width(), candidates.len() / panels.width());
         assert!(first + c <= self.width && r * self.width <= self.len, "columns {first} + {c} of {}", self.width);
         // SAFETY: the columns lie in the tile, and are this call's alone.
-        unsafe {
-            let out = (self.start.add(first), [self.width, 1]);
-            gemm_into([r, c, d], out, anchors, [d, 1], candidates, [1, d], T::zero(), T::one());
-        }
+        unsafe { panels.rows_of_similarities(anchors, candidates, self.start.add(first), self.width, scratch) };
     }
 }
 

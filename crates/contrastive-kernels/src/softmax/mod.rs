@@ -92,11 +92,11 @@ impl<'a> RowSets<'a> {
         &self.columns[self.offsets[set]..self.offsets[set + 1]]
     }
 
-    /// Is row j in the list of row i whenever row i is in the list of row j? Lists of groups are taken at their word.
-    fn is_symmetric(&self) -> bool {
-        self.groups.is_some()
-            || (0..self.offsets.len() - 1)
-                .all(|i| self.of(i).iter().all(|&j| self.of(j as usize).binary_search(&(i as u32)).is_ok()))
+    /// Is row i in list j of the other whenever j is in list i? Lists of groups are taken at their word.
+    fn is_in(&self, other: &Self) -> bool {
+        let lists = |sets: &Self| 0..sets.offsets.len() - 1;
+        let holds = |i: usize, j: u32| other.of(j as usize).binary_search(&(i as u32)).is_ok();
+        self.groups.is_some() || other.groups.is_some() || lists(self).all(|i| self.of(i).iter().all(|&j| holds(i, j)))
     }
 
     /// Where the list of row `i` starts in the concatenation of all lists.

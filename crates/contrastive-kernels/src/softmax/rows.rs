@@ -211,7 +211,7 @@ impl<T: Element> Block<'_, T> {
         let mut shifts = vec![T::zero(); line];
         for p in 0..panels.count(r) {
             let panel = if keeps { &mut tile[p * c * line..][..c * line] } else { &mut *tile };
-            panels.similarities(candidates, &self.transposed[p * d * line..][..d * line], panel);
+            panels.similarities(candidates, &self.transposed[p * d * line..][..d * line], panel, p == 0);
             let rows = p * line..(p + 1) * line;
             let from = stripe.positives.len();
             for (lane, k) in rows.clone().enumerate() {

@@ -1,8 +1,26 @@
-//! What [`super::two_sided()`] keeps of each row and column between its passes.
+//! What is known of logits before they are made, and what [`super::two_sided()`] keeps of each row and column between its passes.
 
 use super::{PositiveWeights, RowSets, SoftmaxProblem};
-use crate::vector::Element;
+use crate::vector::{self, Element};
 use pulp::Arch;
+use rayon::prelude::*;
+
+/// Logits whose maxima differ by more than this do not share an exponential: e^-40 of a row's largest term is lost.
+pub(super) const SHARED_RANGE: f64 = 40.0;
+
+/// Scale times the largest lengths of both sides, if logits between it and its negative share an exponential.
+pub(super) fn logit_bound<T: Element>(scale: T, sides: [&[T]; 2], d: usize) -> Option<T> {
+    let longest = |x: &[T]| {
+        let squares = x.par_chunks(d * 256).map(|rows| {
+            // a length that is no number is longer than every other
+            let longer = |m: T, s: T| if s > m || s.is_nan() { s } else { m };
+            rows.chunks_exact(d).map(|row| vector::dot(row, row)).fold(T::zero(), longer)
+        });
+        squares.reduce(T::zero, |a, b| if a > b || a.is_nan() { a } else { b }).sqrt()
+    };
+    let bound = scale * longest(sides[0]) * longest(sides[1]);
+    ((bound + bound).f64() <= SHARED_RANGE).then_some(bound)
+}
 
 /// A running sum of exponentials relative to `reference`.
 #[derive(Clone, Copy)]

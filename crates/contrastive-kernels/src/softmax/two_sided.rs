@@ -5,17 +5,15 @@
 //! where only the upper triangle of tiles is made. One exponential an element a pass serves both directions; where the
 //! logits of a tile are too far apart for that, the tile falls back to one for each. A thread owns a stripe of columns.
 
-use super::sides::{Direction, LogSum, Side, add_each, shares};
+use super::sides::{Direction, LogSum, SHARED_RANGE, Side, add_each, logit_bound, shares};
 use super::{Denominator, RowSets, SoftmaxProblem, lanes};
 use crate::memory::{PerThread, zeros};
-use crate::product::Panels;
+use crate::product::{LONGEST, Panels};
 use crate::vector::{self, Element, masked};
 use rayon::prelude::*;
 
 /// Most rows and columns of a tile: it and the candidates of its columns stay in the second-level cache.
 const TILE: usize = 256;
-/// Logits whose maxima differ by more than this do not share an exponential: e^-40 of a row's largest term is lost.
-const SHARED_RANGE: f64 = 40.0;
 
 /// A comparison in both directions, or of a table with itself.
 #[derive(Clone, Copy, Debug)]
@@ -91,20 +89,6 @@ struct Rows<'a, T> {
     lines: &'a [T],
 }
 
-/// Scale times the largest lengths of both sides, if logits between it and its negative share an exponential.
-fn logit_bound<T: Element>(scale: T, sides: [&[T]; 2], d: usize) -> Option<T> {
-    let longest = |x: &[T]| {
-        let squares = x.par_chunks(d * 256).map(|rows| {
-            // a length that is no number is longer than every other
-            let longer = |m: T, s: T| if s > m || s.is_nan() { s } else { m };
-            rows.chunks_exact(d).map(|row| vector::dot(row, row)).fold(T::zero(), longer)
-        });
-        squares.reduce(T::zero, |a, b| if a > b || a.is_nan() { a } else { b }).sqrt()
-    };
-    let bound = scale * longest(sides[0]) * longest(sides[1]);
-    ((bound + bound).f64() <= SHARED_RANGE).then_some(bound)
-}
-
 /// Rows and columns of a tile: small tables need many tiles for all threads to work, and a table against itself makes the
 /// whole of its diagonal tiles.
 fn tile_side(n: usize, m: usize) -> usize {
@@ -137,146 +121,172 @@ struct Engine<'a, T> {
 }
 
 impl<T: Element> Engine<'_, T> {
-    fn columns(&self) -> &Direction<'_, T> {
-        self.columns.as_ref().unwrap_or(&self.rows)
+    /// Is the tile of these rows and columns on the diagonal of a table against itself?
+    fn diagonal(&self, block: Rows<'_, T>, j0: usize) -> bool {
+        self.symmetric && block.first == j0
     }
 
-    /// Where the pair of row `k` and column `q` lies in a tile of `c` columns.
-    fn at(&self, k: usize, q: usize, c: usize) -> usize {
+    /// Which columns of a tile panel `p` makes: the first, and the first whose pairs count in both directions. On the diagonal the
+    /// pairs within the panel are there in both orders, so that each is met as a row's, and what lies before them is in the
+    /// panels before.
+    fn made(&self, diagonal: bool, p: usize, c: usize) -> [usize; 2] {
         let line = self.panels.line();
-        (k / line * c + q) * line + k % line
+        if diagonal { [p * line, c.min((p + 1) * line)] } else { [0, 0] }
     }
 
-    /// Makes a tile, hands each positive to `positive(side is column, row in tile, column in tile, dot)`, and masks what is
-    /// never compared. In the diagonal tile of a symmetric problem both directions are met as rows.
-    fn tile(
+    /// Makes panel `p` of a tile, hands each positive to `positive(row in tile, column in tile, dot, in both directions?)`,
+    /// and masks what is never compared.
+    fn panel(
         &self,
-        rows: Rows<'_, T>,
+        block: Rows<'_, T>,
         [j0, c]: [usize; 2],
-        tile: &mut [T],
-        mut positive: impl FnMut(bool, usize, usize, T),
+        p: usize,
+        panel: &mut [T],
+        mut positive: impl FnMut(usize, usize, T, bool),
     ) {
         let (d, line) = (self.problem.width, self.panels.line());
-        let (i0, r) = (rows.first, rows.count);
-        let candidates = &self.problem.candidates[j0 * d..][..c * d];
-        for (panel, anchors) in tile.chunks_exact_mut(c * line).zip(rows.transposed.chunks_exact(d * line)) {
-            self.panels.similarities(candidates, anchors, panel);
-        }
-        let diagonal = self.symmetric && i0 == j0;
-        for k in 0..r {
-            for &j in self.rows.positives.within(i0 + k, j0, j0 + c).1 {
-                if !self.symmetric || j as usize != i0 + k {
-                    let q = j as usize - j0;
-                    positive(false, k, q, tile[self.at(k, q, c)]);
-                }
+        let (i0, r) = (block.first, block.count);
+        let diagonal = self.diagonal(block, j0);
+        let [from, both] = self.made(diagonal, p, c);
+        let candidates = &self.problem.candidates[(j0 + from) * d..][..(c - from) * d];
+        let transposed = &block.transposed[p * d * line..][..d * line];
+        self.panels.similarities(candidates, transposed, &mut panel[from * line..], p == 0);
+        for (lane, k) in (p * line..(p + 1) * line).enumerate() {
+            if k >= r {
+                // rows of the last panel that are not there
+                panel[from * line..].iter_mut().skip(lane).step_by(line).for_each(|x| *x = masked());
+                continue;
             }
-        }
-        if !diagonal {
-            for q in 0..c {
-                for &i in self.columns().positives.within(j0 + q, i0, i0 + r).1 {
-                    let k = i as usize - i0;
-                    positive(true, k, q, tile[self.at(k, q, c)]);
-                }
+            let positives = self.rows.positives.within(i0 + k, j0 + from, j0 + c).1;
+            for q in positives.iter().map(|&j| j as usize - j0).filter(|&q| !diagonal || q != k) {
+                positive(k, q, panel[q * line + lane], q >= both);
             }
-        }
-        if self.problem.denominator == Denominator::NegativesOnly {
-            for k in 0..r {
-                for &j in self.rows.positives.within(i0 + k, j0, j0 + c).1 {
-                    tile[self.at(k, j as usize - j0, c)] = masked();
-                }
+            if self.problem.denominator == Denominator::NegativesOnly {
+                positives.iter().for_each(|&j| panel[(j as usize - j0) * line + lane] = masked());
             }
-        }
-        if diagonal {
-            for k in 0..r {
-                tile[self.at(k, k, c)] = masked();
-            }
-        }
-        // rows of the last panel that are not there
-        for k in r..self.panels.count(r) * line {
-            for q in 0..c {
-                tile[self.at(k, q, c)] = masked();
+            if diagonal {
+                panel[k * line + lane] = masked();
             }
         }
     }
 
-    /// Row and column sums of a tile with one exponential an element, relative to a reference that serves all of it.
-    fn sum_against(&self, reference: T, c: usize, diagonal: bool, stripe: &mut Stripe<T>, scratch: &mut Scratch<T>) {
+    /// Row and column sums of a panel with one exponential an element, relative to a reference that serves all of it; those of the
+    /// columns are added to `sums`.
+    fn sum_panel(&self, reference: T, [from, both]: [usize; 2], panel: &[T], rows: &mut [LogSum<T>], sums: &mut [T]) {
         let line = self.panels.line();
-        let Scratch { tile, columns, rows, .. } = scratch;
-        let sums = &mut columns[..if diagonal { 0 } else { c }];
-        sums.fill(T::zero());
-        for (p, panel) in tile[..stripe.row_logs.len().div_ceil(line) * line * c].chunks_exact(c * line).enumerate() {
-            lanes::sum_exp(panel, [self.scale, -reference], &mut rows[..line], sums);
-            for (log, &sum) in stripe.row_logs.iter_mut().skip(p * line).zip(rows.iter()).take(line) {
-                *log = LogSum { reference, sum };
-            }
+        let by = [self.scale, -reference];
+        let (mut within, mut across) = ([T::zero(); LONGEST], [T::zero(); LONGEST]);
+        if from < both {
+            lanes::sum_exp(&panel[from * line..both * line], by, &mut within[..line], &mut []);
         }
-        add_each(&mut stripe.column_logs, sums.iter().map(|&sum| LogSum { reference, sum }));
+        if both * line < panel.len() {
+            lanes::sum_exp(&panel[both * line..], by, &mut across[..line], &mut sums[both..]);
+        }
+        for (log, (&a, &b)) in rows.iter_mut().zip(within.iter().zip(&across)) {
+            *log = LogSum { reference, sum: a + b };
+        }
     }
 
     fn statistics(&self, block: Rows<'_, T>, columns: [usize; 2], stripe: &mut Stripe<T>, scratch: &mut Scratch<T>) {
         let [j0, c] = columns;
-        let (scale, line, r) = (self.scale, self.panels.line(), block.count);
-        let diagonal = self.symmetric && block.first == j0;
-        let padded = self.panels.count(r) * line;
+        let (line, r) = (self.panels.line(), block.count);
+        let diagonal = self.diagonal(block, j0);
         stripe.row_logs.resize(r, LogSum::empty());
         stripe.row_dots.clear();
         stripe.row_dots.resize(r, T::zero());
         let (row_dots, column_dots) = (&mut stripe.row_dots, &mut stripe.column_dots);
-        let dots = |column, k: usize, q: usize, dot| if column { column_dots[q] += dot } else { row_dots[k] += dot };
-        self.tile(block, columns, &mut scratch.tile[..padded * c], dots);
+        let mut dots = |k: usize, q: usize, dot, both| {
+            row_dots[k] += dot;
+            if both {
+                column_dots[q] += dot;
+            }
+        };
         if let Some(bound) = self.bound {
-            self.sum_against(bound, c, diagonal, stripe, scratch);
+            // each panel is summed while it is in the first-level cache, and not kept
+            let sums = &mut scratch.columns[..c];
+            sums.fill(T::zero());
+            let panel = &mut scratch.tile[..c * line];
+            for (p, logs) in stripe.row_logs.chunks_mut(line).enumerate() {
+                self.panel(block, columns, p, panel, &mut dots);
+                self.sum_panel(bound, self.made(diagonal, p, c), panel, logs, sums);
+            }
+            add_each(&mut stripe.column_logs, sums.iter().map(|&sum| LogSum { reference: bound, sum }));
             return;
         }
-        let tile = &mut scratch.tile[..padded * c];
-        let column_max = &mut scratch.columns[..c];
-        let row_max = &mut scratch.rows[..padded];
+        for (p, panel) in scratch.tile.chunks_exact_mut(c * line).take(self.panels.count(r)).enumerate() {
+            self.panel(block, columns, p, panel, &mut dots);
+        }
+        self.sum_tile(diagonal, c, stripe, scratch);
+    }
+
+    /// Row and column sums of a tile about whose logits nothing is known.
+    fn sum_tile(&self, diagonal: bool, c: usize, stripe: &mut Stripe<T>, scratch: &mut Scratch<T>) {
+        let (scale, line, r) = (self.scale, self.panels.line(), stripe.row_logs.len());
+        let Scratch { tile, columns: column_max, column_shifts, rows: row_max, row_shifts, .. } = scratch;
+        let panels = || tile.chunks_exact(c * line).take(self.panels.count(r)).enumerate();
+        let (column_max, column_shifts) = (&mut column_max[..c], &mut column_shifts[..c]);
         column_max.fill(T::neg_infinity());
-        for (panel, max) in tile.chunks_exact(c * line).zip(row_max.chunks_exact_mut(line)) {
-            lanes::max_both(panel, max, column_max);
+        for ((p, panel), max) in panels().zip(row_max.chunks_exact_mut(line)) {
+            let [from, both] = self.made(diagonal, p, c);
+            let mut within = [T::neg_infinity(); LONGEST];
+            lanes::max(&panel[from * line..both * line], &[T::one(); LONGEST][..line], &[], &mut within[..line]);
+            lanes::max_both(&panel[both * line..], max, &mut column_max[both..]);
+            max.iter_mut().zip(within).for_each(|(max, within)| *max = max.max(within));
         }
         let nothing = masked::<T>() * T::of(0.5);
         let some = |m: &&T| **m > nothing;
-        let high = row_max[..r].iter().filter(some).fold(T::neg_infinity(), |h, &m| h.max(m));
-        let mut low = row_max[..r].iter().filter(some).fold(T::infinity(), |l, &m| l.min(m));
+        let maxima = || row_max[..r].iter().chain(&*column_max).filter(some);
+        let (high, low) = maxima().fold((T::neg_infinity(), T::infinity()), |(h, l), &m| (T::max(h, m), T::min(l, m)));
         if high == T::neg_infinity() {
             // either nothing is compared, or the maxima passed over logits that are no numbers
-            let sum = if tile.iter().any(|v| v.is_nan()) { LogSum::nan() } else { LogSum::empty() };
-            stripe.row_logs.fill(sum);
-            if sum.sum.is_nan() && !diagonal {
-                stripe.column_logs.fill(sum);
+            let of =
+                |(p, panel): (usize, &[T])| panel[self.made(diagonal, p, c)[0] * line..].iter().any(|v| v.is_nan());
+            let nan = panels().any(of);
+            stripe.row_logs.fill(if nan { LogSum::nan() } else { LogSum::empty() });
+            if nan {
+                stripe.column_logs.fill(LogSum::nan());
             }
             return;
         }
-        if !diagonal {
-            low = column_max.iter().filter(some).fold(low, |l, &m| l.min(m));
-        }
         if (scale * (high - low)).f64() <= SHARED_RANGE {
-            self.sum_against(scale * high, c, diagonal, stripe, scratch);
+            let sums = column_max;
+            sums.fill(T::zero());
+            let reference = scale * high;
+            for ((p, panel), logs) in panels().zip(stripe.row_logs.chunks_mut(line)) {
+                self.sum_panel(reference, self.made(diagonal, p, c), panel, logs, sums);
+            }
+            add_each(&mut stripe.column_logs, sums.iter().map(|&sum| LogSum { reference, sum }));
             return;
         }
-        let Scratch { row_shifts, column_shifts, columns: sums, rows: row_max, .. } = scratch;
-        let (column_shifts, sums) = (&mut column_shifts[..c], &mut sums[..c]);
-        for ((log, max), shift) in stripe.column_logs.iter_mut().zip(sums).zip(&mut *column_shifts) {
+        for ((log, max), shift) in stripe.column_logs.iter_mut().zip(&mut *column_max).zip(&mut *column_shifts) {
             // an empty column keeps the shift -inf: all its terms vanish
-            *shift = if *max > nothing { -(scale * *max) } else { T::neg_infinity() };
-            if *max > nothing && !diagonal {
+            *shift = T::neg_infinity();
+            if *max > nothing {
                 log.add(LogSum { reference: scale * *max, sum: T::min_positive_value() });
                 *shift = -log.reference;
             }
             *max = T::zero();
         }
-        let on = if diagonal { 0 } else { c };
-        let (column_shifts, sums) = (&mut column_shifts[..on], &mut scratch.columns[..on]);
-        for (p, panel) in scratch.tile[..padded * c].chunks_exact(c * line).enumerate() {
-            let rows = &mut row_max[p * line..][..line];
+        let sums = column_max;
+        for ((p, panel), rows) in panels().zip(row_max.chunks_exact_mut(line)) {
+            let [from, both] = self.made(diagonal, p, c);
             let shifts = &mut row_shifts[..line];
             // 0 where there is nothing: its terms vanish, and what is no number stays
             let shift = |m: &T| if *m > nothing { -(scale * *m) } else { T::zero() };
             shifts.iter_mut().zip(rows.iter()).for_each(|(s, m)| *s = shift(m));
-            lanes::sum_exp_apart(panel, scale, shifts, rows, [column_shifts, sums]);
-            for ((log, &sum), &shift) in stripe.row_logs.iter_mut().skip(p * line).zip(rows.iter()).zip(shifts.iter()) {
+            let mut within = [T::zero(); LONGEST];
+            lanes::sum_exp_apart(
+                &panel[from * line..both * line],
+                scale,
+                shifts,
+                &mut within[..line],
+                [&mut [], &mut []],
+            );
+            let others = [&mut column_shifts[both..], &mut sums[both..]];
+            lanes::sum_exp_apart(&panel[both * line..], scale, shifts, rows, others);
+            let logs = stripe.row_logs.iter_mut().skip(p * line);
+            for (log, ((&sum, &within), &shift)) in logs.zip(rows.iter().zip(&within).zip(shifts.iter())) {
+                let sum = sum + within;
                 *log = match (sum.is_nan(), sum == T::zero()) {
                     (true, _) => LogSum::nan(),
                     (_, true) => LogSum::empty(),
@@ -300,7 +310,7 @@ impl<T: Element> Engine<'_, T> {
     ) {
         let [j0, c] = columns;
         let (d, scale, line, r) = (self.problem.width, self.scale, self.panels.line(), block.count);
-        let diagonal = self.symmetric && block.first == j0;
+        let diagonal = self.diagonal(block, j0);
         let padded = self.panels.count(r) * line;
         let (row_sides, column_sides) = (&row_sides[block.first..][..r], &column_sides[j0..j0 + c]);
         let Scratch { tile, columns: column_shares, column_shifts, rows: row_shares, row_shifts, corrections } =
@@ -308,61 +318,112 @@ impl<T: Element> Engine<'_, T> {
         let tile = &mut tile[..padded * c];
         let (column_shares, column_shifts) = (&mut column_shares[..c], &mut column_shifts[..c]);
         let (row_shares, row_shifts) = (&mut row_shares[..padded], &mut row_shifts[..padded]);
-        corrections.clear();
-        let mut moment = 0f64;
-        self.tile(block, columns, tile, |column, k, q, dot| {
-            let pull = if column { column_sides[q].pull } else { row_sides[k].pull };
-            moment -= pull.f64() * dot.f64();
-            corrections.push((self.at(k, q, c), pull));
-            if diagonal {
-                corrections.push((self.at(q, k, c), pull));
-                moment -= pull.f64() * dot.f64();
+        let share = Share::of(row_sides, column_sides);
+        match share {
+            Share::Constant(_) => {}
+            Share::Shared(high) => {
+                shares(column_sides, high, column_shares);
+                shares(row_sides, high, row_shares);
             }
-        });
-        let active = |sides: &[Side<T>]| {
-            let logs = sides.iter().filter(|s| s.coefficient != T::zero()).map(|s| s.log);
-            logs.fold((T::neg_infinity(), T::infinity()), |(h, l), x| (h.max(x), l.min(x)))
-        };
-        let ((h1, l1), (h2, l2)) = (active(row_sides), active(column_sides));
-        let (high, low) = (h1.max(h2), l1.min(l2));
-        if high == T::neg_infinity() {
-            let nan = row_sides.iter().chain(column_sides).any(|s| s.log.is_nan());
-            tile.fill(if nan { T::nan() } else { T::zero() });
-        } else if (high - low).f64() <= SHARED_RANGE {
-            shares(column_sides, high, column_shares);
-            shares(row_sides, high, row_shares);
-            for (panel, rows) in tile.chunks_exact_mut(c * line).zip(row_shares.chunks_exact(line)) {
-                moment += lanes::two_sided(panel, [scale, -high], rows, column_shares).f64();
+            Share::Apart => {
+                apart(column_sides, column_shares, column_shifts);
+                apart(row_sides, row_shares, row_shifts);
+            }
+        }
+        let candidates = &self.problem.candidates[j0 * d..][..c * d];
+        let mut moment = 0f64;
+        for (p, panel) in tile.chunks_exact_mut(c * line).enumerate() {
+            let [from, both] = self.made(diagonal, p, c);
+            corrections.clear();
+            self.panel(block, columns, p, panel, |k, q, dot, both| {
+                let mut pull = row_sides[k].pull;
+                if both {
+                    pull += column_sides[q].pull;
+                } else {
+                    // the same pair in the other order
+                    corrections.push((k * line + q % line, pull));
+                }
+                moment -= pull.f64() * dot.f64();
+                corrections.push((q * line + k % line, pull));
+            });
+            let rows = [&row_shares[p * line..][..line], &row_shifts[p * line..][..line]];
+            // what is there in both orders counts half
+            for ([from, to], weight) in [([from, both], 0.5), ([both, c], 1.0)] {
+                let pairs = &mut panel[from * line..to * line];
+                let columns = [&column_shares[from..to], &column_shifts[from..to]];
+                moment += weight
+                    * match share {
+                        Share::Constant(value) => {
+                            pairs.fill(value);
+                            0.0
+                        }
+                        Share::Shared(high) => lanes::two_sided(pairs, [scale, -high], rows[0], columns[0]).f64(),
+                        Share::Apart => lanes::two_sided_apart(pairs, scale, rows, columns).f64(),
+                    };
+            }
+            for &(at, pull) in corrections.iter() {
+                panel[at] -= pull;
+            }
+            if !diagonal {
+                self.panels.of_anchors(candidates, panel, &mut stripe.anchors[p * d * line..][..d * line], false);
+            }
+        }
+        stripe.moment += moment;
+        if diagonal {
+            mirror(tile, c, line);
+            let parts = stripe.anchors.chunks_exact_mut(d * line);
+            for (panel, part) in tile.chunks_exact(c * line).zip(parts) {
+                self.panels.of_anchors(candidates, panel, part, false);
             }
         } else {
-            let apart = |shares: &mut [T], shifts: &mut [T], sides: &[Side<T>]| {
-                shares[sides.len()..].fill(T::zero());
-                shifts[sides.len()..].fill(T::neg_infinity());
-                for ((share, shift), side) in shares.iter_mut().zip(shifts).zip(sides) {
-                    let none = side.coefficient == T::zero();
-                    (*share, *shift) = (side.coefficient, if none { T::neg_infinity() } else { -side.log });
-                }
-            };
-            apart(column_shares, column_shifts, column_sides);
-            apart(row_shares, row_shifts, row_sides);
-            let rows = row_shares.chunks_exact(line).zip(row_shifts.chunks_exact(line));
-            for (panel, (shares, shifts)) in tile.chunks_exact_mut(c * line).zip(rows) {
-                let columns = [&*column_shares, &*column_shifts];
-                moment += lanes::two_sided_apart(panel, scale, [shares, shifts], columns).f64();
-            }
-        }
-        for &(at, pull) in corrections.iter() {
-            tile[at] -= pull;
-        }
-        // the diagonal tile of a symmetric problem meets every pair twice, as (i, j) and (j, i)
-        stripe.moment += if diagonal { 0.5 * moment } else { moment };
-        let candidates = &self.problem.candidates[j0 * d..][..c * d];
-        let parts = stripe.anchors.chunks_exact_mut(d * line);
-        for (panel, part) in tile.chunks_exact(c * line).zip(parts) {
-            self.panels.of_anchors(candidates, panel, part, false);
-        }
-        if !diagonal {
             self.panels.of_candidates(tile, block.lines, &mut gradient[..c * d]);
+        }
+    }
+}
+
+/// How a tile of logits becomes the slopes of its pairs.
+#[derive(Clone, Copy)]
+enum Share<T> {
+    /// No row and no column is active.
+    Constant(T),
+    /// One exponential, against this logarithm, serves both directions.
+    Shared(T),
+    /// An exponential for each direction.
+    Apart,
+}
+
+impl<T: Element> Share<T> {
+    fn of(rows: &[Side<T>], columns: &[Side<T>]) -> Self {
+        let active = || rows.iter().chain(columns).filter(|s| s.coefficient != T::zero()).map(|s| s.log);
+        let (high, low) = active().fold((T::neg_infinity(), T::infinity()), |(h, l), x| (h.max(x), l.min(x)));
+        if high == T::neg_infinity() {
+            let nan = rows.iter().chain(columns).any(|s| s.log.is_nan());
+            return Self::Constant(if nan { T::nan() } else { T::zero() });
+        }
+        if (high - low).f64() <= SHARED_RANGE { Self::Shared(high) } else { Self::Apart }
+    }
+}
+
+/// Coefficients and shifts of sides that do not share an exponential; 0 and -inf where there is no side, or it is inactive.
+fn apart<T: Element>(sides: &[Side<T>], shares: &mut [T], shifts: &mut [T]) {
+    shares[sides.len()..].fill(T::zero());
+    shifts[sides.len()..].fill(T::neg_infinity());
+    for ((share, shift), side) in shares.iter_mut().zip(shifts).zip(sides) {
+        let none = side.coefficient == T::zero();
+        (*share, *shift) = (side.coefficient, if none { T::neg_infinity() } else { -side.log });
+    }
+}
+
+/// Copies what the panels of a symmetric tile have beyond their own rows to the panels of those.
+fn mirror<T: Element>(tile: &mut [T], c: usize, line: usize) {
+    for p in 0..c.div_ceil(line) {
+        let (made, others) = tile[p * c * line..].split_at_mut(c * line);
+        for (other, to) in others.chunks_exact_mut(c * line).enumerate() {
+            let first = (p + 1 + other) * line;
+            let from = &made[first * line..c.min(first + line) * line];
+            for (k, to) in to[p * line * line..][..line * line].chunks_exact_mut(line).enumerate() {
+                to.iter_mut().zip(from[k..].iter().step_by(line)).for_each(|(to, &x)| *to = x);
+            }
         }
     }
 }
@@ -401,7 +462,10 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
         Direction::new(&SoftmaxProblem { self_offset: None, ..single }, positives, problem.column_weights, problem.mean)
     });
     assert!(symmetric || columns.is_some(), "two-sided: the positives of the columns are missing");
-    assert!(!symmetric || problem.positives.is_symmetric(), "two-sided: the positives of a table are not symmetric");
+    let turned = problem.column_positives.filter(|_| !symmetric).unwrap_or(problem.positives);
+    let transposed = problem.positives.is_in(&turned) && turned.is_in(&problem.positives);
+    assert!(transposed || !symmetric, "two-sided: the positives of a table are not symmetric");
+    assert!(transposed, "two-sided: the positives of the columns are not the transpose of those of the rows");
     let engine = Engine {
         rows: Direction::new(&single, problem.positives, problem.row_weights, problem.mean),
         columns,
