@@ -10,9 +10,9 @@
 //! operations the products of an objective take: 2 for the similarities and for each gradient, less where a table meets itself or
 //! a side has no gradient, more where the similarities are made twice. The shares are those operations against the CPU time of bare
 //! products of the `gemm` crate (the better of 2048^3 and N x N x D in tiles), and of the engine's own three products of a tile
-//! in the cache, measured before and after the objective in each round: the mean of the rounds' shares and its standard error, so that other load
-//! on the machine meets both. Objectives that do not compare all pairs have none. `dense` is the definition in tensor operations and
-//! its backward pass.
+//! in the cache, measured before and after the objective in each round, so that other load on the machine meets both: the mean of
+//! the rounds' shares and its standard error. Objectives that do not compare all pairs have none. `dense` is the definition in
+//! tensor operations and its backward pass.
 
 use burn::tensor::{Tensor, TensorData};
 use clap::Parser;

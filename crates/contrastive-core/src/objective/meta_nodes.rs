@@ -45,6 +45,11 @@ impl MetaNodes {
         &self.counts
     }
 
+    /// What makes a proxy pointless although it is defined: one cluster, whose official proxy is `log 1 = 0`.
+    pub fn warning(&self) -> Option<String> {
+        (self.counts.len() == 1).then(|| format!("{} rows in one cluster: nothing is pushed apart", self.counts[0]))
+    }
+
     /// `[C, d]`: the sum of the members of each cluster, differentiable in the rows `[n, d]`.
     ///
     /// # Panics

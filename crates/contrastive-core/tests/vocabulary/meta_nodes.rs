@@ -151,6 +151,8 @@ fn degenerate_clusters_and_rows() {
     let rows = leaf(values.clone(), [n, d]);
     // one cluster pushes nothing apart
     assert_eq!(proxy(0.5, MetaNodeProxy::Official, &rows, &[3; 6]), 0.0);
+    assert_eq!(MetaNodes::new(&[3; 6]).warning().unwrap(), "6 rows in one cluster: nothing is pushed apart");
+    assert!(MetaNodes::new(&[3, 3, 1]).warning().is_none());
     // empty clusters do not count
     for form in ALL {
         near("numbering", proxy(0.5, form, &rows, &[0, 9, 9, 4, 4, 0]), proxy(0.5, form, &rows, &[0, 2, 2, 1, 1, 0]));

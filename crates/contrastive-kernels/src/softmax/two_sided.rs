@@ -2,8 +2,9 @@
 //!
 //! Two passes over tiles: the first folds each tile into row and column log-sum-exps, the second makes the tile again
 //! and contracts it. 8 N M D flops for a rectangle (two single directions: 12), 4 N^2 D for a table against itself,
-//! where only the upper triangle of tiles is made. One exponential an element a pass serves both directions; where the
-//! logits of a tile are too far apart for that, the tile falls back to one for each. A thread owns a stripe of columns.
+//! where only the upper triangle is made, in the tiles of the diagonal panel by panel. One exponential an element a pass
+//! serves both directions; where the logits of a tile are too far apart for that, the tile falls back to one for each. A
+//! thread owns a stripe of columns.
 
 use super::sides::{Direction, LogSum, SHARED_RANGE, Side, add_each, logit_bound, shares};
 use super::{Denominator, RowSets, SoftmaxProblem, lanes};
