@@ -93,11 +93,11 @@ impl WhiteningLayer {
         let w = d / groups;
         let covariance: Vec<f64> = self.running_covariance.value_sync().into_data().iter::<f64>().collect();
         let mut roots = Vec::with_capacity(groups * w * w);
-        for c in covariance.chunks(w * w) {
+        for (group, c) in covariance.chunks(w * w).enumerate() {
             if c.iter().any(|v| !v.is_finite()) {
-                return Err(WhiteningError::NotFinite { rows: n, columns: w });
+                return Err(WhiteningError::NotFinite { rows: n, columns: w, group });
             }
-            let root = self.whitening.root(&DMatrix::from_row_slice(w, w, c), n, x.dtype())?.root;
+            let root = self.whitening.root(&DMatrix::from_row_slice(w, w, c), group, n, x.dtype())?.root;
             roots.extend_from_slice(root.transpose().as_slice());
         }
         let roots = Tensor::<3>::from_data(TensorData::new(roots, [groups, w, w]), (&x.device(), x.dtype()));

@@ -72,7 +72,11 @@ fn whitened_rows_are_white() {
         let error = |rows: usize| whitening.whiten(self::rows(3, [rows, d])).unwrap_err();
         assert!(matches!(error(4), WhiteningError::Singular { rows: 4, columns: 6, .. }), "{}", error(4));
         let infinite = whitening.whiten(mixed.clone() * f64::INFINITY).unwrap_err();
-        assert_eq!(infinite, WhiteningError::NotFinite { rows: n, columns: d });
+        assert_eq!(infinite, WhiteningError::NotFinite { rows: n, columns: d, group: 0 });
+        let mut second = values(&mixed);
+        second[4] = f64::NAN;
+        let bad = whitening.clone().with_groups(2).unwrap().whiten(plain(second, [n, d])).unwrap_err();
+        assert_eq!(bad, WhiteningError::NotFinite { rows: n, columns: 3, group: 1 });
         let groups = whitening.clone().with_groups(4).unwrap().whiten(mixed.clone()).unwrap_err();
         assert_eq!(groups, WhiteningError::Groups { columns: 6, groups: 4 });
         for order in [&[0, 1, 2, 3, 4][..], &[0, 1, 2, 3, 4, 4], &[0, 1, 2, 3, 4, 6]] {

@@ -21,26 +21,30 @@ pub enum WhiteningForm {
 pub enum WhiteningError {
     /// A covariance that has no inverse.
     #[error(
-        "the covariance of {columns} columns of {rows} rows has eigenvalues from {smallest:e} to {largest:e}, \
-         too far apart to be inverted: more rows, smaller groups or a larger epsilon are needed"
+        "the covariance of {columns} columns (group {group}, counted from 0) of {rows} rows has eigenvalues from {smallest:e} \
+         to {largest:e}, too far apart to be inverted: more rows, smaller groups or a larger epsilon are needed"
     )]
     Singular {
         /// Rows of the batch.
         rows: usize,
         /// Columns of the group.
         columns: usize,
+        /// The group's number, from 0.
+        group: usize,
         /// The smallest eigenvalue, epsilon included.
         smallest: f64,
         /// The largest.
         largest: f64,
     },
     /// Entries that are NaN or infinite, or overflow when squared.
-    #[error("the covariance of {columns} columns of {rows} rows is not finite")]
+    #[error("the covariance of {columns} columns (group {group}, counted from 0) of {rows} rows is not finite")]
     NotFinite {
         /// Rows of the batch.
         rows: usize,
         /// Columns of the group.
         columns: usize,
+        /// The group's number, from 0.
+        group: usize,
     },
     /// Columns that do not fall into groups of one size.
     #[error("{columns} columns do not fall into {groups} groups of one size")]
@@ -146,7 +150,7 @@ impl Whitening {
         let x = centred(x);
         let width = d / self.groups;
         let group = |g: usize| x.clone().slice([0..n, g * width..(g + 1) * width]);
-        let parts: Result<Vec<_>, _> = (0..self.groups).map(|g| self.group(group(g))).collect();
+        let parts: Result<Vec<_>, _> = (0..self.groups).map(|g| self.group(group(g), g)).collect();
         Ok(Tensor::cat(parts?, 1))
     }
 
@@ -178,17 +182,17 @@ impl Whitening {
         Ok(self.whiten(x.select(1, list(order)))?.select(1, list(&place)))
     }
 
-    /// A group of centred columns.
-    fn group(&self, x: Tensor<2>) -> Result<Tensor<2>, WhiteningError> {
+    /// The centred columns of a group, and its number.
+    fn group(&self, x: Tensor<2>, group: usize) -> Result<Tensor<2>, WhiteningError> {
         let [n, d] = x.dims();
         let (device, dtype) = (x.device(), x.dtype());
         let rows = if self.constant { x.clone().detach() } else { x.clone() };
         let covariance = rows.clone().transpose().matmul(rows) * self.share(n);
         let numbers: Vec<f64> = covariance.to_data().iter::<f64>().collect();
         if numbers.iter().any(|v| !v.is_finite()) {
-            return Err(WhiteningError::NotFinite { rows: n, columns: d });
+            return Err(WhiteningError::NotFinite { rows: n, columns: d, group });
         }
-        let found = self.root(&DMatrix::from_row_slice(d, d, &numbers), n, dtype)?;
+        let found = self.root(&DMatrix::from_row_slice(d, d, &numbers), group, n, dtype)?;
         let tensor = |m: &DMatrix<f64>| {
             let rows = m.transpose().as_slice().to_vec();
             Tensor::<2>::from_data(TensorData::new(rows, [d, d]), (&device, dtype))
@@ -227,15 +231,21 @@ impl Whitening {
         Ok(x.matmul(root))
     }
 
-    /// W of a group's covariance, which was found from `rows` rows of a float type.
-    pub(crate) fn root(&self, c: &DMatrix<f64>, rows: usize, dtype: DType) -> Result<Root, WhiteningError> {
+    /// W of the covariance of a group, by its number, which was found from `rows` rows of a float type.
+    pub(crate) fn root(
+        &self,
+        c: &DMatrix<f64>,
+        group: usize,
+        rows: usize,
+        dtype: DType,
+    ) -> Result<Root, WhiteningError> {
         let d = c.nrows();
         let eigen = SymmetricEigen::new((c + c.transpose()) * 0.5);
         let epsilon = if self.relative { self.epsilon * c.trace() / d as f64 } else { self.epsilon };
         let values = eigen.eigenvalues.map(|w| w.max(0.0) + epsilon);
         let (smallest, largest) = (values.min(), values.max());
         let rounding = if dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
-        let singular = || WhiteningError::Singular { rows, columns: d, smallest, largest };
+        let singular = || WhiteningError::Singular { rows, columns: d, group, smallest, largest };
         if smallest <= largest * rounding * d as f64 {
             return Err(singular());
         }
