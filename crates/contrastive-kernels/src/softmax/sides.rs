@@ -84,6 +84,39 @@ pub(super) struct Side<T> {
     pub pull: T,
 }
 
+/// How a tile of logits becomes the slopes of its pairs.
+#[derive(Clone, Copy)]
+pub(super) enum Share<T> {
+    /// No row and no column is active.
+    Constant(T),
+    /// One exponential, against this logarithm, serves both directions.
+    Shared(T),
+    /// An exponential for each direction.
+    Apart,
+}
+
+impl<T: Element> Share<T> {
+    pub fn of(rows: &[Side<T>], columns: &[Side<T>]) -> Self {
+        let active = || rows.iter().chain(columns).filter(|s| s.coefficient != T::zero()).map(|s| s.log);
+        let (high, low) = active().fold((T::neg_infinity(), T::infinity()), |(h, l), x| (h.max(x), l.min(x)));
+        if high == T::neg_infinity() {
+            let nan = rows.iter().chain(columns).any(|s| s.log.is_nan());
+            return Self::Constant(if nan { T::nan() } else { T::zero() });
+        }
+        if (high - low).f64() <= SHARED_RANGE { Self::Shared(high) } else { Self::Apart }
+    }
+}
+
+/// Coefficients and shifts of sides that do not share an exponential; 0 and -inf where there is no side, or it is inactive.
+pub(super) fn apart<T: Element>(sides: &[Side<T>], shares: &mut [T], shifts: &mut [T]) {
+    shares[sides.len()..].fill(T::zero());
+    shifts[sides.len()..].fill(T::neg_infinity());
+    for ((share, shift), side) in shares.iter_mut().zip(shifts).zip(sides) {
+        let none = side.coefficient == T::zero();
+        (*share, *shift) = (side.coefficient, if none { T::neg_infinity() } else { -side.log });
+    }
+}
+
 /// One direction's data.
 pub(super) struct Direction<'a, T> {
     pub positives: RowSets<'a>,

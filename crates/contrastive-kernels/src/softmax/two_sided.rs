@@ -6,7 +6,7 @@
 //! serves both directions; where the logits of a tile are too far apart for that, the tile falls back to one for each. A
 //! thread owns a stripe of columns.
 
-use super::sides::{Direction, LogSum, SHARED_RANGE, Side, add_each, logit_bound, shares};
+use super::sides::{Direction, LogSum, SHARED_RANGE, Share, Side, add_each, apart, logit_bound, shares};
 use super::{Denominator, RowSets, SoftmaxProblem, lanes};
 use crate::memory::{PerThread, zeros};
 use crate::product::{LONGEST, Panels};
@@ -379,39 +379,6 @@ impl<T: Element> Engine<'_, T> {
         } else {
             self.panels.of_candidates(tile, block.lines, &mut gradient[..c * d]);
         }
-    }
-}
-
-/// How a tile of logits becomes the slopes of its pairs.
-#[derive(Clone, Copy)]
-enum Share<T> {
-    /// No row and no column is active.
-    Constant(T),
-    /// One exponential, against this logarithm, serves both directions.
-    Shared(T),
-    /// An exponential for each direction.
-    Apart,
-}
-
-impl<T: Element> Share<T> {
-    fn of(rows: &[Side<T>], columns: &[Side<T>]) -> Self {
-        let active = || rows.iter().chain(columns).filter(|s| s.coefficient != T::zero()).map(|s| s.log);
-        let (high, low) = active().fold((T::neg_infinity(), T::infinity()), |(h, l), x| (h.max(x), l.min(x)));
-        if high == T::neg_infinity() {
-            let nan = rows.iter().chain(columns).any(|s| s.log.is_nan());
-            return Self::Constant(if nan { T::nan() } else { T::zero() });
-        }
-        if (high - low).f64() <= SHARED_RANGE { Self::Shared(high) } else { Self::Apart }
-    }
-}
-
-/// Coefficients and shifts of sides that do not share an exponential; 0 and -inf where there is no side, or it is inactive.
-fn apart<T: Element>(sides: &[Side<T>], shares: &mut [T], shifts: &mut [T]) {
-    shares[sides.len()..].fill(T::zero());
-    shifts[sides.len()..].fill(T::neg_infinity());
-    for ((share, shift), side) in shares.iter_mut().zip(shifts).zip(sides) {
-        let none = side.coefficient == T::zero();
-        (*share, *shift) = (side.coefficient, if none { T::neg_infinity() } else { -side.log });
     }
 }
 
