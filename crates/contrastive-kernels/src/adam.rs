@@ -11,7 +11,7 @@
 //! ```
 //!
 //! An `f32` parameter moves 28 bytes (reads p, g, m, v; writes p, m, v) and costs one root and one division, so the pass
-//! is bound by memory. Measured with the ignored test `bandwidth_share` on two 2.6 GHz Zen 4 cores, next to an in-place
+//! is bound by memory. Measured with the bench `adam` on two 2.6 GHz Zen 4 cores, next to an in-place
 //! `y += a x` (12 bytes) over arrays of the same length: 4 M parameters 100 GB/s against 87, 16 M (all four arrays far out
 //! of cache) 50 GB/s against 76, two thirds of it. Within the second-level cache one core reaches 75 GB/s.
 
@@ -206,35 +206,5 @@ mod tests {
     #[should_panic(expected = "adam: parameter of 3, gradient of 2")]
     fn lengths_are_checked() {
         adam_step(&mut [0f32; 3], &[0.0; 2], &mut [0.0; 3], &mut [0.0; 3], &RULE);
-    }
-
-    /// Prints the share of memory bandwidth; run by hand, `cargo test --release -p contrastive-kernels --lib bandwidth -- --ignored --nocapture`, on an idle machine.
-    #[test]
-    #[ignore = "a measurement for an idle machine, no check"]
-    fn bandwidth_share() {
-        for n in [1 << 20, 4 << 20, 16 << 20] {
-            let [mut p, mut m, mut v] = [1.0f32, 0.0, 0.0].map(|x| vec![x; n]);
-            let g: Vec<f32> = values(n, 3).iter().map(|&x| x as f32).collect();
-            let best = |bytes: usize, f: &mut dyn FnMut()| {
-                let seconds = (0..15)
-                    .map(|_| {
-                        let start = std::time::Instant::now();
-                        f();
-                        start.elapsed().as_secs_f64()
-                    })
-                    .fold(f64::INFINITY, f64::min);
-                (bytes * n) as f64 / seconds / 1e9
-            };
-            let mut step = 0;
-            let adam = best(28, &mut || {
-                step += 1;
-                adam_step(&mut p, &g, &mut m, &mut v, &AdamStep { step, ..RULE });
-            });
-            let axpy = best(12, &mut || {
-                p.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).for_each(|(p, g)| crate::vector::axpy(p, 1e-3, g));
-            });
-            let threads = rayon::current_num_threads();
-            println!("{n} parameters, {threads} threads: adam {adam:.1} GB/s, in-place axpy {axpy:.1} GB/s");
-        }
     }
 }
