@@ -115,6 +115,15 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
     let own = NtXent::new(t)?.objective().clone().denominator(Denominator::OwnPositive);
     let own = own.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanOverPairs);
     let (debiased, hard) = (DebiasedInfoNce::new(t, 0.1)?, DebiasedInfoNce::new(t, 0.1)?.with_hardness(1.0)?);
+    let views = |name, objective: DebiasedInfoNce| {
+        let dense = objective.clone();
+        let of_halves = |a: &Tensor<2>, f: &dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>| f(halves(a).0, halves(a).1);
+        row(
+            name,
+            move |a, _, _| of_halves(a, &|x, y| objective.loss(x, y)),
+            boxed(move |a, _, _| of_halves(a, &|x, y| dense.dense(x, y))),
+        )
+    };
     let (moco, ressl) = (Moco::new(t)?, ReSsl::new(0.1, 0.04)?);
     let ranking = MultipleNegativesRanking::new(0.05)?.symmetric();
     let nca = Nca::new(10.0)?;
@@ -132,8 +141,8 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
         labelled("NT-Xent, labels", NtXent::new(t)?, NtXent::loss_with_labels, move |_, a, labels| {
             own.clone().pairs(Pairs::labels(labels)).dense(&Inputs::within(a))
         }),
-        row("debiased", move |a, _, _| debiased.loss(halves(a).0, halves(a).1), None),
-        row("hard negatives", move |a, _, _| hard.loss(halves(a).0, halves(a).1), None),
+        makes(4.0, views("debiased", debiased)),
+        makes(4.0, views("hard negatives", hard)),
         makes(4.0, row("MoCo", move |a, c, _| moco.loss_among(a.clone(), constant(a), constant(c)), None)),
         makes(8.0, row("ReSSL", move |a, c, _| ressl.loss_among(a.clone(), constant(a), constant(c)), None)),
         makes(8.0, row("ranking", move |a, c, _| ranking.loss(a.clone(), c.clone()), None)),

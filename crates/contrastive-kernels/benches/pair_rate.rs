@@ -9,7 +9,7 @@
 //! latter is the fairer one on a machine that others use as well (Linux; elsewhere both are the wall clock).
 
 use contrastive_kernels::real::gemm;
-use contrastive_kernels::softmax::{Denominator, RowSets, SoftmaxProblem, TwoSidedProblem, Wanted, rows, two_sided};
+use contrastive_kernels::softmax::{Denominator, RowSets, RowValue, SoftmaxProblem, TwoSidedProblem, Wanted, rows, two_sided};
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 use std::hint::black_box;
@@ -111,6 +111,7 @@ fn main() {
             positives: RowSets::new(None, &offsets, &view),
             column_positives: None,
             mean: true,
+            value: RowValue::LogRatio,
             denominator: Denominator::WithPositives,
             row_weights: &weights,
             column_weights: &[],

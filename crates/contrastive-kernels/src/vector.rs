@@ -160,41 +160,56 @@ pub fn exp_in_place<T: Element>(x: &mut [T], scale: T, shift: T) -> (T, T) {
     Arch::new().dispatch(Kernel(x, scale, shift))
 }
 
+/// Two exponentials of one number, `exp(scales[k] * x + shifts[k])`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TwoExponentials<T> {
+    scales: [T; 2],
+    shifts: [T; 2],
+    /// Is the first the square of the second?
+    square: bool,
+}
+
+impl<T: Element> TwoExponentials<T> {
+    pub fn new(scales: [T; 2], shifts: [T; 2]) -> Self {
+        let two = T::of(2.0);
+        Self { scales, shifts, square: scales[0] == two * scales[1] && shifts[0] == two * shifts[1] }
+    }
+
+    #[inline(always)]
+    pub fn of(&self, x: T) -> [T; 2] {
+        let [a, b] = [0, 1].map(|k| x.mul_add(self.scales[k], self.shifts[k]));
+        let e = b.exponential();
+        [if self.square { e * e } else { a.exponential() }, e]
+    }
+}
+
 /// `y_j <- exp(scales[1] * x_j + shifts[1])` and `x_j <- exp(scales[0] * x_j + shifts[0])`; returns the sums of `x` and of `y`.
 pub fn exp_both<T: Element>(x: &mut [T], y: &mut [T], scales: [T; 2], shifts: [T; 2]) -> [T; 2] {
-    struct Kernel<'a, T>([&'a mut [T]; 2], [T; 2], [T; 2]);
+    struct Kernel<'a, T>([&'a mut [T]; 2], TwoExponentials<T>);
     impl<T: Element> WithSimd for Kernel<'_, T> {
         type Output = [T; 2];
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) -> [T; 2] {
-            let Self([x, y], scales, shifts) = self;
-            // one exponential and its square, where the first is the second twice
-            let two = T::of(2.0);
-            let square = scales[0] == two * scales[1] && shifts[0] == two * shifts[1];
-            let both = |old: T| {
-                let [a, b] = [0, 1].map(|k| old.mul_add(scales[k], shifts[k]));
-                let e = b.exponential();
-                [if square { e * e } else { a.exponential() }, e]
-            };
+            let Self([x, y], both) = self;
             let mut sums = [[T::zero(); LANES]; 2];
             let ((x, x_rest), (y, y_rest)) = (x.as_chunks_mut::<LANES>(), y.as_chunks_mut::<LANES>());
             for (x, y) in x.iter_mut().zip(y) {
                 for l in 0..LANES {
-                    [x[l], y[l]] = both(x[l]);
+                    [x[l], y[l]] = both.of(x[l]);
                     sums[0][l] += x[l];
                     sums[1][l] += y[l];
                 }
             }
             let mut sums = sums.map(total);
             for (x, y) in x_rest.iter_mut().zip(y_rest) {
-                [*x, *y] = both(*x);
+                [*x, *y] = both.of(*x);
                 sums[0] += *x;
                 sums[1] += *y;
             }
             sums
         }
     }
-    Arch::new().dispatch(Kernel([x, y], scales, shifts))
+    Arch::new().dispatch(Kernel([x, y], TwoExponentials::new(scales, shifts)))
 }
 
 /// `y <- a * y + b * x`.

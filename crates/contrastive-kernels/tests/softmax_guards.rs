@@ -1,7 +1,7 @@
 //! What the pair engine refuses, with the sizes in the message.
 
 use contrastive_kernels::softmax::{
-    Denominator, Placement, PositiveWeights, RowSets, Scale, SoftmaxProblem, TwoSidedProblem, rows, two_sided,
+    Denominator, Placement, PositiveWeights, RowSets, RowValue, Scale, SoftmaxProblem, TwoSidedProblem, rows, two_sided,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -98,6 +98,7 @@ fn each_bad_two_sided_problem_is_refused_by_name() {
         positives: RowSets::new(None, &pairs.0, &pairs.1),
         column_positives: Some(RowSets::new(None, &turned.0, &turned.1)),
         mean: true,
+        value: RowValue::LogRatio,
         denominator: Denominator::WithPositives,
         row_weights: &two,
         column_weights: &three,

@@ -1,6 +1,6 @@
 //! The pair engine never holds the matrix: peak of the allocations beside inputs and results, counted.
 
-use contrastive_kernels::softmax::{Denominator, RowSets, SoftmaxProblem, TwoSidedProblem, Wanted, rows, two_sided};
+use contrastive_kernels::softmax::{Denominator, RowSets, RowValue, SoftmaxProblem, TwoSidedProblem, Wanted, rows, two_sided};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -83,6 +83,7 @@ fn a_table_against_itself_stays_below_64_mib_at_16k() {
         positives: RowSets::new(None, &offsets, &columns),
         column_positives: None,
         mean: true,
+        value: RowValue::LogRatio,
         denominator: Denominator::WithPositives,
         row_weights: &weights,
         column_weights: &[],

@@ -2,7 +2,10 @@
 
 mod support;
 
-use contrastive_kernels::softmax::{Denominator, SoftmaxOutput, TwoSidedOutput, TwoSidedProblem, rows, two_sided};
+use contrastive_kernels::rowwise::{RowProblem, evaluate, evaluate_table};
+use contrastive_kernels::softmax::{
+    Debiased, Denominator, RowSets, RowValue, SoftmaxOutput, TwoSidedOutput, TwoSidedProblem, Wanted, rows, two_sided,
+};
 use contrastive_kernels::vector::Element;
 use support::{Case, Sets, Source, Weights, dense, difference};
 
@@ -45,6 +48,7 @@ impl Both {
             positives: self.rows.positives.as_ref().unwrap().view(),
             column_positives: self.columns.as_ref().map(|c| c.positives.as_ref().unwrap().view()),
             mean: self.mean,
+            value: RowValue::LogRatio,
             denominator: self.rows.denominator,
             row_weights: &flat.row_weights,
             column_weights: &flat.column_weights,
@@ -268,6 +272,156 @@ fn the_number_of_threads_changes_no_bit() {
             };
             let outputs: Vec<_> = pools.iter().map(|p| bits(p.install(|| both.run::<f32>()))).collect();
             assert!(outputs[0] == outputs[1] && outputs[0] == outputs[2], "{denominator:?}");
+        }
+    }
+}
+
+/// Debiased values of both directions, each row and each column with one positive or none.
+fn debiased<T: Element>(
+    [anchors, candidates]: [&[f64]; 2],
+    d: usize,
+    loss: Debiased,
+    [of_rows, of_columns]: [RowSets<'_>; 2],
+    table: bool,
+) -> TwoSidedOutput<T> {
+    let [a, c] = [anchors, candidates].map(|v| v.iter().map(|&x| T::of(x)).collect::<Vec<T>>());
+    let ones = vec![T::one(); a.len().max(c.len()) / d];
+    two_sided(&TwoSidedProblem {
+        anchors: &a,
+        candidates: (!table).then_some(&c),
+        width: d,
+        scale: T::of(loss.scale),
+        positives: of_rows,
+        column_positives: (!table).then_some(of_columns),
+        mean: false,
+        value: RowValue::Debiased(loss),
+        denominator: Denominator::NegativesOnly,
+        row_weights: &ones[..a.len() / d],
+        column_weights: if table { &[] } else { &ones[..c.len() / d] },
+        gradients: true,
+    })
+}
+
+/// Each direction by itself, row by row.
+fn row_by_row(
+    [anchors, candidates]: [&[f64]; 2],
+    d: usize,
+    loss: Debiased,
+    [of_rows, of_columns]: [RowSets<'_>; 2],
+    table: bool,
+) -> TwoSidedOutput<f64> {
+    let direction = |anchors, candidates, positives| {
+        let self_offset = table.then_some(0);
+        let problem =
+            RowProblem { anchors, candidates, width: d, positives, excluded: None, self_offset, wanted: Wanted::ALL };
+        evaluate(&problem, &loss)
+    };
+    let add = |a: Vec<f64>, b: Vec<f64>| a.iter().zip(&b).map(|(a, b)| a + b).collect::<Vec<f64>>();
+    let there = direction(anchors, candidates, of_rows);
+    if table {
+        let anchors = add(there.anchors, there.candidates);
+        return TwoSidedOutput { value: there.value, rows: there.rows, anchors, ..TwoSidedOutput::default() };
+    }
+    let back = direction(candidates, anchors, of_columns);
+    TwoSidedOutput {
+        value: there.value + back.value,
+        rows: there.rows,
+        columns: back.rows,
+        anchors: add(there.anchors, back.candidates),
+        candidates: add(there.candidates, back.anchors),
+        scale: 0.0,
+    }
+}
+
+const CORRECTED: [(f64, f64); 5] = [(0.0, 0.0), (0.1, 0.0), (0.1, 1.0), (0.05, 0.3), (0.6, 2.0)];
+
+#[test]
+fn debiased_values_equal_those_row_by_row() {
+    for (seed, (n, m, d)) in (24_000..).zip([(2usize, 2usize, 3usize), (7, 12, 4), (40, 33, 9), (300, 290, 8), (1030, 700, 5)]) {
+        let mut source = Source::new(seed);
+        for (hidden, hardness) in CORRECTED {
+            for scale in [0.5, 3.0, 6.0] {
+                let loss = Debiased { scale, hidden, hardness };
+                for table in [true, false] {
+                    let what = format!("{n} x {m} x {d}, {loss:?}, table {table}");
+                    let (n, m) = if table { (n.next_multiple_of(2), n.next_multiple_of(2)) } else { (n, m) };
+                    let a = source.unit_rows(n, d);
+                    let c = if table { a.clone() } else { source.unit_rows(m, d) };
+                    // of two directions, what exceeds the other side has no positive
+                    let positives = match table {
+                        true => Sets::diagonal(n, n / 2, n),
+                        false => Sets::of(&(0..n).map(|i| Vec::from_iter((i < m).then_some(i as u32))).collect::<Vec<_>>()),
+                    };
+                    let transposed = positives.transposed(n, m);
+                    let sets = [positives.view(), transposed.view()];
+                    let want = row_by_row([&a, &c], d, loss, sets, table);
+                    let got = debiased::<f64>([&a, &c], d, loss, sets, table);
+                    let mut single = debiased::<f32>([&a, &c], d, loss, sets, table);
+                    let want = TwoSidedOutput { scale: got.scale, ..want };
+                    single.scale = got.scale as f32;
+                    assert_agree(&got, &want, 1e-10, 1.0, &what);
+                    assert_agree(&single, &want, 1e-4, scale.max(1.0), &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_scale_of_debiased_values_agrees_with_differences() {
+    let mut source = Source::new(25_000);
+    let (n, d) = (30, 6);
+    let table = source.unit_rows(n, d);
+    let positives = Sets::diagonal(n, n / 2, n);
+    for (hidden, hardness) in [(0.0, 0.0), (0.01, 0.0), (0.01, 1.0), (0.0, 0.3)] {
+        let at = |scale: f64| {
+            let sets = [positives.view(), positives.view()];
+            debiased::<f64>([&table, &table], d, Debiased { scale, hidden, hardness }, sets, true)
+        };
+        let (scale, step) = (1.5, 1e-5);
+        let slope = (at(scale + step).value - at(scale - step).value) / (2.0 * step);
+        let got = at(scale).scale;
+        assert!((got - slope).abs() < 1e-6 * (1.0 + slope.abs()), "{hidden} {hardness}: {got} instead of {slope}");
+    }
+}
+
+#[test]
+fn a_table_against_itself_is_evaluated_the_same_either_way() {
+    // at scale 30 with hardness the exponentials do not share a reference: row by row
+    let mut source = Source::new(26_000);
+    let (n, d) = (90, 5);
+    let rows = source.unit_rows(n, d);
+    for scale in [2.0, 30.0] {
+        for (hidden, hardness) in CORRECTED {
+            // pairs of views; two positives in a row; a relation that is not symmetric; pairs that are never compared
+            let lists = |f: &dyn Fn(u32) -> Vec<u32>| Sets::of(&(0..n as u32).map(f).collect::<Vec<_>>());
+            let of_three = |i: u32| (i / 3 * 3..i / 3 * 3 + 3).filter(|&j| j != i).collect();
+            let cases =
+                [Sets::diagonal(n, n / 2, n), lists(&of_three), lists(&|i| vec![(i + 1) % n as u32]), lists(&|_| vec![])];
+            let none = lists(&|i| if i % 2 == 0 { vec![(i + 2) % n as u32] } else { vec![] });
+            for (case, positives) in cases.iter().enumerate() {
+                for excluded in [None, Some(none.view())] {
+                    let loss = Debiased { scale, hidden, hardness };
+                    let problem = RowProblem {
+                        anchors: &rows[..],
+                        candidates: &rows[..],
+                        width: d,
+                        positives: positives.view(),
+                        excluded,
+                        self_offset: Some(0),
+                        wanted: Wanted::ALL,
+                    };
+                    let (got, want) = (evaluate_table(&problem, &loss), evaluate(&problem, &loss));
+                    let what = format!("{loss:?}, case {case}, excluded {}", excluded.is_some());
+                    let whole: Vec<f64> = want.anchors.iter().zip(&want.candidates).map(|(a, c)| a + c).collect();
+                    assert!((got.value - want.value).abs() < 1e-10 * (1.0 + want.value.abs()), "{what}");
+                    assert!(difference(&got.rows, &want.rows, 1.0) < 1e-10, "{what}");
+                    assert!(difference(&got.anchors, &whole, 1.0) < 1e-10, "{what}");
+                    let value = evaluate_table(&RowProblem { wanted: Wanted::VALUE, ..problem }, &loss);
+                    assert!((value.value - want.value).abs() < 1e-10 * (1.0 + want.value.abs()), "{what}");
+                    assert!(value.anchors.is_empty(), "{what}");
+                }
+            }
         }
     }
 }

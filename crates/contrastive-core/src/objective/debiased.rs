@@ -19,7 +19,9 @@ use contrastive_kernels::rowwise as kernel;
 /// ```
 ///
 /// The weights of hard negatives carry gradient. Where the maximum takes its second argument, the row's negatives have
-/// none. It is a function of each row of similarities, so memory is linear in n; with tau+ = 0 and beta = 0 it is NT-Xent.
+/// none. It is a function of the sums of each row, so memory is linear in n, and on the CPU each pair of rows is made once for both, as
+/// for [`NtXent`](super::NtXent), unless beta is above 0 and `(1 + beta) / T` not below 30: then row by row. With tau+ = 0 and beta = 0 it is
+/// NT-Xent.
 #[derive(Clone, Debug)]
 pub struct DebiasedInfoNce {
     function: kernel::Debiased,

@@ -191,11 +191,14 @@ impl Problem {
         // a table against itself: its gradient has both parts
         let any = self.itself && (wanted.anchors || wanted.candidates);
         let wanted = Wanted { anchors: wanted.anchors || any, candidates: wanted.candidates || any };
-        let out = self.comparison.evaluate(function, a, c, wanted, portable);
+        let out = match &self.candidates {
+            None => self.comparison.evaluate_table(function, a, any, portable),
+            Some(_) => self.comparison.evaluate(function, a, c, wanted, portable),
+        };
         let share = share(a.dims()[0], &out.sums);
         let mut gradients = Gradients::default();
         match &self.candidates {
-            None => gradients.anchors = any.then(|| self.anchors.backward((out.anchors + out.candidates) * share)),
+            None => gradients.anchors = any.then(|| self.anchors.backward(out.anchors * share)),
             Some(candidates) if self.itself => {
                 let both = || self.anchors.backward(out.anchors * share) + candidates.backward(out.candidates * share);
                 gradients.anchors = any.then(both);

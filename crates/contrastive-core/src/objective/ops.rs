@@ -84,7 +84,7 @@ mod native {
     use burn::tensor::{DType, Element as BurnElement, TensorData};
     use contrastive_kernels::Real;
     use contrastive_kernels::softmax::{
-        self as kernel, PositiveWeights, RowSets, Scale, SoftmaxProblem, TwoSidedProblem,
+        self as kernel, PositiveWeights, RowSets, RowValue, Scale, SoftmaxProblem, TwoSidedProblem,
     };
     use contrastive_kernels::vector::Element;
 
@@ -253,6 +253,7 @@ mod native {
             positives: sets(&spec.positives),
             column_positives: spec.column_positives.as_ref().map(sets),
             mean: spec.mean,
+            value: RowValue::LogRatio,
             denominator: spec.denominator,
             row_weights: &row_weights,
             column_weights: &column_weights,

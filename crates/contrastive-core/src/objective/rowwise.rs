@@ -75,12 +75,31 @@ impl Comparison {
         let dtype = computed_in(a.dtype());
         let (a, c) = (a.clone().cast(dtype), c.clone().cast(dtype));
         if !portable && is_native(&a) {
-            return self.on_host(function, &a, &c, wanted);
+            return self.on_host(function, &a, Some(&c), wanted);
         }
         self.by_blocks(function, &a, &c, wanted)
     }
 
-    fn on_host(&self, function: &impl RowFunction, a: &Tensor<2>, c: &Tensor<2>, wanted: Wanted) -> Evaluated {
+    /// Value and gradient of a table `[n, d]` against itself, a plain tensor; the gradient, if wanted, is that of the anchors.
+    pub fn evaluate_table(
+        &self,
+        function: &impl RowFunction,
+        table: &Tensor<2>,
+        gradient: bool,
+        portable: bool,
+    ) -> Evaluated {
+        let table = table.clone().cast(computed_in(table.dtype()));
+        let wanted = if gradient { Wanted::ALL } else { Wanted::VALUE };
+        if !portable && is_native(&table) {
+            return self.on_host(function, &table, None, wanted);
+        }
+        let out = self.by_blocks(function, &table, &table, wanted);
+        let anchors = if gradient { out.anchors + out.candidates } else { out.anchors };
+        let candidates = Tensor::zeros([1, 1], (&table.device(), table.dtype()));
+        Evaluated { anchors, candidates, ..out }
+    }
+
+    fn on_host(&self, function: &impl RowFunction, a: &Tensor<2>, c: Option<&Tensor<2>>, wanted: Wanted) -> Evaluated {
         match a.dtype() {
             DType::F64 => self.kernel::<f64>(function, a, c, wanted),
             _ => self.kernel::<f32>(function, a, c, wanted),
@@ -91,24 +110,30 @@ impl Comparison {
         &self,
         function: &impl RowLoss<T>,
         a: &Tensor<2>,
-        c: &Tensor<2>,
+        c: Option<&Tensor<2>>,
         wanted: Wanted,
     ) -> Evaluated {
-        let ([n, d], m) = (a.dims(), c.dims()[0]);
-        let (anchors, candidates) = (a.to_data(), c.to_data());
+        let ([n, d], m) = (a.dims(), c.unwrap_or(a).dims()[0]);
+        let (anchors, candidates) = (a.to_data(), c.map(Tensor::to_data));
+        fn values<T: BurnElement>(data: &TensorData) -> &[T] {
+            data.as_slice().expect("the type that was matched")
+        }
         fn sets(lists: &PairLists) -> RowSets<'_> {
             RowSets::new(lists.groups.as_deref(), &lists.offsets, &lists.columns)
         }
         let problem = RowProblem {
-            anchors: anchors.as_slice::<T>().expect("the type that was matched"),
-            candidates: candidates.as_slice::<T>().expect("the type that was matched"),
+            anchors: values::<T>(&anchors),
+            candidates: values::<T>(candidates.as_ref().unwrap_or(&anchors)),
             width: d,
             positives: sets(&self.positives),
             excluded: self.excluded.as_ref().map(sets),
             self_offset: self.own,
             wanted,
         };
-        let out = kernel::evaluate(&problem, function);
+        let out = match c {
+            Some(_) => kernel::evaluate(&problem, function),
+            None => kernel::evaluate_table(&problem, function),
+        };
         let table = |values: Vec<T>, rows: usize| match values.is_empty() {
             true => Tensor::zeros([1, 1], (&a.device(), a.dtype())),
             false => Tensor::from_data(TensorData::new(values, [rows, d]), (&a.device(), a.dtype())),

@@ -1,45 +1,10 @@
-//! Debiased and hard-negative InfoNCE.
+//! Debiased and hard-negative InfoNCE, row by row.
 
-use super::{RowLoss, RowPairs, Sums, hide, nothing};
+use super::{RowLoss, RowOutput, RowPairs, RowProblem, Sums, hide, nothing};
 use crate::real::Real;
+pub use crate::softmax::Debiased;
+use crate::softmax::{Denominator, RowValue, TwoSidedProblem, two_sided};
 use crate::vector::{self, Element};
-
-/// Debiased InfoNCE (Chuang et al. 2020), and its form with hard negatives (Robinson et al. 2021), of a row with one positive (of
-/// several, the first): with the logits `scale s`, `s+` that of the positive, and `N` negatives,
-///
-/// ```text
-/// R = N sum e^{(1 + beta) s} / sum e^{beta s}                  (beta = 0: the plain sum)
-/// G = max((R - hidden N e^{s+}) / (1 - hidden), N e^{-scale})      value = log(1 + G / e^{s+})
-/// ```
-///
-/// A row without a positive or without negatives counts as 0.
-#[derive(Clone, Copy, Debug)]
-pub struct Debiased {
-    /// Inverse temperature.
-    pub scale: f64,
-    /// The share of the negatives that are hidden positives, in `[0, 1)`.
-    pub hidden: f64,
-    /// beta.
-    pub hardness: f64,
-}
-
-impl Debiased {
-    /// A row's value, and its derivatives by log R and by the positive logit. All exponentials are taken relative to the larger
-    /// of the two.
-    fn value(&self, positive: f64, log_sum: f64, others: f64) -> [f64; 3] {
-        let top = positive.max(log_sum);
-        let (p, r) = ((positive - top).exp(), (log_sum - top).exp());
-        let free = (r - self.hidden * others * p) / (1.0 - self.hidden);
-        let least = (others.ln() - self.scale - top).exp();
-        // in this order, so that what is not a number stays none
-        let (negatives, by_sum, by_positive) = match free <= least {
-            true => (least, 0.0, 0.0),
-            false => (free, r / (1.0 - self.hidden), -self.hidden * others * p / (1.0 - self.hidden)),
-        };
-        let all = p + negatives;
-        [all.ln() + top - positive, by_sum / all, (p + by_positive) / all - 1.0]
-    }
-}
 
 impl<T: Element> RowLoss<T> for Debiased {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
@@ -76,5 +41,30 @@ impl<T: Element> RowLoss<T> for Debiased {
         }
         row[at] = T::of(by_positive * self.scale);
         (value, Sums::default())
+    }
+
+    fn table(&self, problem: &RowProblem<'_, T>) -> Option<RowOutput<T>> {
+        let n = problem.anchors.len() / problem.width;
+        let ones = vec![T::one(); n];
+        let both = TwoSidedProblem {
+            anchors: problem.anchors,
+            candidates: None,
+            width: problem.width,
+            scale: T::of(self.scale),
+            positives: problem.positives,
+            column_positives: None,
+            mean: false,
+            value: RowValue::Debiased(*self),
+            denominator: Denominator::NegativesOnly,
+            row_weights: &ones,
+            column_weights: &[],
+            gradients: problem.wanted.any(),
+        };
+        let single = |i: usize| problem.pairs(i).positives().count() <= 1;
+        let fits = problem.excluded.is_none() && (0..n).all(single) && problem.positives.is_symmetric();
+        (fits && both.is_in_range()).then(|| {
+            let out = two_sided(&both);
+            RowOutput { value: out.value, rows: out.rows, anchors: out.anchors, ..RowOutput::default() }
+        })
     }
 }

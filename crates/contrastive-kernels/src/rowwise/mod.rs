@@ -82,6 +82,11 @@ pub trait RowLoss<T>: Sync {
     fn factor(&self) -> f64 {
         1.0
     }
+
+    /// What [`evaluate_table`] returns, if there is a way that makes each pair of rows once.
+    fn table(&self, _problem: &RowProblem<'_, T>) -> Option<RowOutput<T>> {
+        None
+    }
 }
 
 /// n anchors compared with m candidates, all of width d.
@@ -243,6 +248,23 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
             });
         }
     }
+    out
+}
+
+/// Value and gradient of a table against itself: `problem` with the same rows as anchors and as candidates, and no row compared with
+/// itself. The anchors' gradient of the result is the whole, whichever was wanted.
+///
+/// # Panics
+/// As [`evaluate`]; when the anchors are not the candidates, or rows are compared with themselves.
+pub fn evaluate_table<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L) -> RowOutput<T> {
+    assert!(problem.anchors.as_ptr() == problem.candidates.as_ptr(), "row losses: a table against another");
+    assert_eq!(problem.self_offset, Some(0), "row losses: rows of a table compared with themselves");
+    if let Some(out) = loss.table(problem) {
+        return out;
+    }
+    let wanted = if problem.wanted.any() { Wanted::ALL } else { Wanted::VALUE };
+    let mut out = evaluate(&RowProblem { wanted, ..*problem }, loss);
+    vector::axpy(&mut out.anchors, T::one(), &std::mem::take(&mut out.candidates));
     out
 }
 

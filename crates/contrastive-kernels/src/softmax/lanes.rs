@@ -1,7 +1,7 @@
 //! What is done to a panel of pairs between its products ([`Panels`](crate::product::Panels)): each anchor is a lane, and the
 //! candidates come one below the other, so that no reduction over an anchor's pairs crosses lanes.
 
-use crate::vector::{Element, larger, total};
+use crate::vector::{Element, TwoExponentials, larger, total};
 use pulp::{Arch, Simd, WithSimd};
 
 /// Calls the kernel's `of::<W>` with the number of lanes as a constant.
@@ -284,6 +284,82 @@ kernel! {
 pub(super) fn two_sided<T: Element>(panel: &mut [T], [scale, shift]: [T; 2], rows: &[T], columns: &[T]) -> T {
     let lanes = rows.len();
     Arch::new().dispatch(TwoSided { panel, scale, shift, rows, columns, lanes, of: Default::default() })
+}
+
+kernel! {
+    SumBoth { panel: &'a [T], exp: TwoExponentials<T>, rows: [&'a mut [T]; 2], columns: [&'a mut [T]; 2] }
+    lanes lanes -> (), |self, W| {
+        let Self { exp, rows: [rows, soft_rows], columns: [columns, soft_columns], .. } = self;
+        let mut sums = [[T::zero(); W]; 2];
+        let lines = self.panel.as_chunks::<W>().0;
+        if columns.is_empty() {
+            for x in lines {
+                for l in 0..W {
+                    let [hard, soft] = exp.of(x[l]);
+                    sums[0][l] += hard;
+                    sums[1][l] += soft;
+                }
+            }
+        } else {
+            for (x, (column, soft_column)) in lines.iter().zip(columns.iter_mut().zip(soft_columns)) {
+                let mut across = [[T::zero(); W]; 2];
+                for l in 0..W {
+                    let [hard, soft] = exp.of(x[l]);
+                    sums[0][l] += hard;
+                    sums[1][l] += soft;
+                    (across[0][l], across[1][l]) = (hard, soft);
+                }
+                *column += total(across[0]);
+                *soft_column += total(across[1]);
+            }
+        }
+        rows[..W].copy_from_slice(&sums[0]);
+        soft_rows[..W].copy_from_slice(&sums[1]);
+    }
+}
+
+/// As [`sum_exp`], of two exponentials of each pair.
+pub(super) fn sum_both<T: Element>(
+    panel: &[T],
+    exp: TwoExponentials<T>,
+    rows: [&mut [T]; 2],
+    columns: [&mut [T]; 2],
+) {
+    let lanes = rows[0].len();
+    Arch::new().dispatch(SumBoth { panel, exp, rows, columns, lanes, of: Default::default() });
+}
+
+kernel! {
+    TwoSidedBoth {
+        panel: &'a mut [T], exp: TwoExponentials<T>, rows: [&'a [T]; 2], columns: [&'a [T]; 2],
+    } lanes lanes -> T, |self, W| {
+        let Self { exp, columns: [columns, soft_columns], .. } = self;
+        let rows: [[T; W]; 2] = self.rows.map(array);
+        let mut dots = [T::zero(); W];
+        let columns = columns.iter().zip(soft_columns);
+        for (x, (&column, &soft_column)) in self.panel.as_chunks_mut::<W>().0.iter_mut().zip(columns) {
+            for l in 0..W {
+                let old = x[l];
+                let [hard, soft] = exp.of(old);
+                let g = hard.mul_add(rows[0][l] + column, soft * (rows[1][l] + soft_column));
+                x[l] = g;
+                dots[l] = g.mul_add(old, dots[l]);
+            }
+        }
+        total(dots)
+    }
+}
+
+/// `x <- hard * (row + column) + soft * (soft row + soft column)` of two exponentials of each pair; returns the sum of result times
+/// old `x`.
+pub(super) fn two_sided_both<T: Element>(
+    panel: &mut [T],
+    exp: TwoExponentials<T>,
+    rows: [&[T]; 2],
+    columns: [&[T]; 2],
+) -> T {
+    let lanes = rows[0].len();
+    Arch::new().dispatch(TwoSidedBoth { panel, exp, rows, columns, lanes, of: Default::default() })
 }
 
 kernel! {

@@ -17,12 +17,14 @@
 //! [`rows`] evaluates this for any problem; [`two_sided`] evaluates both directions of a comparison (CLIP), or a table
 //! against itself (NT-Xent, SupCon), where symmetry saves a third of the work.
 
+mod debiased;
 mod lanes;
 mod merge;
 mod rows;
 mod sides;
 mod two_sided;
 
+pub use debiased::{Debiased, RowValue};
 pub use rows::rows;
 pub use two_sided::{TwoSidedOutput, TwoSidedProblem, two_sided};
 
@@ -97,6 +99,11 @@ impl<'a> RowSets<'a> {
         let lists = |sets: &Self| 0..sets.offsets.len() - 1;
         let holds = |i: usize, j: u32| other.of(j as usize).binary_search(&(i as u32)).is_ok();
         self.groups.is_some() || other.groups.is_some() || lists(self).all(|i| self.of(i).iter().all(|&j| holds(i, j)))
+    }
+
+    /// Is row i in list j whenever j is in list i? Lists of groups are taken at their word.
+    pub(crate) fn is_symmetric(&self) -> bool {
+        self.is_in(self)
     }
 
     /// Where the list of row `i` starts in the concatenation of all lists.

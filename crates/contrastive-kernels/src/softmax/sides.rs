@@ -1,12 +1,13 @@
 //! What is known of logits before they are made, and what [`super::two_sided()`] keeps of each row and column between its passes.
 
-use super::{PositiveWeights, RowSets, SoftmaxProblem};
+use super::{PositiveWeights, RowSets, RowValue, SoftmaxProblem};
 use crate::vector::{self, Element};
 use pulp::Arch;
 use rayon::prelude::*;
 
-/// Logits whose maxima differ by more than this do not share an exponential: e^-40 of a row's largest term is lost.
-pub(super) const SHARED_RANGE: f64 = 40.0;
+/// Logits whose maxima differ by more than this do not share an exponential. In `f32` an exponential below e^-87 is 0, so that at this
+/// range what is below e^-27 (2e-12) of a row's largest term is lost.
+pub(super) const SHARED_RANGE: f64 = 60.0;
 
 /// Scale times the largest lengths of both sides, if logits between it and its negative share an exponential.
 pub(super) fn logit_bound<T: Element>(scale: T, sides: [&[T]; 2], d: usize) -> Option<T> {
@@ -82,6 +83,8 @@ pub(super) struct Side<T> {
     pub coefficient: T,
     /// scale * weight * target weight of one positive.
     pub pull: T,
+    /// Of two exponentials a pair: what the second is multiplied with.
+    pub soft: T,
 }
 
 /// How a tile of logits becomes the slopes of its pairs.
@@ -120,41 +123,88 @@ pub(super) fn apart<T: Element>(sides: &[Side<T>], shares: &mut [T], shifts: &mu
 /// One direction's data.
 pub(super) struct Direction<'a, T> {
     pub positives: RowSets<'a>,
+    value: RowValue,
     weights: &'a [T],
     /// Target weight of one positive of each row.
     target: Vec<T>,
     /// Number of positives.
     counts: Vec<usize>,
+    /// Number of those that a row is compared with.
+    compared: usize,
+}
+
+/// What the first pass found of each row.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a, T> {
+    pub logs: &'a [LogSum<T>],
+    /// Of two exponentials a pair, the sums of the second, and their reference; empty without it.
+    pub soft: (&'a [T], T),
+    /// Sums of the positives' inner products.
+    pub dots: &'a [T],
 }
 
 impl<'a, T: Element> Direction<'a, T> {
-    pub fn new(problem: &SoftmaxProblem<'a, T>, positives: RowSets<'a>, weights: &'a [T], mean: bool) -> Self {
+    /// Of the rows of `problem`; of its columns with their positives, and the number of `compared` rows.
+    pub fn new(
+        problem: &SoftmaxProblem<'a, T>,
+        positives: RowSets<'a>,
+        weights: &'a [T],
+        (mean, value): (bool, RowValue),
+        compared: usize,
+    ) -> Self {
         let problem = SoftmaxProblem { positives: Some(positives), weights: PositiveWeights::Mean, ..*problem };
         let counts: Vec<usize> = (0..weights.len()).map(|i| problem.positive_count(i)).collect();
+        let several = counts.iter().position(|&c| c > 1).filter(|_| value != RowValue::LogRatio);
+        assert!(several.is_none(), "two-sided: {value:?} of row {several:?} with several positives");
         let target =
             counts.iter().map(|&c| if mean && c > 0 { T::one() / T::of(c as f64) } else { T::one() }).collect();
-        Self { positives, weights, target, counts }
+        Self { positives, value, weights, target, counts, compared }
     }
 
     /// Row values, and what the second pass needs.
-    pub fn finish(&self, logs: &[LogSum<T>], dots: &[T], scale: T) -> (f64, Vec<T>, Vec<Side<T>>) {
+    pub fn finish(&self, Found { logs, soft, dots }: Found<'_, T>, scale: T) -> (f64, Vec<T>, Vec<Side<T>>) {
         let mut value = 0f64;
         let mut rows = Vec::with_capacity(logs.len());
         let mut sides = Vec::with_capacity(logs.len());
         for (i, log) in logs.iter().enumerate() {
             // a sum that is NaN stays active: it must not be hidden
             let active = self.counts[i] > 0 && log.sum != T::zero();
+            let none = Side { log: T::neg_infinity(), coefficient: T::zero(), pull: T::zero(), soft: T::zero() };
             if !active {
                 rows.push(T::zero());
-                sides.push(Side { log: T::neg_infinity(), coefficient: T::zero(), pull: T::zero() });
+                sides.push(none);
                 continue;
             }
-            let total = self.target[i] * T::of(self.counts[i] as f64);
-            let l = total * log.log() - scale * self.target[i] * dots[i];
+            let weight = scale * self.weights[i];
+            let (l, side) = match self.value {
+                RowValue::LogRatio => {
+                    let total = self.target[i] * T::of(self.counts[i] as f64);
+                    let l = total * log.log() - scale * self.target[i] * dots[i];
+                    let (coefficient, pull) = (weight * total, weight * self.target[i]);
+                    (l, Side { log: log.log(), coefficient, pull, ..none })
+                }
+                RowValue::Debiased(corrected) => {
+                    let others = (self.compared - self.counts[i]) as f64;
+                    let positive = (scale * dots[i]).f64();
+                    let hardness = corrected.hardness;
+                    let soft_sum = if hardness > 0.0 { soft.0[i].f64() } else { others };
+                    let log_sum = log.log().f64() + others.ln() - soft_sum.ln() - soft.1.f64();
+                    let [l, by_sum, by_positive] = corrected.value(positive, log_sum, others);
+                    let of = |x: f64| weight * T::of(x);
+                    let pull = of(-by_positive);
+                    let side = if hardness > 0.0 {
+                        // relative to the one reference of all sums
+                        let coefficient = of(by_sum * (1.0 + hardness) / log.sum.f64());
+                        Side { log: log.reference, coefficient, pull, soft: of(-by_sum * hardness / soft_sum) }
+                    } else {
+                        Side { log: log.log(), coefficient: of(by_sum), pull, ..none }
+                    };
+                    (T::of(l), side)
+                }
+            };
             value += self.weights[i].f64() * l.f64();
             rows.push(l);
-            let weight = scale * self.weights[i];
-            sides.push(Side { log: log.log(), coefficient: weight * total, pull: weight * self.target[i] });
+            sides.push(side);
         }
         (value, rows, sides)
     }

@@ -6,11 +6,11 @@
 //! serves both directions; where the logits of a tile are too far apart for that, the tile falls back to one for each. A
 //! thread owns a stripe of columns.
 
-use super::sides::{Direction, LogSum, SHARED_RANGE, Share, Side, add_each, apart, logit_bound, shares};
-use super::{Denominator, RowSets, SoftmaxProblem, lanes};
+use super::sides::{Direction, Found, LogSum, SHARED_RANGE, Share, Side, add_each, apart, logit_bound, shares};
+use super::{Debiased, Denominator, RowSets, RowValue, SoftmaxProblem, lanes};
 use crate::memory::{PerThread, zeros};
 use crate::product::{LONGEST, Panels};
-use crate::vector::{self, Element, masked};
+use crate::vector::{self, Element, TwoExponentials, masked};
 use rayon::prelude::*;
 
 /// Most rows and columns of a tile: it and the candidates of its columns stay in the second-level cache.
@@ -33,6 +33,8 @@ pub struct TwoSidedProblem<'a, T> {
     pub column_positives: Option<RowSets<'a>>,
     /// The mean or the sum over positives.
     pub mean: bool,
+    /// What rows and columns are worth.
+    pub value: RowValue,
     /// What the denominators hold; not [`Denominator::OwnPositive`].
     pub denominator: Denominator,
     /// n: weight of each row in the value.
@@ -56,8 +58,37 @@ pub struct TwoSidedOutput<T> {
     pub anchors: Vec<T>,
     /// m x d; empty for a table against itself.
     pub candidates: Vec<T>,
-    /// d value / d scale.
+    /// d value / d scale; without that of [`Debiased`]'s least sum of negatives.
     pub scale: T,
+}
+
+/// What no logit exceeds, and what follows from it.
+#[derive(Clone, Copy)]
+struct Bound<T> {
+    /// The reference of all exponentials, if they share one: then no maxima are needed.
+    reference: Option<T>,
+    /// Two exponentials a pair, of hard negatives, and the reference of the second.
+    two: Option<(TwoExponentials<T>, T)>,
+}
+
+impl<T: Element> TwoSidedProblem<'_, T> {
+    fn bound(&self) -> Bound<T> {
+        let hardness = if let RowValue::Debiased(Debiased { hardness, .. }) = self.value { hardness } else { 0.0 };
+        let hard = T::of(1.0 + hardness) * self.scale;
+        let reference = logit_bound(hard, [self.anchors, self.candidates.unwrap_or(self.anchors)], self.width);
+        let two = reference.filter(|_| hardness > 0.0).map(|reference| {
+            let soft_reference = T::of(hardness / (1.0 + hardness)) * reference;
+            let scales = [hard, T::of(hardness) * self.scale];
+            (TwoExponentials::new(scales, [-reference, -soft_reference]), soft_reference)
+        });
+        Bound { reference, two }
+    }
+
+    /// Are the logits close enough for the two exponentials of hard negatives?
+    pub(crate) fn is_in_range(&self) -> bool {
+        let hard = matches!(self.value, RowValue::Debiased(Debiased { hardness, .. }) if hardness > 0.0);
+        !hard || self.bound().two.is_some()
+    }
 }
 
 struct Stripe<T> {
@@ -65,6 +96,9 @@ struct Stripe<T> {
     column_dots: Vec<T>,
     row_logs: Vec<LogSum<T>>,
     row_dots: Vec<T>,
+    /// Of two exponentials a pair, the sums of the second.
+    soft_columns: Vec<T>,
+    soft_rows: Vec<T>,
     anchors: Vec<T>,
     moment: f64,
 }
@@ -116,6 +150,8 @@ struct Engine<'a, T> {
     scale: T,
     /// No logit is larger, if then none is so small that its exponential against this bound is lost: no maxima are needed.
     bound: Option<T>,
+    /// Two exponentials a pair, of hard negatives, relative to the bound.
+    two: Option<TwoExponentials<T>>,
     symmetric: bool,
     rows: Direction<'a, T>,
     columns: Option<Direction<'a, T>>,
@@ -188,6 +224,32 @@ impl<T: Element> Engine<'_, T> {
         }
     }
 
+    /// The same of two exponentials an element.
+    fn sum_both(
+        &self,
+        exp: TwoExponentials<T>,
+        [from, both]: [usize; 2],
+        panel: &[T],
+        rows: [&mut [T]; 2],
+        [sums, soft_sums]: [&mut [T]; 2],
+    ) {
+        let line = self.panels.line();
+        let (mut within, mut across) = ([[T::zero(); LONGEST]; 2], [[T::zero(); LONGEST]; 2]);
+        fn parts<T>(of: &mut [[T; LONGEST]; 2], line: usize) -> [&mut [T]; 2] {
+            of.each_mut().map(|x| &mut x[..line])
+        }
+        if from < both {
+            lanes::sum_both(&panel[from * line..both * line], exp, parts(&mut within, line), [&mut [], &mut []]);
+        }
+        if both * line < panel.len() {
+            let columns = [&mut sums[both..], &mut soft_sums[both..]];
+            lanes::sum_both(&panel[both * line..], exp, parts(&mut across, line), columns);
+        }
+        for (rows, (a, b)) in rows.into_iter().zip(within.iter().zip(&across)) {
+            rows.iter_mut().zip(a.iter().zip(b)).for_each(|(row, (&a, &b))| *row = a + b);
+        }
+    }
+
     fn statistics(&self, block: Rows<'_, T>, columns: [usize; 2], stripe: &mut Stripe<T>, scratch: &mut Scratch<T>) {
         let [j0, c] = columns;
         let (line, r) = (self.panels.line(), block.count);
@@ -207,9 +269,25 @@ impl<T: Element> Engine<'_, T> {
             let sums = &mut scratch.columns[..c];
             sums.fill(T::zero());
             let panel = &mut scratch.tile[..c * line];
-            for (p, logs) in stripe.row_logs.chunks_mut(line).enumerate() {
-                self.panel(block, columns, p, panel, &mut dots);
-                self.sum_panel(bound, self.made(diagonal, p, c), panel, logs, sums);
+            if let Some(exp) = self.two {
+                let soft_sums = &mut scratch.column_shifts[..c];
+                soft_sums.fill(T::zero());
+                stripe.soft_rows.resize(r, T::zero());
+                let rows = stripe.row_logs.chunks_mut(line).zip(stripe.soft_rows.chunks_mut(line));
+                for (p, (logs, soft_rows)) in rows.enumerate() {
+                    self.panel(block, columns, p, panel, &mut dots);
+                    let hard = &mut scratch.rows[..logs.len()];
+                    self.sum_both(exp, self.made(diagonal, p, c), panel, [&mut *hard, soft_rows], [sums, soft_sums]);
+                    for (log, &sum) in logs.iter_mut().zip(&*hard) {
+                        *log = LogSum { reference: bound, sum };
+                    }
+                }
+                vector::axpy(&mut stripe.soft_columns, T::one(), soft_sums);
+            } else {
+                for (p, logs) in stripe.row_logs.chunks_mut(line).enumerate() {
+                    self.panel(block, columns, p, panel, &mut dots);
+                    self.sum_panel(bound, self.made(diagonal, p, c), panel, logs, sums);
+                }
             }
             add_each(&mut stripe.column_logs, sums.iter().map(|&sum| LogSum { reference: bound, sum }));
             return;
@@ -325,6 +403,12 @@ impl<T: Element> Engine<'_, T> {
             Share::Shared(high) => {
                 shares(column_sides, high, column_shares);
                 shares(row_sides, high, row_shares);
+                if self.two.is_some() {
+                    for (soft, sides) in [(&mut *column_shifts, column_sides), (&mut *row_shifts, row_sides)] {
+                        soft.fill(T::zero());
+                        soft.iter_mut().zip(sides).for_each(|(soft, side)| *soft = side.soft);
+                    }
+                }
             }
             Share::Apart => {
                 apart(column_sides, column_shares, column_shifts);
@@ -358,7 +442,10 @@ impl<T: Element> Engine<'_, T> {
                             pairs.fill(value);
                             0.0
                         }
-                        Share::Shared(high) => lanes::two_sided(pairs, [scale, -high], rows[0], columns[0]).f64(),
+                        Share::Shared(high) => match self.two {
+                            Some(exp) => lanes::two_sided_both(pairs, exp, rows, columns).f64(),
+                            None => lanes::two_sided(pairs, [scale, -high], rows[0], columns[0]).f64(),
+                        },
                         Share::Apart => lanes::two_sided_apart(pairs, scale, rows, columns).f64(),
                     };
             }
@@ -399,7 +486,9 @@ fn mirror<T: Element>(tile: &mut [T], c: usize, line: usize) {
 /// Value and gradients of both directions.
 ///
 /// # Panics
-/// When the slices of the problem do not fit each other; the message names the slice and both sizes.
+/// When the slices of the problem do not fit each other; the message names the slice and both sizes. When a [`Debiased`] value has
+/// several positives in a row, or a hardness whose exponentials do not share a reference: `2 (1 + hardness) scale` times the largest
+/// lengths of both sides above 60.
 pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     // one entry into the thread pool, not one for each step
     rayon::scope(|_| evaluate(problem))
@@ -407,6 +496,11 @@ pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput
 
 fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     assert_ne!(problem.denominator, Denominator::OwnPositive, "two-sided: a denominator for each positive");
+    assert!(
+        problem.value == RowValue::LogRatio || problem.denominator == Denominator::NegativesOnly,
+        "two-sided: {:?} with positives in the denominator",
+        problem.value
+    );
     let symmetric = problem.candidates.is_none();
     let candidates = problem.candidates.unwrap_or(problem.anchors);
     let single = SoftmaxProblem {
@@ -427,20 +521,26 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
         );
         let turned = SoftmaxProblem::new(candidates, problem.anchors, d, problem.scale);
         SoftmaxProblem { positives: Some(positives), ..turned }.check();
-        Direction::new(&SoftmaxProblem { self_offset: None, ..single }, positives, problem.column_weights, problem.mean)
+        let single = SoftmaxProblem { self_offset: None, ..single };
+        Direction::new(&single, positives, problem.column_weights, (problem.mean, problem.value), n)
     });
     assert!(symmetric || columns.is_some(), "two-sided: the positives of the columns are missing");
     let turned = problem.column_positives.filter(|_| !symmetric).unwrap_or(problem.positives);
     let transposed = problem.positives.is_in(&turned) && turned.is_in(&problem.positives);
     assert!(transposed || !symmetric, "two-sided: the positives of a table are not symmetric");
     assert!(transposed, "two-sided: the positives of the columns are not the transpose of those of the rows");
+    let Bound { reference: bound, two } = problem.bound();
+    let (two, soft_reference) = (two.map(|(exp, _)| exp), two.map_or(T::zero(), |(_, reference)| reference));
+    assert!(problem.is_in_range(), "two-sided: {:?} of logits that are too far apart for it", problem.value);
+    let row_value = (problem.mean, problem.value);
     let engine = Engine {
-        rows: Direction::new(&single, problem.positives, problem.row_weights, problem.mean),
+        rows: Direction::new(&single, problem.positives, problem.row_weights, row_value, m - usize::from(symmetric)),
         columns,
         problem: single,
         panels: Panels::new::<T>(d),
         scale: problem.scale,
-        bound: logit_bound(problem.scale, [problem.anchors, candidates], d),
+        bound,
+        two,
         symmetric,
     };
     let side = tile_side(n, m);
@@ -456,6 +556,8 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
                 column_dots: vec![T::zero(); c],
                 row_logs: Vec::with_capacity(side),
                 row_dots: Vec::with_capacity(side),
+                soft_columns: vec![T::zero(); if two.is_some() { c } else { 0 }],
+                soft_rows: Vec::new(),
                 anchors: Vec::new(),
                 moment: 0.0,
             }
@@ -463,6 +565,7 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
         .collect();
     let mut logs = vec![LogSum::empty(); n];
     let mut dots = vec![T::zero(); n];
+    let mut soft = vec![T::zero(); if two.is_some() { n } else { 0 }];
     let columns_of = |t: usize| [t * side, side.min(m - t * side)];
     for i0 in (0..n).step_by(side) {
         let r = side.min(n - i0);
@@ -476,21 +579,26 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
         for stripe in &state[first..] {
             add_each(&mut logs[i0..i0 + r], stripe.row_logs.iter().copied());
             dots[i0..i0 + r].iter_mut().zip(&stripe.row_dots).for_each(|(all, &part)| *all += part);
+            soft.iter_mut().skip(i0).zip(&stripe.soft_rows).for_each(|(all, &part)| *all += part);
         }
     }
     let mut column_logs: Vec<LogSum<T>> = state.iter().flat_map(|s| s.column_logs.iter().copied()).collect();
     let mut column_dots: Vec<T> = state.iter().flat_map(|s| s.column_dots.iter().copied()).collect();
+    let soft_columns: Vec<T> = state.iter().flat_map(|s| s.soft_columns.iter().copied()).collect();
     if symmetric {
         for i in 0..n {
             logs[i].add(column_logs[i]);
             dots[i] += column_dots[i];
         }
+        vector::axpy(&mut soft, T::one(), &soft_columns);
         (column_logs, column_dots) = (Vec::new(), Vec::new());
     }
-    let (mut value, rows, row_sides) = engine.rows.finish(&logs, &dots, problem.scale);
+    let found = Found { logs: &logs, soft: (&soft, soft_reference), dots: &dots };
+    let (mut value, rows, row_sides) = engine.rows.finish(found, problem.scale);
     let (mut column_values, mut column_sides) = (Vec::new(), Vec::new());
     if let Some(columns) = &engine.columns {
-        let (v, values, sides) = columns.finish(&column_logs, &column_dots, problem.scale);
+        let found = Found { logs: &column_logs, soft: (&soft_columns, soft_reference), dots: &column_dots };
+        let (v, values, sides) = columns.finish(found, problem.scale);
         value += v;
         (column_values, column_sides) = (values, sides);
     }
