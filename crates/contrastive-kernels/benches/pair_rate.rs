@@ -9,7 +9,9 @@
 //! latter is the fairer one on a machine that others use as well (Linux; elsewhere both are the wall clock).
 
 use contrastive_kernels::real::gemm;
-use contrastive_kernels::softmax::{Denominator, RowSets, RowValue, SoftmaxProblem, TwoSidedProblem, Wanted, rows, two_sided};
+use contrastive_kernels::softmax::{
+    Denominator, RowSets, RowValue, SoftmaxProblem, TwoSidedProblem, Wanted, rows, two_sided,
+};
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 use std::hint::black_box;

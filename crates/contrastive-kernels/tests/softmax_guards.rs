@@ -1,7 +1,9 @@
 //! What the pair engine refuses, with the sizes in the message.
 
+use contrastive_kernels::rowwise::{RowProblem, evaluate_table};
 use contrastive_kernels::softmax::{
-    Denominator, Placement, PositiveWeights, RowSets, RowValue, Scale, SoftmaxProblem, TwoSidedProblem, rows, two_sided,
+    Debiased, Denominator, Placement, PositiveWeights, RowSets, RowValue, Scale, SoftmaxProblem, TwoSidedProblem,
+    Wanted, rows, two_sided,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -105,7 +107,21 @@ fn each_bad_two_sided_problem_is_refused_by_name() {
         gradients: true,
     };
     assert!(two_sided(&good).value.is_finite());
+    let debiased = |scale: f64, hardness| RowValue::Debiased(Debiased { scale, hidden: 0.1, hardness });
+    let corrected =
+        TwoSidedProblem { value: debiased(2.0, 1.0), denominator: Denominator::NegativesOnly, mean: false, ..good };
+    assert!(two_sided(&corrected).value.is_finite());
     let cases: Vec<(TwoSidedProblem<'_, f32>, &[&str])> = vec![
+        (TwoSidedProblem { value: corrected.value, ..good }, &["positives in the denominator"]),
+        (TwoSidedProblem { scale: 200.0, value: debiased(200.0, 1.0), ..corrected }, &["too far apart"]),
+        (
+            TwoSidedProblem {
+                positives: RowSets::new(None, &[0, 2, 3], &[0, 1, 2]),
+                column_positives: Some(RowSets::new(None, &[0, 1, 2, 3], &[0, 0, 1])),
+                ..corrected
+            },
+            &["Debiased", "several positives"],
+        ),
         (TwoSidedProblem { denominator: Denominator::OwnPositive, ..good }, &["denominator for each positive"]),
         (TwoSidedProblem { column_positives: None, ..good }, &["positives of the columns are missing"]),
         (TwoSidedProblem { column_positives: Some(good.positives), ..good }, &["positives has 2", "instead of 3"]),
@@ -131,4 +147,25 @@ fn each_bad_two_sided_problem_is_refused_by_name() {
         let message = refusal(|| drop(two_sided(problem)));
         assert!(parts.iter().all(|part| message.contains(part)), "{message:?} lacks one of {parts:?}");
     }
+}
+
+#[test]
+fn a_table_is_against_itself_or_refused() {
+    let (x, same) = (vec![0.5f64; 6], vec![0.5f64; 6]);
+    let offsets = [0, 1, 2];
+    let good = RowProblem {
+        anchors: &x[..],
+        candidates: &x[..],
+        width: 3,
+        positives: RowSets::new(None, &offsets, &[1, 0]),
+        excluded: None,
+        self_offset: Some(0),
+        wanted: Wanted::ALL,
+    };
+    let loss = Debiased { scale: 2.0, hidden: 0.1, hardness: 0.0 };
+    assert_eq!(evaluate_table(&good, &loss).value, 0.0);
+    let of_another = RowProblem { candidates: &same[..], ..good };
+    assert!(refusal(|| drop(evaluate_table(&of_another, &loss))).contains("against another"));
+    let with_itself = RowProblem { self_offset: None, ..good };
+    assert!(refusal(|| drop(evaluate_table(&with_itself, &loss))).contains("compared with themselves"));
 }

@@ -1,6 +1,8 @@
 //! The pair engine never holds the matrix: peak of the allocations beside inputs and results, counted.
 
-use contrastive_kernels::softmax::{Denominator, RowSets, RowValue, SoftmaxProblem, TwoSidedProblem, Wanted, rows, two_sided};
+use contrastive_kernels::softmax::{
+    Denominator, RowSets, RowValue, SoftmaxProblem, TwoSidedProblem, Wanted, rows, two_sided,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

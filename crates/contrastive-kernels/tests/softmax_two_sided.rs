@@ -337,7 +337,9 @@ const CORRECTED: [(f64, f64); 5] = [(0.0, 0.0), (0.1, 0.0), (0.1, 1.0), (0.05, 0
 
 #[test]
 fn debiased_values_equal_those_row_by_row() {
-    for (seed, (n, m, d)) in (24_000..).zip([(2usize, 2usize, 3usize), (7, 12, 4), (40, 33, 9), (300, 290, 8), (1030, 700, 5)]) {
+    for (seed, (n, m, d)) in
+        (24_000..).zip([(2usize, 2usize, 3usize), (7, 12, 4), (40, 33, 9), (300, 290, 8), (1030, 700, 5)])
+    {
         let mut source = Source::new(seed);
         for (hidden, hardness) in CORRECTED {
             for scale in [0.5, 3.0, 6.0] {
@@ -350,7 +352,9 @@ fn debiased_values_equal_those_row_by_row() {
                     // of two directions, what exceeds the other side has no positive
                     let positives = match table {
                         true => Sets::diagonal(n, n / 2, n),
-                        false => Sets::of(&(0..n).map(|i| Vec::from_iter((i < m).then_some(i as u32))).collect::<Vec<_>>()),
+                        false => {
+                            Sets::of(&(0..n).map(|i| Vec::from_iter((i < m).then_some(i as u32))).collect::<Vec<_>>())
+                        }
                     };
                     let transposed = positives.transposed(n, m);
                     let sets = [positives.view(), transposed.view()];
@@ -396,8 +400,12 @@ fn a_table_against_itself_is_evaluated_the_same_either_way() {
             // pairs of views; two positives in a row; a relation that is not symmetric; pairs that are never compared
             let lists = |f: &dyn Fn(u32) -> Vec<u32>| Sets::of(&(0..n as u32).map(f).collect::<Vec<_>>());
             let of_three = |i: u32| (i / 3 * 3..i / 3 * 3 + 3).filter(|&j| j != i).collect();
-            let cases =
-                [Sets::diagonal(n, n / 2, n), lists(&of_three), lists(&|i| vec![(i + 1) % n as u32]), lists(&|_| vec![])];
+            let cases = [
+                Sets::diagonal(n, n / 2, n),
+                lists(&of_three),
+                lists(&|i| vec![(i + 1) % n as u32]),
+                lists(&|_| vec![]),
+            ];
             let none = lists(&|i| if i % 2 == 0 { vec![(i + 2) % n as u32] } else { vec![] });
             for (case, positives) in cases.iter().enumerate() {
                 for excluded in [None, Some(none.view())] {

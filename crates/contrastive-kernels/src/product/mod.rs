@@ -62,9 +62,11 @@ const fn line<T: Lanes, S: Simd>() -> usize {
     vectors::<T, S>() * lanes::<T, S>()
 }
 
-/// Most numbers of the left side in a block: 6 lines of sums fill 16 registers (or, of four vectors, 32), 12 of two vectors 32.
-const fn most_rows<T: Lanes, S: Simd>() -> usize {
-    if S::REGISTER_COUNT >= 32 && vectors::<T, S>() == 2 { 12 } else { 6 }
+/// Most numbers of the left side in a block of `V` vectors: 6 whole lines of sums fill 16 registers (or, of four vectors, 32), 12 of two
+/// vectors 32; of part of a line 12.
+const fn most_rows<T: Lanes, S: Simd, const V: usize>() -> usize {
+    let part = V < vectors::<T, S>();
+    if part || (S::REGISTER_COUNT >= 32 && V == 2) { 12 } else { 6 }
 }
 
 /// How many of `left` rows the next block takes: no block of one or two where it can be helped.

@@ -319,12 +319,7 @@ kernel! {
 }
 
 /// As [`sum_exp`], of two exponentials of each pair.
-pub(super) fn sum_both<T: Element>(
-    panel: &[T],
-    exp: TwoExponentials<T>,
-    rows: [&mut [T]; 2],
-    columns: [&mut [T]; 2],
-) {
+pub(super) fn sum_both<T: Element>(panel: &[T], exp: TwoExponentials<T>, rows: [&mut [T]; 2], columns: [&mut [T]; 2]) {
     let lanes = rows[0].len();
     Arch::new().dispatch(SumBoth { panel, exp, rows, columns, lanes, of: Default::default() });
 }

@@ -22,6 +22,7 @@ mod lanes;
 mod merge;
 mod rows;
 mod sides;
+mod tiles;
 mod two_sided;
 
 pub use debiased::{Debiased, RowValue};
