@@ -14,7 +14,8 @@
 //! sums) is one lane, so that no reduction runs across lanes. Measured on one Zen 3 core of a rate of 90 GF/s (AVX2, f32,
 //! 256 x 512 pairs, D = 128): 89, 83 and 88 GF/s; general products of the same shapes 78, 86 and 73.
 
-use super::{Lanes, Operands, accumulate, lanes, line, most_rows, next, put, with_rows};
+use super::block::{Output, Products};
+use super::{Lanes, line};
 use crate::memory::{prefetch, prefetch_all};
 use pulp::{Arch, Simd, WithSimd};
 
@@ -25,9 +26,6 @@ const CANDIDATES: usize = 64;
 
 /// Rows whose products are taken before the next are asked for.
 const AHEAD: usize = 12;
-
-/// Most elements of a line: two vectors of 64 bytes.
-pub(crate) const LONGEST: usize = 32;
 
 /// How panels lie on this machine.
 #[derive(Clone, Copy, Debug)]
@@ -350,114 +348,6 @@ fn copy_lines<'a, T: Copy + 'a, const N: usize>(rows: impl Iterator<Item = (&'a 
     }
 }
 
-/// What a product writes to, which may be the columns of one task in a table of several.
-struct Output<'a, T> {
-    start: *mut T,
-    len: usize,
-    borrowed: std::marker::PhantomData<&'a mut [T]>,
-}
-
-impl<'a, T> From<&'a mut [T]> for Output<'a, T> {
-    fn from(out: &'a mut [T]) -> Self {
-        Self { start: out.as_mut_ptr(), len: out.len(), borrowed: std::marker::PhantomData }
-    }
-}
-
-impl<T> Output<'_, T> {
-    /// # Safety
-    /// Of the `len` elements from `start`, those that the product writes are valid, and nobody else's.
-    unsafe fn new(start: *mut T, len: usize) -> Self {
-        Self { start, len, borrowed: std::marker::PhantomData }
-    }
-}
-
-/// `out[row] (+)= sum over blocks and depth of left(block, depth, row) * right[block][depth]`, lines of `out` being `step` apart.
-struct Products<'a, T, const DOWN: bool> {
-    rows: usize,
-    depth: usize,
-    blocks: usize,
-    left: &'a [T],
-    /// As of the register block, and from one block of depths to the next.
-    left_step: usize,
-    block_step: usize,
-    /// The lines of all depths of all blocks, one after the other.
-    right: &'a [T],
-    out: Output<'a, T>,
-    step: usize,
-    /// Elements of a line that the output has.
-    width: usize,
-    /// Factor of what is added; what is there is overwritten without.
-    alpha: Option<T>,
-}
-
-impl<T: Lanes, const DOWN: bool> Products<'_, T, DOWN> {
-    #[inline(always)]
-    fn run<S: Simd, const V: usize>(self, simd: S) {
-        let line = line::<T, S>();
-        let [down, across] = if DOWN { [self.left_step, 1] } else { [1, self.left_step] };
-        let apart = self.block_step;
-        let furthest = (self.blocks - 1) * apart + (self.depth - 1) * down + (self.rows - 1) * across;
-        assert!(self.left.len() > furthest, "left side of {} for {} x {}", self.left.len(), self.rows, self.depth);
-        assert!(self.right.len() >= self.blocks * self.depth * line, "right side of {} lines", self.right.len() / line);
-        assert!(self.out.len >= (self.rows - 1) * self.step + self.width, "output of {}", self.out.len);
-        let alpha = self.alpha;
-        let (left, right, out) = (self.left.as_ptr(), self.right.as_ptr(), self.out.start);
-        let mut whole = [T::zero(); 12 * LONGEST];
-        let mut row = 0;
-        while row < self.rows {
-            let rows = next(self.rows - row, most_rows::<T, S, V>());
-            macro_rules! block {
-                ($c:literal) => {{
-                    let mut sums = [[T::splat(simd, T::zero()); V]; $c];
-                    for b in 0..self.blocks {
-                        let at = Operands {
-                            left: left.wrapping_add(b * apart + row * across),
-                            left_step: self.left_step,
-                            right: right.wrapping_add(b * self.depth * line),
-                            right_step: line,
-                        };
-                        // SAFETY: the slices hold these rows of all depths of all blocks, as asserted.
-                        sums = unsafe { accumulate::<T, S, DOWN, $c, V>(simd, sums, self.depth, at) };
-                    }
-                    if self.width == line {
-                        let to = out.wrapping_add(row * self.step);
-                        // SAFETY: the output, the caller's alone, holds these rows, as asserted.
-                        unsafe { put::<T, S, $c, V>(simd, sums, to, self.step, alpha) };
-                    } else {
-                        // SAFETY: whole lines are in the array; of the output only what it has is written.
-                        unsafe { put::<T, S, $c, V>(simd, sums, whole.as_mut_ptr(), line, None) };
-                        for c in 0..$c {
-                            for (l, &sum) in whole[c * line..][..self.width].iter().enumerate() {
-                                let to = out.wrapping_add((row + c) * self.step + l);
-                                // SAFETY: the output, the caller's alone, holds the width of these rows, as asserted.
-                                unsafe { *to = alpha.map_or(sum, |alpha| alpha.mul_add(sum, *to)) };
-                            }
-                        }
-                    }
-                }};
-            }
-            with_rows!(rows, block);
-            row += rows;
-        }
-    }
-}
-
-impl<T: Lanes, const DOWN: bool> WithSimd for Products<'_, T, DOWN> {
-    type Output = ();
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if self.rows == 0 || self.depth == 0 || self.blocks == 0 {
-            return;
-        }
-        // of the last line of a width, which may be a few elements, only the vectors that it has
-        match self.width.div_ceil(lanes::<T, S>()) {
-            1 => self.run::<S, 1>(simd),
-            2 => self.run::<S, 2>(simd),
-            _ => self.run::<S, 4>(simd),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -536,20 +426,6 @@ mod tests {
                 for d in [1, 3, 8, 16, 17, 33, 100] {
                     let (single, double) = (gap::<f32>([r, c, d]), gap::<f64>([r, c, d]));
                     assert!(single < 1e-2 && double < 1e-11, "{r} x {c} x {d}: {single:e}, {double:e}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn blocks_cover_every_number_of_rows() {
-        for most in [6, 12] {
-            for all in 1..100 {
-                let mut left = all;
-                while left > 0 {
-                    let rows = next(left, most);
-                    assert!(rows >= 1 && rows <= left && (rows <= 6 || rows == 12), "{rows} of {left}");
-                    left -= rows;
                 }
             }
         }
