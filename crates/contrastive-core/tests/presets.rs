@@ -162,7 +162,7 @@ fn limits_are_the_simpler_objectives() {
             nt_xent.clone(),
             1e-10,
         );
-        for beta in [1e-7, 1e-15] {
+        for beta in [1e-7, 1e-15, 1e-30, 1e-50] {
             let gentle = DebiasedInfoNce::new(t, 0.0).unwrap().with_hardness(beta).unwrap();
             same("hardness near 0", pair(&|a, b| gentle.loss(a, b)), nt_xent.clone(), 1e-5);
         }
@@ -310,6 +310,20 @@ fn sharp_temperatures_are_safe_in_f32() {
             let double = run(DType::F64, f);
             close(name, &single.0, &double.0, 0.0, 1e-4);
             close(name, &single.1, &double.1, 1e-2 / t * 0.01, 1e-3);
+        }
+    }
+}
+
+#[test]
+fn extreme_temperatures_are_evaluated() {
+    let rows = || tracked((0..24).map(|k| f64::from(k * 7 % 11) - 5.0).collect(), [8, 3], DType::F32);
+    for t in [1e-10, 1e-9, 1e9, 1e10] {
+        for beta in [0.0, 1.0] {
+            let objective = DebiasedInfoNce::new(t, 0.1).unwrap().with_hardness(beta).unwrap();
+            let (a, b) = (rows(), rows());
+            let loss = objective.loss(a.clone(), b);
+            assert!(values(&loss)[0].is_finite(), "temperature {t}, beta {beta}: {}", values(&loss)[0]);
+            assert!(values(&a.grad(&loss.backward()).unwrap()).iter().all(|g| g.is_finite()), "{t} {beta}");
         }
     }
 }

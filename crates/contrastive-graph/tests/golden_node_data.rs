@@ -5,11 +5,18 @@ mod common;
 
 use burn::tensor::{DType, Device};
 use common::{close, golden, numbers, shared, tracked, values};
-use contrastive_graph::method::node::{CsgclConfig, NodeMethodConfig, TwoViewMethod};
+use contrastive_eval::clustering::KMeans;
+use contrastive_eval::probe::{LinearProbe, LogisticRegression, Scaling, Split, Targets};
+use contrastive_graph::augment::edges::EdgeDraw;
+use contrastive_graph::encoder::Activation;
+use contrastive_graph::method::node::{
+    CsgclConfig, GraceConfig, NodeMethod, NodeMethodConfig, NodeTraining, TwoViewMethod,
+};
 use contrastive_graph::node::{
     Cleaning, DiffusionOptions, Direction, Features, Graph, GraphNote, Kernel, Loops, Normalisation,
 };
 use contrastive_kernels::sparse::Csr;
+use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -255,4 +262,63 @@ fn golden_csgcl_views_of_cora_lose_edges_between_communities_first() {
             assert!((dropped - nominal).abs() < 0.04, "seed {seed}: {dropped} dropped at {nominal}");
         }
     }
+}
+
+/// CSGCL, checks 8b and 8c, at the budget that GRACE has there. GRACE drops what is published for Cora, CSGCL what is published for WikiCS:
+/// of its five published pairs of rates the one with the best probe on seed 0. Clusters are those of the embeddings as they are, their NMI
+/// the mean of ten runs of k-means.
+#[test]
+#[ignore = "ten trainings of 200 epochs: 6 minutes on two cores"]
+fn golden_csgcl_on_cora_is_no_worse_than_grace() {
+    let Some(cora) = read("planetoid/ind.cora") else { return };
+    let labels = cora.labels().unwrap();
+    let classes = labels.complete().unwrap();
+    let grace = GraceConfig::new()
+        .with_dim(64)
+        .with_projection(64)
+        .with_activation(Activation::Relu)
+        .with_edge_drop([0.2, 0.4])
+        .with_edge_draw(EdgeDraw::PerEntry)
+        .with_feature_drop([0.3, 0.4])
+        .with_temperature(0.4)
+        .with_learning_rate(5e-4);
+    let csgcl = |seed| {
+        CsgclConfig::new()
+            .with_dim(64)
+            .with_projection(64)
+            .with_activation(Activation::Relu)
+            .with_edge_drop([0.2, 0.7])
+            .with_edge_draw(EdgeDraw::PerEntry)
+            .with_feature_drop([0.1, 0.2])
+            .with_temperature(0.4)
+            .with_learning_rate(5e-4)
+            .with_team_up_start(100)
+            .with_team_up_largest(1.0)
+            .with_detection_seed(seed)
+    };
+    let judge = |x: Array2<f32>, seed: u64| {
+        let clusters = KMeans::new(7).evaluate(x.view(), &classes, &Vec::from_iter(0..10)).unwrap();
+        let split = |k| Split::random(classes.len(), 0.1, 0.1, 10 * seed + k).unwrap();
+        let splits: Vec<Split> = (0..3).map(split).collect();
+        let classifier = LogisticRegression::new(1.0).with_missing_classes(true);
+        let grid: Vec<f64> = (-10..10).map(|power| f64::from(power).exp2()).collect();
+        let probe =
+            LinearProbe::new().with_classifier(classifier).with_scaling(Scaling::UnitLength).with_validation(&grid);
+        let accuracy = probe.run(x.view(), Targets::single(&classes, 7), &splits).unwrap().accuracy().mean;
+        [clusters.get("nmi").unwrap().mean, accuracy]
+    };
+    fn trained<M: NodeMethod>(mut training: NodeTraining<M>) -> Array2<f32> {
+        assert!((0..200).all(|_| training.step().unwrap().is_finite()));
+        training.embed()
+    }
+    let mut gains = [0.0; 2];
+    for seed in 1..=5 {
+        let device = Device::default();
+        let without = judge(trained(grace.build(&cora, seed, &device).unwrap()), seed);
+        let with = judge(trained(csgcl(seed).build(&cora, seed, &device).unwrap()), seed);
+        println!("seed {seed}: NMI, accuracy: GRACE {without:.4?}, CSGCL {with:.4?}");
+        gains.iter_mut().zip(with.iter().zip(without)).for_each(|(gain, (a, b))| *gain += (a - b) / 5.0);
+    }
+    println!("CSGCL's gain: {gains:.4?}");
+    assert!(gains[0] >= -0.01 && gains[1] >= -0.01, "{gains:?}");
 }

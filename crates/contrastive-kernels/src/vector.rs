@@ -160,7 +160,7 @@ pub fn exp_in_place<T: Element>(x: &mut [T], scale: T, shift: T) -> (T, T) {
     Arch::new().dispatch(Kernel(x, scale, shift))
 }
 
-/// Two exponentials of one number, `exp(scales[k] * x + shifts[k])`.
+/// Two exponentials of one number, `exp(scales[k] * x + shifts[k])`, that of hard negatives and the soft one of their weights.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TwoExponentials<T> {
     scales: [T; 2],
@@ -173,6 +173,11 @@ impl<T: Element> TwoExponentials<T> {
     pub fn new(scales: [T; 2], shifts: [T; 2]) -> Self {
         let two = T::of(2.0);
         Self { scales, shifts, square: scales[0] == two * scales[1] && shifts[0] == two * shifts[1] }
+    }
+
+    /// What the two are relative to.
+    pub fn references(&self) -> [T; 2] {
+        self.shifts.map(|shift| -shift)
     }
 
     #[inline(always)]

@@ -113,6 +113,9 @@ fn each_bad_two_sided_problem_is_refused_by_name() {
     assert!(two_sided(&corrected).value.is_finite());
     let cases: Vec<(TwoSidedProblem<'_, f32>, &[&str])> = vec![
         (TwoSidedProblem { value: corrected.value, ..good }, &["positives in the denominator"]),
+        (TwoSidedProblem { value: debiased(3.0, 1.0), ..corrected }, &["the scale of Debiased"]),
+        (TwoSidedProblem { value: debiased(2.0, -1.0), ..corrected }, &["the hardness of Debiased"]),
+        (TwoSidedProblem { value: debiased(2.0, f64::NAN), ..corrected }, &["the hardness of Debiased"]),
         (TwoSidedProblem { scale: 200.0, value: debiased(200.0, 1.0), ..corrected }, &["too far apart"]),
         (
             TwoSidedProblem {
@@ -151,21 +154,36 @@ fn each_bad_two_sided_problem_is_refused_by_name() {
 
 #[test]
 fn a_table_is_against_itself_or_refused() {
-    let (x, same) = (vec![0.5f64; 6], vec![0.5f64; 6]);
-    let offsets = [0, 1, 2];
+    let (x, same) = (vec![0.5f64; 12], vec![0.5f64; 12]);
+    let (offsets, pairs) = ([0, 1, 2, 3, 4], [1, 0, 3, 2]);
     let good = RowProblem {
         anchors: &x[..],
         candidates: &x[..],
         width: 3,
-        positives: RowSets::new(None, &offsets, &[1, 0]),
+        positives: RowSets::new(None, &offsets, &pairs),
         excluded: None,
         self_offset: Some(0),
         wanted: Wanted::ALL,
     };
-    let loss = Debiased { scale: 2.0, hidden: 0.1, hardness: 0.0 };
-    assert_eq!(evaluate_table(&good, &loss).value, 0.0);
-    let of_another = RowProblem { candidates: &same[..], ..good };
-    assert!(refusal(|| drop(evaluate_table(&of_another, &loss))).contains("against another"));
-    let with_itself = RowProblem { self_offset: None, ..good };
-    assert!(refusal(|| drop(evaluate_table(&with_itself, &loss))).contains("compared with themselves"));
+    // two negatives as near as the positive: log 3 a row
+    let loss = Debiased { scale: 2.0, hidden: 0.0, hardness: 0.0 };
+    assert!((evaluate_table(&good, &loss).value - 4.0 * 3f64.ln()).abs() < 1e-12);
+    let none = RowSets::new(None, &[0], &[]);
+    let empty = RowProblem { anchors: &x[..0], candidates: &x[..0], positives: none, ..good };
+    assert_eq!(evaluate_table(&empty, &loss).value, 0.0);
+    let cases: Vec<(RowProblem<'_, f64>, &str)> = vec![
+        (RowProblem { candidates: &same[..], ..good }, "against another"),
+        (
+            RowProblem { anchors: &x[..6], positives: RowSets::new(None, &[0, 1, 2], &[1, 0]), ..good },
+            "against another",
+        ),
+        (RowProblem { self_offset: None, ..good }, "compared with themselves"),
+        (RowProblem { width: 0, ..good }, "width 0"),
+        (RowProblem { positives: RowSets::new(None, &offsets, &[1, 0, 3, 4]), ..good }, "column Some(4) of 4"),
+        (RowProblem { positives: RowSets::new(None, &[0, 1], &[1]), ..good }, "positives has 1 values instead of 4"),
+    ];
+    for (problem, part) in cases {
+        let message = refusal(|| drop(evaluate_table(&problem, &loss)));
+        assert!(message.contains(part), "{message:?} lacks {part:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use contrastive_kernels::rowwise::{RowProblem, evaluate, evaluate_table};
+use contrastive_kernels::rowwise::{RowLoss, RowProblem, evaluate, evaluate_table};
 use contrastive_kernels::softmax::{
     Debiased, Denominator, RowSets, RowValue, SoftmaxOutput, TwoSidedOutput, TwoSidedProblem, Wanted, rows, two_sided,
 };
@@ -261,6 +261,10 @@ fn a_number_that_is_none_is_never_hidden() {
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     let pools = [1, 2, 3].map(|t| rayon::ThreadPoolBuilder::new().num_threads(t).build().unwrap());
+    let rows = Source::new(28_000).unit_rows(1500, 16);
+    let views = Sets::diagonal(1500, 750, 1500);
+    let loss = Debiased { scale: 5.0, hidden: 0.1, hardness: 1.0 };
+    let hard = || debiased::<f32>([&rows, &rows], 16, loss, [views.view(), views.view()], true);
     for (seed, denominator) in (23_000..).zip(DENOMINATORS) {
         let mut source = Source::new(seed);
         for both in
@@ -272,6 +276,8 @@ fn the_number_of_threads_changes_no_bit() {
             };
             let outputs: Vec<_> = pools.iter().map(|p| bits(p.install(|| both.run::<f32>()))).collect();
             assert!(outputs[0] == outputs[1] && outputs[0] == outputs[2], "{denominator:?}");
+            let outputs: Vec<_> = pools.iter().map(|p| bits(p.install(hard))).collect();
+            assert!(outputs[0] == outputs[1] && outputs[0] == outputs[2], "hard negatives");
         }
     }
 }
@@ -342,7 +348,9 @@ fn debiased_values_equal_those_row_by_row() {
     {
         let mut source = Source::new(seed);
         for (hidden, hardness) in CORRECTED {
-            for scale in [0.5, 3.0, 6.0] {
+            // the last just within the range of both exponentials
+            for scale in [0.5, 3.0, 29.9 / (1.0 + hardness)] {
+                let scale = f64::from(scale as f32);
                 let loss = Debiased { scale, hidden, hardness };
                 for table in [true, false] {
                     let what = format!("{n} x {m} x {d}, {loss:?}, table {table}");
@@ -372,6 +380,27 @@ fn debiased_values_equal_those_row_by_row() {
 }
 
 #[test]
+fn debiased_values_of_logits_too_far_apart_for_one_exponential() {
+    // lengths from 0.01 to 4 at scale 200, several tiles
+    let mut source = Source::new(27_000);
+    let (n, d) = (600, 5);
+    let (mut rows, lengths) = (source.unit_rows(n, d), source.vector(n, 0.01, 4.0));
+    for (row, length) in rows.chunks_exact_mut(d).zip(&lengths) {
+        row.iter_mut().for_each(|x| *x = f64::from((*x * length) as f32));
+    }
+    let positives = Sets::diagonal(n, n / 2, n);
+    let sets = [positives.view(), positives.view()];
+    let loss = Debiased { scale: 200.0, hidden: 0.1, hardness: 0.0 };
+    let want = row_by_row([&rows, &rows], d, loss, sets, true);
+    let mut got = debiased::<f64>([&rows, &rows], d, loss, sets, true);
+    got.scale = 0.0;
+    assert_agree(&got, &want, 1e-10, 1.0, "f64");
+    let mut single = debiased::<f32>([&rows, &rows], d, loss, sets, true);
+    single.scale = 0.0;
+    assert_agree(&single, &want, 1e-3, 200.0, "f32");
+}
+
+#[test]
 fn the_scale_of_debiased_values_agrees_with_differences() {
     let mut source = Source::new(25_000);
     let (n, d) = (30, 6);
@@ -386,6 +415,9 @@ fn the_scale_of_debiased_values_agrees_with_differences() {
         let slope = (at(scale + step).value - at(scale - step).value) / (2.0 * step);
         let got = at(scale).scale;
         assert!((got - slope).abs() < 1e-6 * (1.0 + slope.abs()), "{hidden} {hardness}: {got} instead of {slope}");
+        let sets = [positives.view(), positives.view()];
+        let single = debiased::<f32>([&table, &table], d, Debiased { scale, hidden, hardness }, sets, true).scale;
+        assert!((f64::from(single) - slope).abs() < 1e-4 * (1.0 + slope.abs()), "{hidden} {hardness}: {single} in f32");
     }
 }
 
@@ -397,7 +429,8 @@ fn a_table_against_itself_is_evaluated_the_same_either_way() {
     let rows = source.unit_rows(n, d);
     for scale in [2.0, 30.0] {
         for (hidden, hardness) in CORRECTED {
-            // pairs of views; two positives in a row; a relation that is not symmetric; pairs that are never compared
+            // pairs of views; two positives in a row; a relation that is not symmetric; no positives; some pairs of views; groups whose
+            // lists are not those of pairs
             let lists = |f: &dyn Fn(u32) -> Vec<u32>| Sets::of(&(0..n as u32).map(f).collect::<Vec<_>>());
             let of_three = |i: u32| (i / 3 * 3..i / 3 * 3 + 3).filter(|&j| j != i).collect();
             let cases = [
@@ -421,6 +454,8 @@ fn a_table_against_itself_is_evaluated_the_same_either_way() {
                     };
                     let (got, want) = (evaluate_table(&problem, &loss), evaluate(&problem, &loss));
                     let what = format!("{loss:?}, case {case}, excluded {}", excluded.is_some());
+                    let by_tiles = excluded.is_none() && [0, 3, 4].contains(&case) && (hardness == 0.0 || scale == 2.0);
+                    assert_eq!(RowLoss::<f64>::table(&loss, &problem).is_some(), by_tiles, "{what}");
                     let whole: Vec<f64> = want.anchors.iter().zip(&want.candidates).map(|(a, c)| a + c).collect();
                     assert!((got.value - want.value).abs() < 1e-10 * (1.0 + want.value.abs()), "{what}");
                     assert!(difference(&got.rows, &want.rows, 1.0) < 1e-10, "{what}");

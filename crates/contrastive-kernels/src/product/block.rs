@@ -67,13 +67,14 @@ impl<T: Lanes, const DOWN: bool> Products<'_, T, DOWN> {
         let furthest = (self.blocks - 1) * apart + (self.depth - 1) * down + (self.rows - 1) * across;
         assert!(self.left.len() > furthest, "left side of {} for {} x {}", self.left.len(), self.rows, self.depth);
         assert!(self.right.len() >= self.blocks * self.depth * line, "right side of {} lines", self.right.len() / line);
+        assert!(self.width <= V * lanes::<T, S>() && V * lanes::<T, S>() <= line, "{} of a line of {line}", self.width);
         assert!(self.out.len >= (self.rows - 1) * self.step + self.width, "output of {}", self.out.len);
         let alpha = self.alpha;
         let (left, right, out) = (self.left.as_ptr(), self.right.as_ptr(), self.out.start);
         let mut whole = [T::zero(); 12 * LONGEST];
         let mut row = 0;
         while row < self.rows {
-            let rows = next(self.rows - row, most_rows::<T, S, V>());
+            let rows = next(self.rows - row, most_rows::<S, V>());
             macro_rules! block {
                 ($c:literal) => {{
                     let mut sums = [[T::splat(simd, T::zero()); V]; $c];
@@ -92,7 +93,7 @@ impl<T: Lanes, const DOWN: bool> Products<'_, T, DOWN> {
                         // SAFETY: the output, the caller's alone, holds these rows, as asserted.
                         unsafe { put::<T, S, $c, V>(simd, sums, to, self.step, alpha) };
                     } else {
-                        // SAFETY: whole lines are in the array; of the output only what it has is written.
+                        // SAFETY: the array has room for `V` vectors of 12 lines.
                         unsafe { put::<T, S, $c, V>(simd, sums, whole.as_mut_ptr(), line, None) };
                         for c in 0..$c {
                             for (l, &sum) in whole[c * line..][..self.width].iter().enumerate() {
@@ -121,16 +122,15 @@ impl<T: Lanes, const DOWN: bool> WithSimd for Products<'_, T, DOWN> {
         match self.width.div_ceil(lanes::<T, S>()) {
             1 => self.run::<S, 1>(simd),
             2 => self.run::<S, 2>(simd),
+            _ if vectors::<T, S>() == 2 => panic!("{} elements of a line of two vectors", self.width),
             _ => self.run::<S, 4>(simd),
         }
     }
 }
 
-/// Most numbers of the left side in a block of `V` vectors: 6 whole lines of sums fill 16 registers (or, of four vectors, 32), 12 of two
-/// vectors 32; of part of a line 12.
-const fn most_rows<T: Lanes, S: Simd, const V: usize>() -> usize {
-    let part = V < vectors::<T, S>();
-    if part || (S::REGISTER_COUNT >= 32 && V == 2) { 12 } else { 6 }
+/// Most numbers of the left side in a block of `V` vectors: 12 if their sums, a line of the right side and one number stay in the registers.
+const fn most_rows<S: Simd, const V: usize>() -> usize {
+    if 12 * V + V < S::REGISTER_COUNT { 12 } else { 6 }
 }
 
 /// How many of `left` rows the next block takes: no block of one or two where it can be helped.

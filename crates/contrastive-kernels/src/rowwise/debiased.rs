@@ -1,4 +1,4 @@
-//! Debiased and hard-negative InfoNCE, row by row.
+//! Debiased and hard-negative InfoNCE, row by row, and of a table against itself by tiles.
 
 use super::{RowLoss, RowOutput, RowPairs, RowProblem, Sums, hide, nothing};
 use crate::real::Real;
@@ -22,9 +22,10 @@ impl<T: Element> RowLoss<T> for Debiased {
             row.fill(T::nan());
             return (f64::NAN, Sums::default());
         }
-        let (hard, soft) = ((1.0 + self.hardness) * self.scale, self.hardness * self.scale);
+        let hardness = if self.is_hard() { self.hardness } else { 0.0 };
+        let (hard, soft) = ((1.0 + hardness) * self.scale, hardness * self.scale);
         let (value, by_sum, by_positive);
-        if self.hardness > 0.0 {
+        if self.is_hard() {
             // the exponentials of both sums are kept, one in a row of its own
             kept.resize(row.len(), T::zero());
             let scales = [hard, soft].map(T::of);
@@ -45,8 +46,17 @@ impl<T: Element> RowLoss<T> for Debiased {
 
     fn table(&self, problem: &RowProblem<'_, T>) -> Option<RowOutput<T>> {
         let n = problem.anchors.len() / problem.width;
+        // each row's positive has that row as its own, and neither has another
+        let paired = |i: usize| {
+            let mut own = problem.pairs(i).positives();
+            let back = |j: usize| problem.pairs(j).positives().next() == Some(i);
+            own.next().is_none_or(back) && own.next().is_none()
+        };
+        if problem.excluded.is_some() || !(0..n).all(paired) {
+            return None;
+        }
         let ones = vec![T::one(); n];
-        let both = TwoSidedProblem {
+        let sides = TwoSidedProblem {
             anchors: problem.anchors,
             candidates: None,
             width: problem.width,
@@ -60,10 +70,8 @@ impl<T: Element> RowLoss<T> for Debiased {
             column_weights: &[],
             gradients: problem.wanted.any(),
         };
-        let single = |i: usize| problem.pairs(i).positives().count() <= 1;
-        let fits = problem.excluded.is_none() && (0..n).all(single) && problem.positives.is_symmetric();
-        (fits && both.is_in_range()).then(|| {
-            let out = two_sided(&both);
+        sides.is_in_range().then(|| {
+            let out = two_sided(&sides);
             RowOutput { value: out.value, rows: out.rows, anchors: out.anchors, ..RowOutput::default() }
         })
     }

@@ -83,7 +83,8 @@ pub trait RowLoss<T>: Sync {
         1.0
     }
 
-    /// What [`evaluate_table`] returns, if there is a way that makes each pair of rows once.
+    /// What [`evaluate_table`] returns, if there is a way that makes each pair of rows once. The problem is checked, its candidates are its
+    /// anchors, and no row is compared with itself; `anchors` of the output is the whole gradient, if any is wanted, and `candidates` empty.
     fn table(&self, _problem: &RowProblem<'_, T>) -> Option<RowOutput<T>> {
         None
     }
@@ -257,7 +258,8 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
 /// # Panics
 /// As [`evaluate`]; when the anchors are not the candidates, or rows are compared with themselves.
 pub fn evaluate_table<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L) -> RowOutput<T> {
-    assert!(problem.anchors.as_ptr() == problem.candidates.as_ptr(), "row losses: a table against another");
+    problem.check();
+    assert!(std::ptr::eq(problem.anchors, problem.candidates), "row losses: a table against another");
     assert_eq!(problem.self_offset, Some(0), "row losses: rows of a table compared with themselves");
     if let Some(out) = loss.table(problem) {
         return out;

@@ -287,7 +287,7 @@ pub(super) fn two_sided<T: Element>(panel: &mut [T], [scale, shift]: [T; 2], row
 }
 
 kernel! {
-    SumBoth { panel: &'a [T], exp: TwoExponentials<T>, rows: [&'a mut [T]; 2], columns: [&'a mut [T]; 2] }
+    SumHardAndSoft { panel: &'a [T], exp: TwoExponentials<T>, rows: [&'a mut [T]; 2], columns: [&'a mut [T]; 2] }
     lanes lanes -> (), |self, W| {
         let Self { exp, rows: [rows, soft_rows], columns: [columns, soft_columns], .. } = self;
         let mut sums = [[T::zero(); W]; 2];
@@ -319,13 +319,18 @@ kernel! {
 }
 
 /// As [`sum_exp`], of two exponentials of each pair.
-pub(super) fn sum_both<T: Element>(panel: &[T], exp: TwoExponentials<T>, rows: [&mut [T]; 2], columns: [&mut [T]; 2]) {
+pub(super) fn sum_hard_and_soft<T: Element>(
+    panel: &[T],
+    exp: TwoExponentials<T>,
+    rows: [&mut [T]; 2],
+    columns: [&mut [T]; 2],
+) {
     let lanes = rows[0].len();
-    Arch::new().dispatch(SumBoth { panel, exp, rows, columns, lanes, of: Default::default() });
+    Arch::new().dispatch(SumHardAndSoft { panel, exp, rows, columns, lanes, of: Default::default() });
 }
 
 kernel! {
-    TwoSidedBoth {
+    TwoSidedHard {
         panel: &'a mut [T], exp: TwoExponentials<T>, rows: [&'a [T]; 2], columns: [&'a [T]; 2],
     } lanes lanes -> T, |self, W| {
         let Self { exp, columns: [columns, soft_columns], .. } = self;
@@ -347,14 +352,14 @@ kernel! {
 
 /// `x <- hard * (row + column) + soft * (soft row + soft column)` of two exponentials of each pair; returns the sum of result times
 /// old `x`.
-pub(super) fn two_sided_both<T: Element>(
+pub(super) fn two_sided_hard<T: Element>(
     panel: &mut [T],
     exp: TwoExponentials<T>,
     rows: [&[T]; 2],
     columns: [&[T]; 2],
 ) -> T {
     let lanes = rows[0].len();
-    Arch::new().dispatch(TwoSidedBoth { panel, exp, rows, columns, lanes, of: Default::default() })
+    Arch::new().dispatch(TwoSidedHard { panel, exp, rows, columns, lanes, of: Default::default() })
 }
 
 kernel! {

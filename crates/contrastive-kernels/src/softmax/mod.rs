@@ -102,11 +102,6 @@ impl<'a> RowSets<'a> {
         self.groups.is_some() || other.groups.is_some() || lists(self).all(|i| self.of(i).iter().all(|&j| holds(i, j)))
     }
 
-    /// Is row i in list j whenever j is in list i? Lists of groups are taken at their word.
-    pub(crate) fn is_symmetric(&self) -> bool {
-        self.is_in(self)
-    }
-
     /// Where the list of row `i` starts in the concatenation of all lists.
     #[inline]
     fn start(&self, i: usize) -> usize {

@@ -78,12 +78,14 @@ pub(super) fn shares<T: Element>(sides: &[Side<T>], high: T, out: &mut [T]) {
 /// A row or column in the second pass.
 #[derive(Clone, Copy)]
 pub(super) struct Side<T> {
+    /// Logarithm of the sum of exponentials; with two exponentials a pair, the reference of the first.
     pub log: T,
-    /// scale * weight * sum of target weights; 0 for an inactive row.
+    /// scale * weight * d value / d log: of a log-ratio the sum of target weights; 0 for an inactive row. With two exponentials a pair,
+    /// over the sum of the first.
     pub coefficient: T,
-    /// scale * weight * target weight of one positive.
+    /// -scale * weight * d value / d positive logit: of a log-ratio the target weight of one positive.
     pub pull: T,
-    /// Of two exponentials a pair: what the second is multiplied with.
+    /// As `coefficient`, of the second of two exponentials a pair.
     pub soft: T,
 }
 
@@ -92,7 +94,7 @@ pub(super) struct Side<T> {
 pub(super) enum Share<T> {
     /// No row and no column is active.
     Constant(T),
-    /// One exponential, against this logarithm, serves both directions.
+    /// One exponential, against this logarithm, serves both directions; or two against their own references.
     Shared(T),
     /// An exponential for each direction.
     Apart,
@@ -187,12 +189,12 @@ impl<'a, T: Element> Direction<'a, T> {
                     let others = (self.compared - self.counts[i]) as f64;
                     let positive = (scale * dots[i]).f64();
                     let hardness = corrected.hardness;
-                    let soft_sum = if hardness > 0.0 { soft.0[i].f64() } else { others };
+                    let soft_sum = if corrected.is_hard() { soft.0[i].f64() } else { others };
                     let log_sum = log.log().f64() + others.ln() - soft_sum.ln() - soft.1.f64();
                     let [l, by_sum, by_positive] = corrected.value(positive, log_sum, others);
                     let of = |x: f64| weight * T::of(x);
                     let pull = of(-by_positive);
-                    let side = if hardness > 0.0 {
+                    let side = if corrected.is_hard() {
                         // relative to the one reference of all sums
                         let coefficient = of(by_sum * (1.0 + hardness) / log.sum.f64());
                         Side { log: log.reference, coefficient, pull, soft: of(-by_sum * hardness / soft_sum) }

@@ -20,13 +20,13 @@ pub(super) struct Stripe<T> {
 
 impl<T: Element> Stripe<T> {
     /// Of `c` columns and at most `side` rows, with the sums of two exponentials a pair or of one.
-    pub fn new(c: usize, side: usize, two: bool) -> Self {
+    pub fn new(c: usize, side: usize, hard: bool) -> Self {
         Self {
             column_logs: vec![LogSum::empty(); c],
             column_dots: vec![T::zero(); c],
             row_logs: Vec::with_capacity(side),
             row_dots: Vec::with_capacity(side),
-            soft_columns: vec![T::zero(); if two { c } else { 0 }],
+            soft_columns: vec![T::zero(); if hard { c } else { 0 }],
             soft_rows: Vec::new(),
             anchors: Vec::new(),
             moment: 0.0,
@@ -39,9 +39,10 @@ pub(super) struct Scratch<T> {
     /// Panels of the tile, one after the other.
     tile: Vec<T>,
     columns: Vec<T>,
-    column_shifts: Vec<T>,
+    /// Their shifts, or what they have of the second of two exponentials.
+    second_columns: Vec<T>,
     rows: Vec<T>,
-    row_shifts: Vec<T>,
+    second_rows: Vec<T>,
     corrections: Vec<(usize, T)>,
 }
 
@@ -61,9 +62,9 @@ impl<T: Element> Scratch<T> {
         Self {
             tile: zeros(side * padded),
             columns: zeros(side),
-            column_shifts: zeros(side),
+            second_columns: zeros(side),
             rows: zeros(padded),
-            row_shifts: zeros(padded),
+            second_rows: zeros(padded),
             corrections: Vec::new(),
         }
     }
@@ -76,8 +77,8 @@ pub(super) struct Engine<'a, T> {
     pub scale: T,
     /// No logit is larger, if then none is so small that its exponential against this bound is lost: no maxima are needed.
     pub bound: Option<T>,
-    /// Two exponentials a pair, of hard negatives, relative to the bound.
-    pub two: Option<TwoExponentials<T>>,
+    /// The two exponentials of hard negatives, relative to the bound.
+    pub hard: Option<TwoExponentials<T>>,
     pub symmetric: bool,
     pub rows: Direction<'a, T>,
     pub columns: Option<Direction<'a, T>>,
@@ -151,7 +152,7 @@ impl<T: Element> Engine<'_, T> {
     }
 
     /// The same of two exponentials an element.
-    fn sum_both(
+    fn sum_hard_and_soft(
         &self,
         exp: TwoExponentials<T>,
         [from, both]: [usize; 2],
@@ -165,11 +166,16 @@ impl<T: Element> Engine<'_, T> {
             of.each_mut().map(|x| &mut x[..line])
         }
         if from < both {
-            lanes::sum_both(&panel[from * line..both * line], exp, parts(&mut within, line), [&mut [], &mut []]);
+            lanes::sum_hard_and_soft(
+                &panel[from * line..both * line],
+                exp,
+                parts(&mut within, line),
+                [&mut [], &mut []],
+            );
         }
         if both * line < panel.len() {
             let columns = [&mut sums[both..], &mut soft_sums[both..]];
-            lanes::sum_both(&panel[both * line..], exp, parts(&mut across, line), columns);
+            lanes::sum_hard_and_soft(&panel[both * line..], exp, parts(&mut across, line), columns);
         }
         for (rows, (a, b)) in rows.into_iter().zip(within.iter().zip(&across)) {
             rows.iter_mut().zip(a.iter().zip(b)).for_each(|(row, (&a, &b))| *row = a + b);
@@ -202,15 +208,21 @@ impl<T: Element> Engine<'_, T> {
             let sums = &mut scratch.columns[..c];
             sums.fill(T::zero());
             let panel = &mut scratch.tile[..c * line];
-            if let Some(exp) = self.two {
-                let soft_sums = &mut scratch.column_shifts[..c];
+            if let Some(exp) = self.hard {
+                let soft_sums = &mut scratch.second_columns[..c];
                 soft_sums.fill(T::zero());
                 stripe.soft_rows.resize(r, T::zero());
                 let rows = stripe.row_logs.chunks_mut(line).zip(stripe.soft_rows.chunks_mut(line));
                 for (p, (logs, soft_rows)) in rows.enumerate() {
                     self.panel(block, columns, p, panel, &mut dots);
                     let hard = &mut scratch.rows[..logs.len()];
-                    self.sum_both(exp, self.made(diagonal, p, c), panel, [&mut *hard, soft_rows], [sums, soft_sums]);
+                    self.sum_hard_and_soft(
+                        exp,
+                        self.made(diagonal, p, c),
+                        panel,
+                        [&mut *hard, soft_rows],
+                        [sums, soft_sums],
+                    );
                     for (log, &sum) in logs.iter_mut().zip(&*hard) {
                         *log = LogSum { reference: bound, sum };
                     }
@@ -234,7 +246,14 @@ impl<T: Element> Engine<'_, T> {
     /// Row and column sums of a tile about whose logits nothing is known.
     fn sum_tile(&self, diagonal: bool, c: usize, stripe: &mut Stripe<T>, scratch: &mut Scratch<T>) {
         let (scale, line, r) = (self.scale, self.panels.line(), stripe.row_logs.len());
-        let Scratch { tile, columns: column_max, column_shifts, rows: row_max, row_shifts, .. } = scratch;
+        let Scratch {
+            tile,
+            columns: column_max,
+            second_columns: column_shifts,
+            rows: row_max,
+            second_rows: row_shifts,
+            ..
+        } = scratch;
         let panels = || tile.chunks_exact(c * line).take(self.panels.count(r)).enumerate();
         let (column_max, column_shifts) = (&mut column_max[..c], &mut column_shifts[..c]);
         column_max.fill(T::neg_infinity());
@@ -326,27 +345,27 @@ impl<T: Element> Engine<'_, T> {
         let diagonal = self.diagonal(block, j0);
         let padded = self.panels.count(r) * line;
         let (row_sides, column_sides) = (&row_sides[block.first..][..r], &column_sides[j0..j0 + c]);
-        let Scratch { tile, columns: column_shares, column_shifts, rows: row_shares, row_shifts, corrections } =
+        let Scratch { tile, columns: column_shares, second_columns, rows: row_shares, second_rows, corrections } =
             scratch;
         let tile = &mut tile[..padded * c];
-        let (column_shares, column_shifts) = (&mut column_shares[..c], &mut column_shifts[..c]);
-        let (row_shares, row_shifts) = (&mut row_shares[..padded], &mut row_shifts[..padded]);
+        let (column_shares, second_columns) = (&mut column_shares[..c], &mut second_columns[..c]);
+        let (row_shares, second_rows) = (&mut row_shares[..padded], &mut second_rows[..padded]);
         let share = Share::of(row_sides, column_sides);
         match share {
             Share::Constant(_) => {}
             Share::Shared(high) => {
                 shares(column_sides, high, column_shares);
                 shares(row_sides, high, row_shares);
-                if self.two.is_some() {
-                    for (soft, sides) in [(&mut *column_shifts, column_sides), (&mut *row_shifts, row_sides)] {
+                if self.hard.is_some() {
+                    for (soft, sides) in [(&mut *second_columns, column_sides), (&mut *second_rows, row_sides)] {
                         soft.fill(T::zero());
                         soft.iter_mut().zip(sides).for_each(|(soft, side)| *soft = side.soft);
                     }
                 }
             }
             Share::Apart => {
-                apart(column_sides, column_shares, column_shifts);
-                apart(row_sides, row_shares, row_shifts);
+                apart(column_sides, column_shares, second_columns);
+                apart(row_sides, row_shares, second_rows);
             }
         }
         let candidates = &self.problem.candidates[j0 * d..][..c * d];
@@ -365,19 +384,19 @@ impl<T: Element> Engine<'_, T> {
                 moment -= pull.f64() * dot.f64();
                 corrections.push((q * line + k % line, pull));
             });
-            let rows = [&row_shares[p * line..][..line], &row_shifts[p * line..][..line]];
+            let rows = [&row_shares[p * line..][..line], &second_rows[p * line..][..line]];
             // what is there in both orders counts half
             for ([from, to], weight) in [([from, both], 0.5), ([both, c], 1.0)] {
                 let pairs = &mut panel[from * line..to * line];
-                let columns = [&column_shares[from..to], &column_shifts[from..to]];
+                let columns = [&column_shares[from..to], &second_columns[from..to]];
                 moment += weight
                     * match share {
                         Share::Constant(value) => {
                             pairs.fill(value);
                             0.0
                         }
-                        Share::Shared(high) => match self.two {
-                            Some(exp) => lanes::two_sided_both(pairs, exp, rows, columns).f64(),
+                        Share::Shared(high) => match self.hard {
+                            Some(exp) => lanes::two_sided_hard(pairs, exp, rows, columns).f64(),
                             None => lanes::two_sided(pairs, [scale, -high], rows[0], columns[0]).f64(),
                         },
                         Share::Apart => lanes::two_sided_apart(pairs, scale, rows, columns).f64(),

@@ -3,12 +3,12 @@
 //! Two passes over tiles: the first folds each tile into row and column log-sum-exps, the second makes the tile again
 //! and contracts it. 8 N M D flops for a rectangle (two single directions: 12), 4 N^2 D for a table against itself,
 //! where only the upper triangle is made, in the tiles of the diagonal panel by panel. One exponential an element a pass
-//! serves both directions; where the logits of a tile are too far apart for that, the tile falls back to one for each. A
-//! thread owns a stripe of columns.
+//! serves both directions (of hard negatives, two); where the logits of a tile are too far apart for that, the tile falls back to one
+//! for each, which hard negatives have not. A thread owns a stripe of columns.
 
 use super::sides::{Direction, Found, LogSum, add_each, logit_bound};
 use super::tiles::{Engine, Rows, Scratch, Stripe};
-use super::{Debiased, Denominator, RowSets, RowValue, SoftmaxProblem};
+use super::{Denominator, RowSets, RowValue, SCALES, SoftmaxProblem};
 use crate::memory::{PerThread, zeros};
 use crate::product::Panels;
 use crate::vector::{self, Element, TwoExponentials};
@@ -59,39 +59,32 @@ pub struct TwoSidedOutput<T> {
     pub anchors: Vec<T>,
     /// m x d; empty for a table against itself.
     pub candidates: Vec<T>,
-    /// d value / d scale; without that of [`Debiased`]'s least sum of negatives.
+    /// d value / d scale; without that of the least sum of negatives of [`Debiased`](super::Debiased).
     pub scale: T,
 }
 
-/// What no logit exceeds, and what follows from it.
-#[derive(Clone, Copy)]
-struct Bound<T> {
-    /// The reference of all exponentials, if they share one: then no maxima are needed.
-    reference: Option<T>,
-    /// Two exponentials a pair, of hard negatives, and the reference of the second.
-    two: Option<(TwoExponentials<T>, T)>,
-}
-
 impl<T: Element> TwoSidedProblem<'_, T> {
-    fn bound(&self) -> Bound<T> {
-        let hardness = if let RowValue::Debiased(Debiased { hardness, .. }) = self.value { hardness } else { 0.0 };
+    /// The reference of all exponentials, if they share one, and of hard negatives their two exponentials.
+    fn bound(&self) -> (Option<T>, Option<TwoExponentials<T>>) {
+        let hardness = self.hardness().unwrap_or(0.0);
         let hard = T::of(1.0 + hardness) * self.scale;
         let reference = logit_bound(hard, [self.anchors, self.candidates.unwrap_or(self.anchors)], self.width);
-        let two = reference.filter(|_| hardness > 0.0).map(|reference| {
+        let exponentials = reference.filter(|_| self.hardness().is_some()).map(|reference| {
             let soft_reference = T::of(hardness / (1.0 + hardness)) * reference;
             let scales = [hard, T::of(hardness) * self.scale];
-            (TwoExponentials::new(scales, [-reference, -soft_reference]), soft_reference)
+            TwoExponentials::new(scales, [-reference, -soft_reference])
         });
-        Bound { reference, two }
+        (reference, exponentials)
     }
 
-    fn is_hard(&self) -> bool {
-        matches!(self.value, RowValue::Debiased(Debiased { hardness, .. }) if hardness > 0.0)
+    /// That of the negatives, if they are weighted.
+    fn hardness(&self) -> Option<f64> {
+        if let RowValue::Debiased(value) = self.value { value.is_hard().then_some(value.hardness) } else { None }
     }
 
-    /// Are the logits close enough for the two exponentials of hard negatives?
+    /// Is the scale one of those that are allowed, and are the logits close enough for the two exponentials of hard negatives?
     pub(crate) fn is_in_range(&self) -> bool {
-        !self.is_hard() || self.bound().two.is_some()
+        SCALES.contains(&self.scale.f64()) && (self.hardness().is_none() || self.bound().1.is_some())
     }
 }
 
@@ -104,9 +97,9 @@ fn tile_side(n: usize, m: usize) -> usize {
 /// Value and gradients of both directions.
 ///
 /// # Panics
-/// When the slices of the problem do not fit each other; the message names the slice and both sizes. When a [`Debiased`] value has
-/// several positives in a row, or a hardness whose exponentials do not share a reference: `2 (1 + hardness) scale` times the largest
-/// lengths of both sides above 60.
+/// When the slices of the problem do not fit each other; the message names the slice and both sizes. When a [`Debiased`](super::Debiased)
+/// value has another scale, a negative hardness, several positives in a row, positives in the denominator, or a hardness whose exponentials
+/// do not share a reference: `2 (1 + hardness) scale` times the largest lengths of both sides above 60, or no number.
 pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     // one entry into the thread pool, not one for each step
     rayon::scope(|_| evaluate(problem))
@@ -119,6 +112,10 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
         "two-sided: {:?} with positives in the denominator",
         problem.value
     );
+    if let RowValue::Debiased(value) = problem.value {
+        assert_eq!(T::of(value.scale), problem.scale, "two-sided: the scale of {value:?}");
+        assert!(value.hardness >= 0.0, "two-sided: the hardness of {value:?}");
+    }
     let symmetric = problem.candidates.is_none();
     let candidates = problem.candidates.unwrap_or(problem.anchors);
     let single = SoftmaxProblem {
@@ -147,29 +144,35 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     let transposed = problem.positives.is_in(&turned) && turned.is_in(&problem.positives);
     assert!(transposed || !symmetric, "two-sided: the positives of a table are not symmetric");
     assert!(transposed, "two-sided: the positives of the columns are not the transpose of those of the rows");
-    let Bound { reference: bound, two } = problem.bound();
-    let (two, soft_reference) = (two.map(|(exp, _)| exp), two.map_or(T::zero(), |(_, reference)| reference));
-    assert!(two.is_some() || !problem.is_hard(), "two-sided: {:?} of logits too far apart for it", problem.value);
+    let (bound, hard) = problem.bound();
+    assert!(hard.is_some() == problem.hardness().is_some(), "two-sided: {:?} of logits too far apart", problem.value);
+    let soft_reference = hard.map_or(T::zero(), |hard| hard.references()[1]);
     let row_value = (problem.mean, problem.value);
     let engine = Engine {
-        rows: Direction::new(&single, problem.positives, problem.row_weights, row_value, m - usize::from(symmetric)),
+        rows: Direction::new(
+            &single,
+            problem.positives,
+            problem.row_weights,
+            row_value,
+            m.saturating_sub(usize::from(symmetric)),
+        ),
         columns,
         problem: single,
         panels: Panels::new::<T>(d),
         scale: problem.scale,
         bound,
-        two,
+        hard,
         symmetric,
     };
     let side = tile_side(n, m);
     let (panels, line) = (engine.panels, engine.panels.line());
     let pool = PerThread::new(|| Scratch::new(side, panels.count(side) * line));
     let mut transposed = vec![T::zero(); panels.transposed_len(side)];
-    let stripe = |t: usize| Stripe::new(side.min(m - t * side), side, two.is_some());
+    let stripe = |t: usize| Stripe::new(side.min(m - t * side), side, hard.is_some());
     let mut state: Vec<Stripe<T>> = (0..m.div_ceil(side)).map(stripe).collect();
     let mut logs = vec![LogSum::empty(); n];
     let mut dots = vec![T::zero(); n];
-    let mut soft = vec![T::zero(); if two.is_some() { n } else { 0 }];
+    let mut soft = vec![T::zero(); if hard.is_some() { n } else { 0 }];
     let columns_of = |t: usize| [t * side, side.min(m - t * side)];
     for i0 in (0..n).step_by(side) {
         let r = side.min(n - i0);
