@@ -5,8 +5,8 @@ use thiserror::Error;
 /// A choice that no objective can be built from.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum ObjectiveError {
-    /// A temperature that is zero, negative, infinite or not a number.
-    #[error("temperature {0}: it must be a finite number above 0 (published values lie between 0.005 and 1)")]
+    /// A temperature that is not between 1e-9 and 1e9.
+    #[error("temperature {0}: it must be a number from 1e-9 to 1e9 (published values lie between 0.005 and 1)")]
     Temperature(f64),
     /// A number that must be finite and not negative.
     #[error("{name} {value}: it must be a finite number of at least 0")]

@@ -19,9 +19,10 @@ impl Temperature {
     /// A constant temperature.
     ///
     /// # Errors
-    /// When it is zero, negative, infinite or NaN.
+    /// When it is not between 1e-9 and 1e9.
     pub fn fixed(value: f64) -> Result<Self, ObjectiveError> {
-        if value.is_finite() && value > 0.0 { Ok(Self::Fixed(value)) } else { Err(ObjectiveError::Temperature(value)) }
+        let allowed = (1e-9..=1e9).contains(&value);
+        if allowed { Ok(Self::Fixed(value)) } else { Err(ObjectiveError::Temperature(value)) }
     }
 }
 

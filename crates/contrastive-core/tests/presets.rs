@@ -317,7 +317,7 @@ fn sharp_temperatures_are_safe_in_f32() {
 #[test]
 fn extreme_temperatures_are_evaluated() {
     let rows = || tracked((0..24).map(|k| f64::from(k * 7 % 11) - 5.0).collect(), [8, 3], DType::F32);
-    for t in [1e-10, 1e-9, 1e9, 1e10] {
+    for t in [1e-9, 1e9] {
         for beta in [0.0, 1.0] {
             let objective = DebiasedInfoNce::new(t, 0.1).unwrap().with_hardness(beta).unwrap();
             let (a, b) = (rows(), rows());
@@ -325,6 +325,9 @@ fn extreme_temperatures_are_evaluated() {
             assert!(values(&loss)[0].is_finite(), "temperature {t}, beta {beta}: {}", values(&loss)[0]);
             assert!(values(&a.grad(&loss.backward()).unwrap()).iter().all(|g| g.is_finite()), "{t} {beta}");
         }
+    }
+    for t in [1e-10, 1e10] {
+        assert!(DebiasedInfoNce::new(t, 0.1).unwrap_err().to_string().contains("from 1e-9 to 1e9"));
     }
 }
 

@@ -41,8 +41,8 @@ const BLOCK_ROWS: usize = 256;
 const FEW: usize = 64;
 /// Most bytes of a block of similarities; the block has fewer rows where there are many columns.
 const BLOCK_BYTES: usize = 64 << 20;
-/// The scales that are allowed: masked similarities stay below every other.
-const SCALES: std::ops::RangeInclusive<f64> = 1e-9..=1e9;
+/// The scales that are allowed, 1e-9 to 1e9 and their rounding to `f32`: masked similarities stay below every other.
+const SCALES: std::ops::RangeInclusive<f64> = 0.999e-9..=1.001e9;
 
 /// For each row a sorted list of columns: its own, or the list of the group it belongs to.
 #[derive(Clone, Copy, Debug)]
