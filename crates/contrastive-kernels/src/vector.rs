@@ -308,6 +308,59 @@ pub fn sigmoid_in_place<T: Element>(x: &mut [T], scale: T, bias: T) -> (T, T, T)
     Arch::new().dispatch(Kernel(x, scale, bias))
 }
 
+/// `(x, terms) <- f(x)`; returns the sums of the terms.
+pub fn map_sums<T: Element, const K: usize>(x: &mut [T], f: impl Fn(T) -> (T, [T; K])) -> [T; K] {
+    struct Kernel<'a, T, F>(&'a mut [T], F);
+    impl<T: Element, const K: usize, F: Fn(T) -> (T, [T; K])> WithSimd for Kernel<'_, T, F> {
+        type Output = [T; K];
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> [T; K] {
+            let Self(x, f) = self;
+            let mut sums = [[T::zero(); LANES]; K];
+            let (chunks, rest) = x.as_chunks_mut::<LANES>();
+            for chunk in chunks {
+                for l in 0..LANES {
+                    let (y, terms) = f(chunk[l]);
+                    for (sum, term) in sums.iter_mut().zip(terms) {
+                        sum[l] += term;
+                    }
+                    chunk[l] = y;
+                }
+            }
+            let mut sums = sums.map(total);
+            for x in rest {
+                let (y, terms) = f(*x);
+                sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+                *x = y;
+            }
+            sums
+        }
+    }
+    Arch::new().dispatch(Kernel(x, f))
+}
+
+/// The largest `f(x)`; `-inf` for an empty slice.
+pub fn max_of<T: Element>(x: &[T], f: impl Fn(T) -> T) -> T {
+    struct Kernel<'a, T, F>(&'a [T], F);
+    impl<T: Element, F: Fn(T) -> T> WithSimd for Kernel<'_, T, F> {
+        type Output = T;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> T {
+            let Self(x, f) = self;
+            let mut lanes = [T::neg_infinity(); LANES];
+            let (chunks, rest) = x.as_chunks::<LANES>();
+            for v in chunks {
+                for l in 0..LANES {
+                    lanes[l] = larger(f(v[l]), lanes[l]);
+                }
+            }
+            let m = lanes.into_iter().fold(T::neg_infinity(), larger);
+            rest.iter().fold(m, |m, &v| larger(f(v), m))
+        }
+    }
+    Arch::new().dispatch(Kernel(x, f))
+}
+
 /// `x <- factor * x`.
 pub fn scale<T: Element>(x: &mut [T], factor: T) {
     struct Kernel<'a, T>(&'a mut [T], T);

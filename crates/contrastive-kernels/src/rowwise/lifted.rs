@@ -1,8 +1,8 @@
 //! Lifted structure loss of pairs.
 
-use super::losses::{distance, logistic, softplus};
-use super::{RowLoss, RowPairs, Sums, compared, hide};
-use crate::vector::Element;
+use super::losses::{distance, distance_of, logistic, softplus};
+use super::{RowLoss, RowPairs, Sums, compared, hide, nothing};
+use crate::vector::{self, Element};
 use std::sync::Arc;
 
 /// Lifted structured embedding (Song et al. 2016, equation 4) on distances d of unit rows: of every positive pair (i, p) half of
@@ -22,14 +22,18 @@ pub struct LiftedPairs {
 }
 
 impl LiftedPairs {
-    fn level<T: Element>(&self, negatives: &[T]) -> f64 {
-        let logits = || negatives.iter().filter(|s| compared(**s)).map(|s| self.negative - distance(*s).0);
-        let top = logits().fold(f64::NEG_INFINITY, f64::max);
-        match negatives.iter().any(|s| s.is_nan()) {
-            true => f64::NAN,
-            false if top == f64::NEG_INFINITY => top,
-            false => top + logits().map(|x| (x - top).exp()).sum::<f64>().ln(),
+    /// `L` of a row, which is used up.
+    fn level<T: Element>(&self, negatives: &mut [T]) -> f64 {
+        if !negatives.iter().any(|s| compared(*s)) {
+            return f64::NEG_INFINITY;
         }
+        // the nearest has the largest term
+        let (top, nothing) = (distance_of(vector::max(negatives)).0, nothing());
+        let [sum] = vector::map_sums(negatives, |s| {
+            let e = (top - distance_of(s).0).exponential();
+            (s, [if s <= nothing { T::zero() } else { e }])
+        });
+        self.negative - top.f64() + sum.f64().ln()
     }
 }
 
@@ -55,10 +59,12 @@ impl<T: Element> RowLoss<T> for LiftedPairs {
                 *s = T::of(over * derivative);
             }
         }
-        for s in row.iter_mut() {
-            let (d, derivative) = distance(*s);
-            *s = T::of(if compared(*s) { -push * (self.negative - d - own).exp() * derivative } else { 0.0 });
-        }
+        let (push, level, nothing) = (T::of(push), T::of(self.negative - own), nothing());
+        let [] = vector::map_sums(row, |s| {
+            let (d, derivative) = distance_of(s);
+            let slope = -push * (level - d).exponential() * derivative;
+            (if s <= nothing { T::zero() } else { slope }, [])
+        });
         pairs.positives().zip(kept.iter()).for_each(|(j, slope)| row[j] = *slope);
         (value, count)
     }

@@ -1,6 +1,7 @@
 //! Published functions of a row of similarities.
 
-use super::{RowLoss, RowPairs, Sums, hide, nothing};
+use super::{RowLoss, RowPairs, Sums, compared, hide, nothing};
+use crate::real::Real;
 use crate::vector::{self, Element, masked};
 
 /// The distance of two unit rows of inner product `s`, and its derivative. Distances are resolved to the root of the type's
@@ -13,6 +14,16 @@ pub(super) fn distance<T: Element>(s: T) -> (f64, f64) {
     }
     let d = squared.sqrt();
     (d, -1.0 / d)
+}
+
+/// As [`distance`], in the type itself: for whole rows.
+#[inline(always)]
+pub(super) fn distance_of<T: Element>(s: T) -> (T, T) {
+    let two = T::of(2.0);
+    let squared = two - two * s;
+    let least = T::of(if size_of::<T>() < 8 { 1e-6 } else { 1e-14 });
+    let d = (if squared < T::zero() { T::zero() } else { squared }).sqrt();
+    (d, if squared < least { T::zero() } else { -T::one() / d })
 }
 
 /// `log(1 + e^x)`.
@@ -119,25 +130,20 @@ impl<T: Element> RowLoss<T> for Margins {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let mut sums = Sums::default();
-        // most negatives are recognised by a comparison
-        let bound = T::of(match self.measure {
-            Measure::Similarity => self.negative,
-            Measure::Distance if self.negative > 0.0 => 1.0 - self.negative * self.negative * 0.5,
-            Measure::Distance => 2.0,
-        });
-        for s in row.iter_mut() {
-            let mut slope = 0.0;
-            if *s > bound {
-                let (cost, derivative) = self.measure.excess(*s, self.negative, -1.0);
-                if cost > 0.0 {
-                    (sums[2], sums[3]) = (sums[2] + cost, sums[3] + 1.0);
-                    slope = derivative * self.weights[1];
-                }
-            } else if s.is_nan() {
-                sums[2] = f64::NAN;
-            }
-            *s = T::of(slope);
-        }
+        let (margin, weight, one, zero) = (T::of(self.negative), T::of(self.weights[1]), T::one(), T::zero());
+        // a cost that is no number is not below 0
+        let far = match self.measure {
+            Measure::Similarity => vector::map_sums(row, |s| {
+                let cost = s - margin;
+                if cost <= zero { (zero, [zero; 2]) } else { (weight, [cost, one]) }
+            }),
+            Measure::Distance => vector::map_sums(row, |s| {
+                let (d, derivative) = distance_of(s);
+                let cost = margin - d;
+                if cost <= zero { (zero, [zero; 2]) } else { (-derivative * weight, [cost, one]) }
+            }),
+        };
+        [sums[2], sums[3]] = far.map(Real::f64);
         for (j, s) in pairs.positives().zip(kept.iter()) {
             let (cost, derivative) = self.measure.excess(*s, self.positive, 1.0);
             if cost > 0.0 {
@@ -222,30 +228,26 @@ pub struct Circle {
 impl<T: Element> RowLoss<T> for Circle {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
-        let nothing = nothing();
-        let negatives = row.iter().any(|s| *s > nothing || s.is_nan());
-        if kept.is_empty() || !negatives {
+        if kept.is_empty() || !row.iter().any(|s| compared(*s)) {
             row.fill(T::zero());
             return (0.0, Sums::default());
         }
         let (m, gamma) = (self.margin, self.gamma);
-        let weight = |s: f64| (s + m).max(0.0) * gamma;
-        // the largest logit, then sum and derivatives; a row is read twice instead of copied
-        let logit = |s: T| if s > nothing || s.is_nan() { weight(s.f64()) * (s.f64() - m) } else { f64::NEG_INFINITY };
-        let top = row.iter().fold(f64::NEG_INFINITY, |a, s| a.max(logit(*s)));
-        let mut sum = 0.0;
-        for s in row.iter() {
-            sum += (logit(*s) - top).exp();
-        }
+        let (margin, sharpness, nothing) = (T::of(m), T::of(gamma), nothing());
+        let weight = |s: T| sharpness * if s + margin < T::zero() { T::zero() } else { s + margin };
+        // what was hidden stays so
+        let logit = |s: T| if s <= nothing { s } else { weight(s) * (s - margin) };
+        let top = vector::max_of(row, logit);
+        let [sum] = vector::map_sums(row, |s| {
+            let e = (logit(s) - top).exponential();
+            (e * weight(s), [e])
+        });
         let mut positives: Vec<f64> =
             kept.iter().map(|s| -gamma * (1.0 + m - s.f64()).max(0.0) * (s.f64() - (1.0 - m))).collect();
-        let all = top + sum.ln() + log_sum_exp(&mut positives, false);
+        let all = top.f64() + sum.f64().ln() + log_sum_exp(&mut positives, false);
         let value = softplus(all);
         let slope = logistic(all);
-        for s in row.iter_mut() {
-            let x = logit(*s);
-            *s = T::of(if x > f64::NEG_INFINITY { slope * (x - top).exp() / sum * weight(s.f64()) } else { 0.0 });
-        }
+        vector::scale(row, T::of(slope / sum.f64()));
         for ((j, s), share) in pairs.positives().zip(kept.iter()).zip(&positives) {
             row[j] = T::of(-slope * share * gamma * (1.0 + m - s.f64()).max(0.0));
         }
@@ -264,21 +266,24 @@ pub struct LiftedStructure {
 impl<T: Element> RowLoss<T> for LiftedStructure {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
-        let nothing = nothing();
-        let logit = |s: T| if s > nothing || s.is_nan() { self.margin - distance(s).0 } else { f64::NEG_INFINITY };
-        let top = row.iter().fold(f64::NEG_INFINITY, |a, s| a.max(logit(*s)));
-        let negatives = top > f64::NEG_INFINITY || row.iter().any(|s| s.is_nan());
-        let sum: f64 = if negatives { row.iter().map(|s| (logit(*s) - top).exp()).sum() } else { 1.0 };
+        // the nearest has the largest term
+        let nearest = vector::max(row);
+        let negatives = row.iter().any(|s| compared(*s));
+        let (top, nothing) = (distance_of(nearest).0, nothing());
+        let [sum] = vector::map_sums(row, |s| {
+            let (d, derivative) = distance_of(s);
+            let e = if s <= nothing { T::zero() } else { (top - d).exponential() };
+            (-derivative * e, [e])
+        });
         let mut positives: Vec<f64> = kept.iter().map(|s| distance(*s).0).collect();
         let near = if positives.is_empty() { 0.0 } else { log_sum_exp(&mut positives, false) };
-        let all = near + if negatives { top + sum.ln() } else { 0.0 };
+        let all = near + if negatives { self.margin - top.f64() + sum.f64().ln() } else { 0.0 };
         if all <= 0.0 {
             row.fill(T::zero());
             return (0.0, Sums::default());
         }
-        for s in row.iter_mut() {
-            let x = logit(*s);
-            *s = T::of(if x > f64::NEG_INFINITY { -(x - top).exp() / sum * distance(*s).1 } else { 0.0 });
+        if negatives {
+            vector::scale(row, T::of(1.0 / sum.f64()));
         }
         for ((j, s), share) in pairs.positives().zip(kept.iter()).zip(&positives) {
             row[j] = T::of(share * distance(*s).1);

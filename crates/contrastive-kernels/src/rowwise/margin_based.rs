@@ -1,8 +1,9 @@
 //! Margin-based loss.
 
-use super::losses::distance;
+use super::losses::{distance, distance_of};
 use super::{RowLoss, RowPairs, Sums, compared, hide};
-use crate::vector::Element;
+use crate::real::Real;
+use crate::vector::{self, Element};
 use std::sync::Arc;
 
 /// Margin-based loss (Wu et al. 2017, equation 5) of distances d of unit rows, over triplets (a, p, n):
@@ -30,24 +31,22 @@ impl<T: Element> RowLoss<T> for MarginBased {
             return (0.0, Sums::default());
         }
         // costs and their numbers, of positives and negatives; each stands in as many triplets as there are of the others
-        let mut costs = [[0.0; 2]; 2];
-        let mut cost = |s: T, side: usize| {
-            let (d, derivative) = distance(s);
-            let sign = if side == 0 { 1.0 } else { -1.0 };
-            let over = sign * (d - beta) + self.margin;
-            if over > 0.0 || over.is_nan() {
-                costs[side] = [costs[side][0] + over, costs[side][1] + 1.0];
-                return T::of(sign * derivative * if side == 0 { far } else { near });
-            }
-            T::zero()
-        };
-        for s in row.iter_mut() {
-            *s = if compared(*s) { cost(*s, 1) } else { T::zero() };
-        }
+        let (level, weight, one, zero) = (T::of(beta + self.margin), T::of(near), T::one(), T::zero());
+        let [far_cost, far_count] = vector::map_sums(row, |s| {
+            let (d, derivative) = distance_of(s);
+            let over = level - d;
+            if over <= zero { (zero, [zero; 2]) } else { (-weight * derivative, [over, one]) }
+        })
+        .map(Real::f64);
+        let (mut near_cost, mut near_count) = (0.0, 0.0);
         for (j, s) in pairs.positives().zip(kept.iter()) {
-            row[j] = cost(*s, 0);
+            let (d, derivative) = distance(*s);
+            let over = d - beta + self.margin;
+            if over > 0.0 || over.is_nan() {
+                (near_cost, near_count) = (near_cost + over, near_count + 1.0);
+                row[j] = T::of(derivative * far);
+            }
         }
-        let [[near_cost, near_count], [far_cost, far_count]] = costs;
         let value = match self.by_beta {
             true => near * far_count - far * near_count,
             false => far * near_cost + near * far_cost,

@@ -1,7 +1,7 @@
 //! Squared hinges of similarities.
 
 use super::{RowLoss, RowPairs, Sums, hide};
-use crate::vector::Element;
+use crate::vector::{self, Element};
 
 /// `max(0, positive - s)^2` of positives and `max(0, s - negative)^2` of negatives, each side with its weight: intra-pair variance
 /// loss (Yu and Tao 2019) when the margins are shares of the mean similarities.
@@ -21,17 +21,12 @@ impl<T: Element> RowLoss<T> for SquaredMargins {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let [near, far] = self.weights;
-        let (margin, mut value, mut sums) = (T::of(self.negative), 0.0, Sums::default());
-        for s in row.iter_mut() {
-            let over = (*s - margin).f64();
-            if over > 0.0 || s.is_nan() {
-                value += far * over * over;
-                sums[1] += over;
-                *s = T::of(2.0 * far * over);
-            } else {
-                *s = T::zero();
-            }
-        }
+        let (margin, slope, zero) = (T::of(self.negative), T::of(2.0 * far), T::zero());
+        let [squares, overs] = vector::map_sums(row, |s| {
+            let over = s - margin;
+            if over <= zero { (zero, [zero; 2]) } else { (slope * over, [over * over, over]) }
+        });
+        let (mut value, mut sums) = (far * squares.f64(), [0.0, overs.f64(), 0.0, 0.0]);
         for (j, s) in pairs.positives().zip(kept.iter()) {
             let under = self.positive - s.f64();
             if under > 0.0 || under.is_nan() {

@@ -33,7 +33,7 @@ pub enum Mining {
 /// `max(0, d_ap - d_an + margin)` over triplets, of Euclidean distances of unit rows unless told otherwise.
 ///
 /// Computed on the host in f64, by blocks of anchors: 2 n^2 d flops for the distances and 4 n^2 d for the gradient, as matrix
-/// products; memory is that of two blocks of anchors x n, 16 MB, never n^3 nor n^2. The hinge over an anchor's P N triplets
+/// products; memory is that of two blocks of anchors x n, 50 MB, never n^3 nor n^2. The hinge over an anchor's P N triplets
 /// takes `(P + N) log P` steps by sorting the positives; the smooth form and [`with_swap`](Self::with_swap) take P N, the latter
 /// times d.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,8 +46,8 @@ pub struct Triplet {
     similarity: Similarity,
 }
 
-/// Numbers of a block of anchors against all rows.
-const BLOCK: usize = 1 << 20;
+/// Numbers of a block of anchors against all rows: all rows are read for each block.
+const BLOCK: usize = 3 << 20;
 
 /// Anchors of a task.
 const STRIP: usize = 64;
