@@ -293,7 +293,7 @@ fn settings_out_of_range_are_named() {
         words.iter().for_each(|w| assert!(error.contains(w), "{error:?} lacks {w:?}"));
     };
     let config = LightGclConfig::new;
-    fails(config().with_temperature(0.0), &["temperature 0", "above 0"]);
+    fails(config().with_temperature(0.0), &["temperature 0", "from 1e-9"]);
     fails(config().with_temperature(-1.0), &["temperature -1"]);
     fails(config().with_temperature(f64::NAN), &["temperature NaN"]);
     fails(config().with_rank(0), &["rank", "0"]);

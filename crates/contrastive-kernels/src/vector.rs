@@ -308,8 +308,12 @@ pub fn sigmoid_in_place<T: Element>(x: &mut [T], scale: T, bias: T) -> (T, T, T)
     Arch::new().dispatch(Kernel(x, scale, bias))
 }
 
-/// `(x, terms) <- f(x)`; returns the sums of the terms.
-pub fn map_sums<T: Element, const K: usize>(x: &mut [T], f: impl Fn(T) -> (T, [T; K])) -> [T; K] {
+/// Elements whose terms are added up in their own type before they are in `f64`.
+const PIECE: usize = 4096;
+
+/// `(x, terms) <- f(x)`; returns the sums of the terms. Becomes vector code if `f` owns what it captures and chooses between numbers
+/// that it has computed.
+pub fn map_sums<T: Element, const K: usize>(x: &mut [T], f: impl Fn(T) -> (T, [T; K]) + Copy) -> [f64; K] {
     struct Kernel<'a, T, F>(&'a mut [T], F);
     impl<T: Element, const K: usize, F: Fn(T) -> (T, [T; K])> WithSimd for Kernel<'_, T, F> {
         type Output = [T; K];
@@ -321,8 +325,8 @@ pub fn map_sums<T: Element, const K: usize>(x: &mut [T], f: impl Fn(T) -> (T, [T
             for chunk in chunks {
                 for l in 0..LANES {
                     let (y, terms) = f(chunk[l]);
-                    for (sum, term) in sums.iter_mut().zip(terms) {
-                        sum[l] += term;
+                    for k in 0..K {
+                        sums[k][l] += terms[k];
                     }
                     chunk[l] = y;
                 }
@@ -336,7 +340,12 @@ pub fn map_sums<T: Element, const K: usize>(x: &mut [T], f: impl Fn(T) -> (T, [T
             sums
         }
     }
-    Arch::new().dispatch(Kernel(x, f))
+    let mut totals = [0.0; K];
+    for piece in x.chunks_mut(PIECE) {
+        let sums = Arch::new().dispatch(Kernel(piece, f));
+        totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum.f64());
+    }
+    totals
 }
 
 /// The largest `f(x)`; `-inf` for an empty slice.
@@ -502,7 +511,7 @@ mod tests {
 
     #[test]
     fn reductions_equal_plain_loops() {
-        for n in [0usize, 1, 31, 32, 33, 100] {
+        for n in [0usize, 1, 31, 32, 33, 100, 9001] {
             let x: Vec<f64> = (0..n).map(|k| ((k * 37 % 23) as f64 - 11.0) / 7.0).collect();
             let b: Vec<f64> = (0..n).map(|k| ((k * 17 % 13) as f64 - 6.0) / 5.0).collect();
             assert_eq!(max(&x), x.iter().fold(f64::NEG_INFINITY, |m, v| m.max(*v)));
@@ -521,6 +530,12 @@ mod tests {
                 let want = each[0].iter().zip(&each[1]).map(|(a, b)| (3.0 * a - 2.0 * b, a + b));
                 assert!(y.iter().zip(want).all(|(y, (want, size))| (y - want).abs() < 1e-11 * size));
             }
+            let mut y = x.clone();
+            let sums = map_sums(&mut y, |x| (x + 1.0, [x, x * x]));
+            let want: [f64; 2] = [x.iter().sum(), x.iter().map(|x| x * x).sum()];
+            assert!(sums.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-12 * (n as f64 + 1.0)));
+            assert!(y.iter().zip(&x).all(|(y, x)| *y == x + 1.0));
+            assert_eq!(max_of(&x, |x| -x), x.iter().fold(f64::NEG_INFINITY, |m, x| m.max(-x)));
             let mut y = x.clone();
             let (sum, moment) = exp_biased_in_place(&mut y, 2.0, &b, -0.5);
             let e: Vec<f64> = x.iter().zip(&b).map(|(x, b)| (2.0 * x + b - 0.5).exp()).collect();

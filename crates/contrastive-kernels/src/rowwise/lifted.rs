@@ -1,7 +1,7 @@
 //! Lifted structure loss of pairs.
 
 use super::losses::{distance, distance_of, logistic, softplus};
-use super::{RowLoss, RowPairs, Sums, compared, hide, nothing};
+use super::{RowLoss, RowPairs, Sums, compared, hide};
 use crate::vector::{self, Element};
 use std::sync::Arc;
 
@@ -22,18 +22,18 @@ pub struct LiftedPairs {
 }
 
 impl LiftedPairs {
-    /// `L` of a row, which is used up.
+    /// `L` of a row; nothing is left of it.
     fn level<T: Element>(&self, negatives: &mut [T]) -> f64 {
         if !negatives.iter().any(|s| compared(*s)) {
             return f64::NEG_INFINITY;
         }
-        // the nearest has the largest term
-        let (top, nothing) = (distance_of(vector::max(negatives)).0, nothing());
-        let [sum] = vector::map_sums(negatives, |s| {
+        // the nearest has the largest term; those of what is hidden vanish
+        let top = distance_of(vector::max(negatives)).0;
+        let [sum] = vector::map_sums(negatives, move |s| {
             let e = (top - distance_of(s).0).exponential();
-            (s, [if s <= nothing { T::zero() } else { e }])
+            (e, [e])
         });
-        self.negative - top.f64() + sum.f64().ln()
+        self.negative - top.f64() + sum.ln()
     }
 }
 
@@ -59,11 +59,10 @@ impl<T: Element> RowLoss<T> for LiftedPairs {
                 *s = T::of(over * derivative);
             }
         }
-        let (push, level, nothing) = (T::of(push), T::of(self.negative - own), nothing());
-        let [] = vector::map_sums(row, |s| {
+        let (push, level) = (T::of(push), T::of(self.negative - own));
+        let [] = vector::map_sums(row, move |s| {
             let (d, derivative) = distance_of(s);
-            let slope = -push * (level - d).exponential() * derivative;
-            (if s <= nothing { T::zero() } else { slope }, [])
+            (-push * (level - d).exponential() * derivative, [])
         });
         pairs.positives().zip(kept.iter()).for_each(|(j, slope)| row[j] = *slope);
         (value, count)

@@ -1,29 +1,24 @@
 //! Published functions of a row of similarities.
 
 use super::{RowLoss, RowPairs, Sums, compared, hide, nothing};
-use crate::real::Real;
 use crate::vector::{self, Element, masked};
 
 /// The distance of two unit rows of inner product `s`, and its derivative. Distances are resolved to the root of the type's
 /// precision: below 1e-3 in f32 and 1e-7 in f64 they have no direction, and the derivative is 0.
-#[inline]
-pub(super) fn distance<T: Element>(s: T) -> (f64, f64) {
-    let squared = 2.0 - 2.0 * s.f64();
-    if squared < if size_of::<T>() < 8 { 1e-6 } else { 1e-14 } {
-        return (squared.max(0.0).sqrt(), 0.0);
-    }
-    let d = squared.sqrt();
-    (d, -1.0 / d)
-}
-
-/// As [`distance`], in the type itself: for whole rows.
 #[inline(always)]
 pub(super) fn distance_of<T: Element>(s: T) -> (T, T) {
-    let two = T::of(2.0);
+    let (two, zero) = (T::of(2.0), T::zero());
     let squared = two - two * s;
     let least = T::of(if size_of::<T>() < 8 { 1e-6 } else { 1e-14 });
-    let d = (if squared < T::zero() { T::zero() } else { squared }).sqrt();
-    (d, if squared < least { T::zero() } else { -T::one() / d })
+    let d = (if squared < zero { zero } else { squared }).sqrt();
+    let derivative = -T::one() / d;
+    (d, if squared < least { zero } else { derivative })
+}
+
+/// [`distance_of`], in `f64`.
+pub(super) fn distance<T: Element>(s: T) -> (f64, f64) {
+    let (d, derivative) = distance_of(s);
+    (d.f64(), derivative.f64())
 }
 
 /// `log(1 + e^x)`.
@@ -40,9 +35,6 @@ pub(super) fn logistic(x: f64) -> f64 {
 fn log_sum_exp(logits: &mut [f64], offset: bool) -> f64 {
     let floor = if offset { 0.0 } else { f64::NEG_INFINITY };
     let top = logits.iter().copied().fold(floor, f64::max);
-    if top == f64::NEG_INFINITY {
-        return top;
-    }
     let start = if offset { (-top).exp() } else { 0.0 };
     let sum = start + logits.iter().map(|x| (x - top).exp()).sum::<f64>();
     logits.iter_mut().for_each(|x| *x = (*x - top).exp() / sum);
@@ -132,18 +124,18 @@ impl<T: Element> RowLoss<T> for Margins {
         let mut sums = Sums::default();
         let (margin, weight, one, zero) = (T::of(self.negative), T::of(self.weights[1]), T::one(), T::zero());
         // a cost that is no number is not below 0
-        let far = match self.measure {
-            Measure::Similarity => vector::map_sums(row, |s| {
-                let cost = s - margin;
-                if cost <= zero { (zero, [zero; 2]) } else { (weight, [cost, one]) }
-            }),
-            Measure::Distance => vector::map_sums(row, |s| {
+        let hinge = move |cost: T, slope: T| {
+            let none = cost <= zero;
+            let of = |x: T| if none { zero } else { x };
+            (of(slope), [of(cost), of(one)])
+        };
+        [sums[2], sums[3]] = match self.measure {
+            Measure::Similarity => vector::map_sums(row, move |s| hinge(s - margin, weight)),
+            Measure::Distance => vector::map_sums(row, move |s| {
                 let (d, derivative) = distance_of(s);
-                let cost = margin - d;
-                if cost <= zero { (zero, [zero; 2]) } else { (-derivative * weight, [cost, one]) }
+                hinge(margin - d, -derivative * weight)
             }),
         };
-        [sums[2], sums[3]] = far.map(Real::f64);
         for (j, s) in pairs.positives().zip(kept.iter()) {
             let (cost, derivative) = self.measure.excess(*s, self.positive, 1.0);
             if cost > 0.0 {
@@ -233,21 +225,26 @@ impl<T: Element> RowLoss<T> for Circle {
             return (0.0, Sums::default());
         }
         let (m, gamma) = (self.margin, self.gamma);
-        let (margin, sharpness, nothing) = (T::of(m), T::of(gamma), nothing());
-        let weight = |s: T| sharpness * if s + margin < T::zero() { T::zero() } else { s + margin };
-        // what was hidden stays so
-        let logit = |s: T| if s <= nothing { s } else { weight(s) * (s - margin) };
+        let (margin, sharpness, zero, nothing) = (T::of(m), T::of(gamma), T::zero(), nothing());
+        let weight = move |s: T| {
+            let over = s + margin;
+            sharpness * if over < zero { zero } else { over }
+        };
+        let logit = move |s: T| {
+            let logit = weight(s) * (s - margin);
+            if s <= nothing { T::neg_infinity() } else { logit }
+        };
         let top = vector::max_of(row, logit);
-        let [sum] = vector::map_sums(row, |s| {
+        let [sum] = vector::map_sums(row, move |s| {
             let e = (logit(s) - top).exponential();
             (e * weight(s), [e])
         });
         let mut positives: Vec<f64> =
             kept.iter().map(|s| -gamma * (1.0 + m - s.f64()).max(0.0) * (s.f64() - (1.0 - m))).collect();
-        let all = top.f64() + sum.f64().ln() + log_sum_exp(&mut positives, false);
+        let all = top.f64() + sum.ln() + log_sum_exp(&mut positives, false);
         let value = softplus(all);
         let slope = logistic(all);
-        vector::scale(row, T::of(slope / sum.f64()));
+        vector::scale(row, T::of(slope / sum));
         for ((j, s), share) in pairs.positives().zip(kept.iter()).zip(&positives) {
             row[j] = T::of(-slope * share * gamma * (1.0 + m - s.f64()).max(0.0));
         }
@@ -269,21 +266,22 @@ impl<T: Element> RowLoss<T> for LiftedStructure {
         // the nearest has the largest term
         let nearest = vector::max(row);
         let negatives = row.iter().any(|s| compared(*s));
-        let (top, nothing) = (distance_of(nearest).0, nothing());
-        let [sum] = vector::map_sums(row, |s| {
+        let (top, zero, nothing) = (distance_of(nearest).0, T::zero(), nothing());
+        let [sum] = vector::map_sums(row, move |s| {
             let (d, derivative) = distance_of(s);
-            let e = if s <= nothing { T::zero() } else { (top - d).exponential() };
+            let e = (top - d).exponential();
+            let e = if s <= nothing { zero } else { e };
             (-derivative * e, [e])
         });
         let mut positives: Vec<f64> = kept.iter().map(|s| distance(*s).0).collect();
         let near = if positives.is_empty() { 0.0 } else { log_sum_exp(&mut positives, false) };
-        let all = near + if negatives { self.margin - top.f64() + sum.f64().ln() } else { 0.0 };
+        let all = near + if negatives { self.margin - top.f64() + sum.ln() } else { 0.0 };
         if all <= 0.0 {
             row.fill(T::zero());
             return (0.0, Sums::default());
         }
         if negatives {
-            vector::scale(row, T::of(1.0 / sum.f64()));
+            vector::scale(row, T::of(1.0 / sum));
         }
         for ((j, s), share) in pairs.positives().zip(kept.iter()).zip(&positives) {
             row[j] = T::of(share * distance(*s).1);

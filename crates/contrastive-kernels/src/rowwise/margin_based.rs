@@ -1,8 +1,7 @@
 //! Margin-based loss.
 
 use super::losses::{distance, distance_of};
-use super::{RowLoss, RowPairs, Sums, compared, hide};
-use crate::real::Real;
+use super::{RowLoss, RowPairs, Sums, compared, hide, nothing};
 use crate::vector::{self, Element};
 use std::sync::Arc;
 
@@ -32,12 +31,14 @@ impl<T: Element> RowLoss<T> for MarginBased {
         }
         // costs and their numbers, of positives and negatives; each stands in as many triplets as there are of the others
         let (level, weight, one, zero) = (T::of(beta + self.margin), T::of(near), T::one(), T::zero());
-        let [far_cost, far_count] = vector::map_sums(row, |s| {
+        let nothing = nothing();
+        let [far_cost, far_count] = vector::map_sums(row, move |s| {
             let (d, derivative) = distance_of(s);
-            let over = level - d;
-            if over <= zero { (zero, [zero; 2]) } else { (-weight * derivative, [over, one]) }
-        })
-        .map(Real::f64);
+            let (over, slope) = (level - d, -weight * derivative);
+            let none = (over <= zero) | (s <= nothing);
+            let of = |x: T| if none { zero } else { x };
+            (of(slope), [of(over), of(one)])
+        });
         let (mut near_cost, mut near_count) = (0.0, 0.0);
         for (j, s) in pairs.positives().zip(kept.iter()) {
             let (d, derivative) = distance(*s);

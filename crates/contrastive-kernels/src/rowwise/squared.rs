@@ -22,11 +22,12 @@ impl<T: Element> RowLoss<T> for SquaredMargins {
         hide(pairs, row, kept);
         let [near, far] = self.weights;
         let (margin, slope, zero) = (T::of(self.negative), T::of(2.0 * far), T::zero());
-        let [squares, overs] = vector::map_sums(row, |s| {
+        let [squares, overs] = vector::map_sums(row, move |s| {
             let over = s - margin;
-            if over <= zero { (zero, [zero; 2]) } else { (slope * over, [over * over, over]) }
+            let over = if over <= zero { zero } else { over };
+            (slope * over, [over * over, over])
         });
-        let (mut value, mut sums) = (far * squares.f64(), [0.0, overs.f64(), 0.0, 0.0]);
+        let (mut value, mut sums) = (far * squares, [0.0, overs, 0.0, 0.0]);
         for (j, s) in pairs.positives().zip(kept.iter()) {
             let under = self.positive - s.f64();
             if under > 0.0 || under.is_nan() {

@@ -76,6 +76,9 @@ fn check<L: RowLoss<f64> + RowLoss<f32>>(name: &str, loss: &L, tolerance: f64) {
         let problem = within(&single, d, positives);
         let close = evaluate(&problem, loss);
         assert!((close.value - out.value).abs() < 2e-5 * (1.0 + out.value.abs()), "{name} in f32: {}", close.value);
+        let size = out.anchors.iter().fold(1.0, |a: f64, g| a.max(g.abs()));
+        let gap = close.anchors.iter().zip(&out.anchors).fold(0.0, |a: f64, (x, y)| a.max((f64::from(*x) - y).abs()));
+        assert!(gap < 1e-3 * size, "{name}, n = {n}: gradients in f32 differ by {gap} of {size}");
     }
 }
 
@@ -212,33 +215,83 @@ fn sigmoid_sums_are_derivatives() {
     assert!((sums[0] - by_scale).abs() < 1e-6 && (sums[1] - by_bias).abs() < 1e-6, "{sums:?}, {by_scale}, {by_bias}");
 }
 
-/// A number that is none reaches the value, in any column.
+/// A number that is none reaches the value, in any column: of short rows, and in the vectors and the rest of long ones.
 #[test]
 fn nan_is_not_swallowed() {
-    let (n, d) = (6, 2);
-    let (groups, offsets, columns) = sets(n, 2);
-    for bad in 0..n {
-        let mut x = units(n, d, 4);
-        x[bad * d] = f64::NAN;
+    fn swallowed<T: Element>(n: usize, bad: usize) -> Vec<&'static str> {
+        let d = 2;
+        let (groups, offsets, columns) = sets(n, 2);
+        let mut x: Vec<T> = units(n, d, 4).iter().map(|&x| T::of(x)).collect();
+        x[bad * d] = T::nan();
         let problem = within(&x, d, RowSets::new(Some(&groups), &offsets, &columns));
-        assert!(evaluate(&problem, &Sigmoid { scale: 10.0, bias: 0.0, weights: [1.0; 2] }).value.is_nan());
-        assert!(
-            evaluate(
-                &problem,
-                &Margins { measure: Measure::Distance, positive: 0.0, negative: 1.0, weights: [1.0; 2] }
-            )
-            .value
-            .is_nan()
-        );
-        assert!(evaluate(&problem, &multi_similarity(50.0, None)).value.is_nan());
-        assert!(evaluate(&problem, &TupletMargin { margin: 0.1, scale: 8.0 }).value.is_nan());
+        let margins = |measure| Margins { measure, positive: 0.0, negative: 0.5, weights: [1.0; 2] };
         let squared = SquaredMargins { positive: 0.4, negative: -0.1, weights: [1.0; 2] };
-        assert!(evaluate(&problem, &squared).value.is_nan());
-        assert!(evaluate(&problem, &FastAp { bins: 10 }).value.is_nan());
-        assert!(evaluate(&problem, &ExpectedSimilarity { sharpness: 4.0, detached: true }).value.is_nan());
-        assert!(evaluate(&problem, &Circle { margin: 0.4, gamma: 80.0 }).value.is_nan());
-        assert!(evaluate(&problem, &LiftedStructure { margin: 1.0 }).value.is_nan());
+        let betas: Arc<[f64]> = vec![1.0; n].into();
+        let levels = LiftedPairs { positive: 0.0, negative: 1.0, levels: None };
+        let known: Arc<[f64]> = evaluate(&problem, &levels).rows.iter().map(|l| l.f64()).collect();
+        let values = [
+            ("sigmoid", evaluate(&problem, &Sigmoid { scale: 10.0, bias: 0.0, weights: [1.0; 2] }).value),
+            ("distances", evaluate(&problem, &margins(Measure::Distance)).value),
+            ("similarities", evaluate(&problem, &margins(Measure::Similarity)).value),
+            ("multi-similarity", evaluate(&problem, &multi_similarity(50.0, None)).value),
+            ("tuplet", evaluate(&problem, &TupletMargin { margin: 0.1, scale: 8.0 }).value),
+            ("squared", evaluate(&problem, &squared).value),
+            ("FastAP", evaluate(&problem, &FastAp { bins: 10 }).value),
+            ("expected", evaluate(&problem, &ExpectedSimilarity { sharpness: 4.0, detached: true }).value),
+            ("circle", evaluate(&problem, &Circle { margin: 0.4, gamma: 80.0 }).value),
+            ("lifted", evaluate(&problem, &LiftedStructure { margin: 1.0 }).value),
+            ("levels", evaluate(&problem, &levels).value),
+            ("lifted pairs", evaluate(&problem, &LiftedPairs { levels: Some(known), ..levels.clone() }).value),
+            ("margin-based", evaluate(&problem, &MarginBased { margin: 0.2, betas, by_beta: false }).value),
+        ];
+        values.into_iter().filter(|(_, value)| !value.is_nan()).map(|(name, _)| name).collect()
     }
+    for (n, bad) in (0..6).map(|bad| (6, bad)).chain([(35, 3), (35, 20), (35, 33)]) {
+        assert_eq!((swallowed::<f64>(n, bad), swallowed::<f32>(n, bad)), (vec![], vec![]), "row {bad} of {n}");
+    }
+}
+
+/// Of two rows of one label and no others, and where all positives are none.
+#[test]
+fn nan_is_not_swallowed_among_positives_alone() {
+    let lists = (vec![0u32, 0], vec![0, 2], vec![0u32, 1]);
+    let x = [1.0, 0.0, f64::NAN, 0.0];
+    let problem = within(&x, 2, RowSets::new(Some(&lists.0), &lists.1, &lists.2));
+    assert!(evaluate(&problem, &LiftedStructure { margin: 1.0 }).value.is_nan());
+}
+
+/// A hinge at exactly 0 has no slope, in either type: what is nearest and the positive are equally far.
+#[test]
+fn ties_cost_nothing() {
+    fn run<T: Element>() -> (f64, Vec<T>) {
+        let x: Vec<T> = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0].map(T::of).to_vec();
+        let lists = (vec![0u32, 0, 1], vec![0, 2, 3], vec![0u32, 1, 2]);
+        let problem = within(&x, 3, RowSets::new(Some(&lists.0), &lists.1, &lists.2));
+        let out = evaluate(&problem, &LiftedStructure { margin: 0.0 });
+        (out.value, out.anchors)
+    }
+    let (single, double) = (run::<f32>(), run::<f64>());
+    assert_eq!((single.0, double.0), (0.0, 0.0));
+    assert!(single.1.iter().all(|g| *g == 0.0) && double.1.iter().all(|g| *g == 0.0));
+}
+
+/// What is hidden stays so at settings beyond reason.
+#[test]
+fn hidden_pairs_never_count() {
+    let (n, d) = (20, 4);
+    let (groups, offsets, columns) = sets(n, 4);
+    let mut x = units(n, d, 5);
+    let near = evaluate(&within(&x, d, RowSets::new(Some(&groups), &offsets, &columns)), &{
+        MarginBased { margin: 2e15, betas: vec![1.0; n].into(), by_beta: false }
+    });
+    // of 20 rows each with 4 positives and 15 negatives, every triplet's two terms are above 0
+    assert_eq!(near.sums[0], (20 * 4 * 15 * 2) as f64);
+    // all similarities 0
+    x.fill(0.0);
+    (0..n).for_each(|i| x[i * d + i % 4] = 1.0);
+    let problem = within(&x, d, RowSets::new(Some(&groups), &offsets, &columns));
+    let out = evaluate(&problem, &Circle { margin: 0.25, gamma: 1e32 });
+    assert!(out.value.is_finite() && out.anchors.iter().all(|g| g.is_finite()));
 }
 
 /// The same numbers for any number of threads.

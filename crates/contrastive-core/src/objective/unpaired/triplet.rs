@@ -49,7 +49,7 @@ pub struct Triplet {
 /// Numbers of a block of anchors against all rows: all rows are read for each block.
 const BLOCK: usize = 3 << 20;
 
-/// Anchors of a task.
+/// Most anchors of a task.
 const STRIP: usize = 64;
 /// Squared distances below this share of the squared lengths are computed from differences: in the expansion by inner products they
 /// would lose digits.
@@ -160,7 +160,8 @@ impl Triplet {
             let anchors = &rows[first * d..(first + count) * d];
             let (distances, pulls) = (&mut distances[..count * n], &mut pulls[..count * n]);
             // inner products first, for a strip of anchors in each task
-            distances.par_chunks_mut(STRIP * n).zip(anchors.par_chunks(STRIP * d)).for_each(|(to, a)| {
+            let strip = count.div_ceil(8).min(STRIP);
+            distances.par_chunks_mut(strip * n).zip(anchors.par_chunks(strip * d)).for_each(|(to, a)| {
                 gemm([a.len() / d, n, d], to, [n, 1], a, [d, 1], rows, [1, d], 0.0, 1.0);
             });
             let shares: Vec<Share> = distances
