@@ -94,23 +94,7 @@ pub(crate) fn larger<T: Real>(a: T, b: T) -> T {
 
 /// The largest entry; `-inf` for an empty slice.
 pub fn max<T: Element>(x: &[T]) -> T {
-    struct Kernel<'a, T>(&'a [T]);
-    impl<T: Element> WithSimd for Kernel<'_, T> {
-        type Output = T;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> T {
-            let mut lanes = [T::neg_infinity(); LANES];
-            let (chunks, rest) = self.0.as_chunks::<LANES>();
-            for v in chunks {
-                for l in 0..LANES {
-                    lanes[l] = larger(v[l], lanes[l]);
-                }
-            }
-            let m = lanes.into_iter().fold(T::neg_infinity(), larger);
-            rest.iter().fold(m, |m, &v| larger(v, m))
-        }
-    }
-    Arch::new().dispatch(Kernel(x))
+    max_of(x, |v| v)
 }
 
 /// The largest `scale * x_j + bias_j`.
