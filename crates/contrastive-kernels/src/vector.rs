@@ -20,6 +20,9 @@ pub fn masked<T: Real>() -> T {
 pub trait Element: Real + crate::product::Lanes {
     /// `exp(self)`, never infinite; 0 where the result would be below the smallest normal number.
     fn exponential(self) -> Self;
+    /// `exp(self)` at two thirds of the price, with a relative error of about `self` times half a unit in the last place: for terms
+    /// relative to the largest, which itself is exact. Bounded as [`exponential`](Self::exponential).
+    fn relative_exponential(self) -> Self;
     /// `log(1 + self)` for numbers from 0 to 1.
     fn log_one_plus(self) -> Self;
 }
@@ -47,6 +50,26 @@ impl Element for f32 {
     }
 
     #[inline(always)]
+    fn relative_exponential(self) -> f32 {
+        const MAGIC: f32 = 12_582_912.0;
+        let x = self * std::f32::consts::LOG2_E;
+        // NaN passes through here
+        let x = if x > 127.4 { 127.4 } else { x };
+        let t = x + MAGIC;
+        let r = x - (t - MAGIC);
+        // (2^r - 1) / r on [-1 / 2, 1 / 2], by its values at Chebyshev's points
+        let square = r * r;
+        let low = r.mul_add(2.402_265e-1, 6.931_472e-1);
+        let middle = r.mul_add(9.618_083e-3, 5.550_357e-2);
+        let high = r.mul_add(1.545_316_3e-4, 1.339_086_3e-3);
+        let e = high.mul_add(square, middle).mul_add(square, low).mul_add(r, 1.0);
+        let power = t.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127) << 23;
+        let y = e * f32::from_bits(power);
+        // beyond, the power means nothing
+        if x < -126.0 { 0.0 } else { y }
+    }
+
+    #[inline(always)]
     fn log_one_plus(self) -> f32 {
         // 2 artanh(z) with z = x / (2 + x), at most 1 / 3
         let z = self / (2.0 + self);
@@ -65,6 +88,11 @@ impl Element for f64 {
     #[inline(always)]
     fn exponential(self) -> f64 {
         (if self > 709.0 { 709.0 } else { self }).exp()
+    }
+
+    #[inline(always)]
+    fn relative_exponential(self) -> f64 {
+        self.exponential()
     }
 
     #[inline(always)]
@@ -167,8 +195,8 @@ impl<T: Element> TwoExponentials<T> {
     #[inline(always)]
     pub fn of(&self, x: T) -> [T; 2] {
         let [a, b] = [0, 1].map(|k| x.mul_add(self.scales[k], self.shifts[k]));
-        let e = b.exponential();
-        [if self.square { e * e } else { a.exponential() }, e]
+        let e = b.relative_exponential();
+        [if self.square { e * e } else { a.relative_exponential() }, e]
     }
 }
 

@@ -82,7 +82,7 @@ kernel! {
             for x in lines {
                 for l in 0..W {
                     let old = x[l];
-                    let e = old.mul_add(scale[l], shift[l]).exponential();
+                    let e = old.mul_add(scale[l], shift[l]).relative_exponential();
                     x[l] = e;
                     sums[l] += e;
                     dots[l] = e.mul_add(old, dots[l]);
@@ -92,7 +92,7 @@ kernel! {
             for (x, &bias) in lines.iter_mut().zip(self.bias) {
                 for l in 0..W {
                     let old = x[l];
-                    let e = (old.mul_add(scale[l], bias) + shift[l]).exponential();
+                    let e = (old.mul_add(scale[l], bias) + shift[l]).relative_exponential();
                     x[l] = e;
                     sums[l] += e;
                     dots[l] = e.mul_add(old, dots[l]);
@@ -200,14 +200,14 @@ kernel! {
         if self.columns.is_empty() {
             for x in lines {
                 for l in 0..W {
-                    sums[l] += x[l].mul_add(scale, shift).exponential();
+                    sums[l] += x[l].mul_add(scale, shift).relative_exponential();
                 }
             }
         } else {
             for (x, column) in lines.iter().zip(self.columns) {
                 let mut across = [T::zero(); W];
                 for l in 0..W {
-                    let e = x[l].mul_add(scale, shift).exponential();
+                    let e = x[l].mul_add(scale, shift).relative_exponential();
                     sums[l] += e;
                     across[l] = e;
                 }
@@ -235,13 +235,13 @@ kernel! {
         let lines = self.panel.as_chunks::<W>().0;
         for x in lines {
             for l in 0..W {
-                sums[l] += x[l].mul_add(scale, shifts[l]).exponential();
+                sums[l] += x[l].mul_add(scale, shifts[l]).relative_exponential();
             }
         }
         for ((x, column), &shift) in lines.iter().zip(self.columns).zip(self.column_shifts) {
             let mut across = [T::zero(); W];
             for l in 0..W {
-                across[l] = x[l].mul_add(scale, shift).exponential();
+                across[l] = x[l].mul_add(scale, shift).relative_exponential();
             }
             *column += total(across);
         }
@@ -271,7 +271,7 @@ kernel! {
         for (x, &column) in self.panel.as_chunks_mut::<W>().0.iter_mut().zip(self.columns) {
             for l in 0..W {
                 let old = x[l];
-                let g = old.mul_add(scale, shift).exponential() * (rows[l] + column);
+                let g = old.mul_add(scale, shift).relative_exponential() * (rows[l] + column);
                 x[l] = g;
                 dots[l] = g.mul_add(old, dots[l]);
             }
@@ -373,8 +373,8 @@ kernel! {
         for (x, (&column, &shift)) in self.panel.as_chunks_mut::<W>().0.iter_mut().zip(columns) {
             for l in 0..W {
                 let old = x[l];
-                let row = rows[l] * old.mul_add(scale, shifts[l]).exponential();
-                let g = column.mul_add(old.mul_add(scale, shift).exponential(), row);
+                let row = rows[l] * old.mul_add(scale, shifts[l]).relative_exponential();
+                let g = column.mul_add(old.mul_add(scale, shift).relative_exponential(), row);
                 x[l] = g;
                 dots[l] = g.mul_add(old, dots[l]);
             }
