@@ -204,25 +204,36 @@ kernel! {
                 }
             }
         } else {
-            for (x, column) in lines.iter().zip(self.columns) {
-                let mut across = [T::zero(); W];
+            for (x, column) in lines.iter().zip(self.columns.as_chunks_mut::<W>().0) {
                 for l in 0..W {
                     let e = x[l].mul_add(scale, shift).relative_exponential();
                     sums[l] += e;
-                    across[l] = e;
+                    column[l] += e;
                 }
-                *column += total(across);
             }
         }
         self.rows[..W].copy_from_slice(&sums);
     }
 }
 
-/// The sums of `exp(scale * x + shift)` of each anchor, and, added to `columns` unless that is empty, of each candidate: one
-/// exponential serves both.
+/// The sums of `exp(scale * x + shift)` of each anchor, and, added to `columns` unless that is empty, the exponentials themselves: one
+/// serves both sides, and what the panels of a tile have of a candidate is added up across lanes when the last has been summed.
 pub(super) fn sum_exp<T: Element>(panel: &[T], [scale, shift]: [T; 2], rows: &mut [T], columns: &mut [T]) {
     let lanes = rows.len();
     Arch::new().dispatch(SumExp { panel, scale, shift, rows, columns, lanes, of: Default::default() });
+}
+
+kernel! {
+    Totals { panel: &'a [T], out: &'a mut [T] } lanes lanes -> (), |self, W| {
+        for (x, out) in self.panel.as_chunks::<W>().0.iter().zip(self.out) {
+            *out = total(*x);
+        }
+    }
+}
+
+/// Each candidate's sum over anchors, of panels of so many lanes.
+pub(super) fn totals<T: Element>(panel: &[T], lanes: usize, out: &mut [T]) {
+    Arch::new().dispatch(Totals { panel, out, lanes, of: Default::default() });
 }
 
 kernel! {
@@ -301,16 +312,15 @@ kernel! {
                 }
             }
         } else {
-            for (x, (column, soft_column)) in lines.iter().zip(columns.iter_mut().zip(soft_columns)) {
-                let mut across = [[T::zero(); W]; 2];
+            let columns = columns.as_chunks_mut::<W>().0.iter_mut().zip(soft_columns.as_chunks_mut::<W>().0);
+            for (x, (column, soft_column)) in lines.iter().zip(columns) {
                 for l in 0..W {
                     let [hard, soft] = exp.of(x[l]);
                     sums[0][l] += hard;
                     sums[1][l] += soft;
-                    (across[0][l], across[1][l]) = (hard, soft);
+                    column[l] += hard;
+                    soft_column[l] += soft;
                 }
-                *column += total(across[0]);
-                *soft_column += total(across[1]);
             }
         }
         rows[..W].copy_from_slice(&sums[0]);

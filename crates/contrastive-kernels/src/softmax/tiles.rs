@@ -41,6 +41,8 @@ pub(super) struct Scratch<T> {
     columns: Vec<T>,
     /// Their shifts, or what they have of the second of two exponentials.
     second_columns: Vec<T>,
+    /// Exponentials of all panels `[side, line]`, summed; of the first and of the second of two.
+    across: [Vec<T>; 2],
     rows: Vec<T>,
     second_rows: Vec<T>,
     corrections: Vec<(usize, T)>,
@@ -57,9 +59,11 @@ pub(super) struct Rows<'a, T> {
 }
 
 impl<T: Element> Scratch<T> {
-    pub fn new(side: usize, padded: usize) -> Self {
+    pub fn new(side: usize, line: usize, hard: bool) -> Self {
         let zeros = |len| vec![T::zero(); len];
+        let padded = side.next_multiple_of(line);
         Self {
+            across: [zeros(side * line), zeros(if hard { side * line } else { 0 })],
             tile: zeros(side * padded),
             columns: zeros(side),
             second_columns: zeros(side),
@@ -135,7 +139,7 @@ impl<T: Element> Engine<'_, T> {
     }
 
     /// Row and column sums of a panel with one exponential an element, relative to a reference that serves all of it; those of the
-    /// columns are added to `sums`.
+    /// columns are added to `sums`, which is a panel, too.
     fn sum_panel(&self, reference: T, [from, both]: [usize; 2], panel: &[T], rows: &mut [LogSum<T>], sums: &mut [T]) {
         let line = self.panels.line();
         let by = [self.scale, -reference];
@@ -144,7 +148,7 @@ impl<T: Element> Engine<'_, T> {
             lanes::sum_exp(&panel[from * line..both * line], by, &mut within[..line], &mut []);
         }
         if both * line < panel.len() {
-            lanes::sum_exp(&panel[both * line..], by, &mut across[..line], &mut sums[both..]);
+            lanes::sum_exp(&panel[both * line..], by, &mut across[..line], &mut sums[both * line..]);
         }
         for (log, (&a, &b)) in rows.iter_mut().zip(within.iter().zip(&across)) {
             *log = LogSum { reference, sum: a + b };
@@ -174,7 +178,7 @@ impl<T: Element> Engine<'_, T> {
             );
         }
         if both * line < panel.len() {
-            let columns = [&mut sums[both..], &mut soft_sums[both..]];
+            let columns = [&mut sums[both * line..], &mut soft_sums[both * line..]];
             lanes::sum_hard_and_soft(&panel[both * line..], exp, parts(&mut across, line), columns);
         }
         for (rows, (a, b)) in rows.into_iter().zip(within.iter().zip(&across)) {
@@ -205,11 +209,13 @@ impl<T: Element> Engine<'_, T> {
         };
         if let Some(bound) = self.bound {
             // each panel is summed while it is in the first-level cache, and not kept
-            let sums = &mut scratch.columns[..c];
+            let [sums, soft_sums] = &mut scratch.across;
+            let column_sums = &mut scratch.columns[..c];
+            let sums = &mut sums[..c * line];
             sums.fill(T::zero());
             let panel = &mut scratch.tile[..c * line];
             if let Some(exp) = self.hard {
-                let soft_sums = &mut scratch.second_columns[..c];
+                let soft_sums = &mut soft_sums[..c * line];
                 soft_sums.fill(T::zero());
                 stripe.soft_rows.resize(r, T::zero());
                 let rows = stripe.row_logs.chunks_mut(line).zip(stripe.soft_rows.chunks_mut(line));
@@ -227,14 +233,16 @@ impl<T: Element> Engine<'_, T> {
                         *log = LogSum { reference: bound, sum };
                     }
                 }
-                vector::axpy(&mut stripe.soft_columns, T::one(), soft_sums);
+                lanes::totals(soft_sums, line, column_sums);
+                vector::axpy(&mut stripe.soft_columns, T::one(), column_sums);
             } else {
                 for (p, logs) in stripe.row_logs.chunks_mut(line).enumerate() {
                     self.panel(block, columns, p, panel, &mut dots);
                     self.sum_panel(bound, self.made(diagonal, p, c), panel, logs, sums);
                 }
             }
-            add_each(&mut stripe.column_logs, sums.iter().map(|&sum| LogSum { reference: bound, sum }));
+            lanes::totals(sums, line, column_sums);
+            add_each(&mut stripe.column_logs, column_sums.iter().map(|&sum| LogSum { reference: bound, sum }));
             return;
         }
         for (p, panel) in scratch.tile.chunks_exact_mut(c * line).take(self.panels.count(r)).enumerate() {
@@ -252,6 +260,7 @@ impl<T: Element> Engine<'_, T> {
             second_columns: column_shifts,
             rows: row_max,
             second_rows: row_shifts,
+            across: [across, _],
             ..
         } = scratch;
         let panels = || tile.chunks_exact(c * line).take(self.panels.count(r)).enumerate();
@@ -280,12 +289,14 @@ impl<T: Element> Engine<'_, T> {
             return;
         }
         if (scale * (high - low)).f64() <= SHARED_RANGE {
-            let sums = column_max;
-            sums.fill(T::zero());
+            let across = &mut across[..c * line];
+            across.fill(T::zero());
             let reference = scale * high;
             for ((p, panel), logs) in panels().zip(stripe.row_logs.chunks_mut(line)) {
-                self.sum_panel(reference, self.made(diagonal, p, c), panel, logs, sums);
+                self.sum_panel(reference, self.made(diagonal, p, c), panel, logs, across);
             }
+            let sums = column_max;
+            lanes::totals(across, line, sums);
             add_each(&mut stripe.column_logs, sums.iter().map(|&sum| LogSum { reference, sum }));
             return;
         }
@@ -345,7 +356,7 @@ impl<T: Element> Engine<'_, T> {
         let diagonal = self.diagonal(block, j0);
         let padded = self.panels.count(r) * line;
         let (row_sides, column_sides) = (&row_sides[block.first..][..r], &column_sides[j0..j0 + c]);
-        let Scratch { tile, columns: column_shares, second_columns, rows: row_shares, second_rows, corrections } =
+        let Scratch { tile, columns: column_shares, second_columns, rows: row_shares, second_rows, corrections, .. } =
             scratch;
         let tile = &mut tile[..padded * c];
         let (column_shares, second_columns) = (&mut column_shares[..c], &mut second_columns[..c]);

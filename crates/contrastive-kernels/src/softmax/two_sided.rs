@@ -166,7 +166,7 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     };
     let side = tile_side(n, m);
     let (panels, line) = (engine.panels, engine.panels.line());
-    let pool = PerThread::new(|| Scratch::new(side, panels.count(side) * line));
+    let pool = PerThread::new(|| Scratch::new(side, line, hard.is_some()));
     let mut transposed = vec![T::zero(); panels.transposed_len(side)];
     let stripe = |t: usize| Stripe::new(side.min(m - t * side), side, hard.is_some());
     let mut state: Vec<Stripe<T>> = (0..m.div_ceil(side)).map(stripe).collect();
