@@ -152,11 +152,12 @@ impl Products {
         [self.square.cpu_each().min(self.tiles.cpu_each()), self.own.cpu_each()]
     }
 
-    /// The same of this measurement alone, without those before.
-    pub fn measure_alone(&mut self, seconds: f64) -> [f64; 2] {
+    /// CPU seconds an operation of both products of the `gemm` crate and of the engine's own, in this measurement alone, without those
+    /// before.
+    pub fn measure_alone(&mut self, seconds: f64) -> [f64; 3] {
         [&mut self.square, &mut self.tiles, &mut self.own].into_iter().for_each(|m| *m = Measured::default());
         self.measure(seconds);
-        self.cpu_each()
+        [&self.square, &self.tiles, &self.own].map(|m| m.cpu_each())
     }
 
     pub fn measure(&mut self, seconds: f64) {

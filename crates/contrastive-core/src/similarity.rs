@@ -30,8 +30,8 @@ enum Form {
     Raw,
     /// `[n, 1]`: the lengths of the raw rows, which were divided by them.
     Unit(Tensor<2>),
-    /// `[n, d]`: the rows from the common centre, and the sign of their own square in `rows`.
-    Distance(Tensor<2>, f64),
+    /// Are they anchors?
+    Distance(bool),
 }
 
 /// Rows shorter than this have no direction.
@@ -48,10 +48,10 @@ impl Compared {
         }
     }
 
-    /// Rows whose inner products with those of the other sign are negative squared distances.
-    fn distance(x: Tensor<2>, centre: &Tensor<2>, sign: f64) -> Self {
-        let x = x - centre.clone();
-        Self { rows: squares_beside(x.clone(), sign), form: Form::Distance(x, sign) }
+    /// Rows whose inner products with those of the other side are negative squared distances.
+    fn distance(x: Tensor<2>, centre: &Tensor<2>, anchors: bool) -> Self {
+        let rows = Dispatch::distance_rows(x.into_dispatch(), centre.clone().into_dispatch(), anchors);
+        Self { rows: Tensor::from_dispatch(rows), form: Form::Distance(anchors) }
     }
 
     /// The gradient of the raw rows: of unit rows u it is `(g - u (u . g)) / length`.
@@ -62,11 +62,9 @@ impl Compared {
                 let (rows, lengths) = (self.rows.clone().into_dispatch(), lengths.clone().into_dispatch());
                 Tensor::from_dispatch(Dispatch::unit_rows_backward(rows, lengths, gradient.into_dispatch()))
             }
-            Form::Distance(x, sign) => {
-                let [n, d] = x.dims();
-                let at = if *sign < 0.0 { d } else { d + 1 };
-                let square = gradient.clone().slice([0..n, at..at + 1]);
-                gradient.slice([0..n, 0..d]) * std::f64::consts::SQRT_2 + x.clone() * square * (2.0 * sign)
+            Form::Distance(anchors) => {
+                let rows = self.rows.clone().into_dispatch();
+                Tensor::from_dispatch(Dispatch::distance_rows_backward(rows, gradient.into_dispatch(), *anchors))
             }
         }
     }
@@ -107,11 +105,11 @@ impl Sides {
         }
         let candidates = candidates.unwrap_or_else(|| anchors.clone());
         // distances do not depend on where they are measured from
-        let centre = candidates.clone().mean_dim(0);
+        let centre = Tensor::from_dispatch(Dispatch::mean_row(candidates.clone().into_dispatch()));
         Self {
-            anchors: Compared::distance(anchors, &centre, -1.0),
-            candidates: Some(Compared::distance(candidates, &centre, 1.0)),
-            paired: paired.map(|p| Compared::distance(p, &centre, 1.0)),
+            anchors: Compared::distance(anchors, &centre, true),
+            candidates: Some(Compared::distance(candidates, &centre, false)),
+            paired: paired.map(|p| Compared::distance(p, &centre, false)),
         }
     }
 }

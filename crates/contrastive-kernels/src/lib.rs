@@ -15,6 +15,8 @@
 //! ```
 
 pub mod adam;
+pub mod distance;
+mod element;
 pub mod k_means;
 mod memory;
 pub mod product;

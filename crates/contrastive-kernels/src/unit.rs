@@ -6,7 +6,7 @@ use rayon::prelude::*;
 /// Rows for one task: a few thousand numbers, enough to pay for the task.
 const NUMBERS: usize = 1 << 14;
 
-fn rows_of_task(width: usize) -> usize {
+pub(crate) fn rows_of_task(width: usize) -> usize {
     (NUMBERS / width.max(1)).max(1)
 }
 

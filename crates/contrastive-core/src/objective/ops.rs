@@ -71,6 +71,26 @@ pub trait PairOps: Backend {
     ) -> FloatTensor<Self> {
         portable::unit_rows_backward::<Self>(unit, lengths, gradient)
     }
+
+    /// The mean row `[1, d]` of `[n, d]`.
+    fn mean_row(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::mean_row::<Self>(x)
+    }
+
+    /// Anchors or candidates `[n, d]` from a common centre `[1, d]`, as the rows `[n, d + 2]` whose inner products are negative squared
+    /// distances: `[x sqrt(2), -|x|^2, -1]` and `[x sqrt(2), 1, |x|^2]`.
+    fn distance_rows(x: FloatTensor<Self>, centre: FloatTensor<Self>, anchors: bool) -> FloatTensor<Self> {
+        portable::distance_rows::<Self>(x, centre, anchors)
+    }
+
+    /// The gradient `[n, d]` of the raw rows, from those of [`distance_rows`](Self::distance_rows) and their gradient.
+    fn distance_rows_backward(
+        compared: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        anchors: bool,
+    ) -> FloatTensor<Self> {
+        portable::distance_rows_backward::<Self>(compared, gradient, anchors)
+    }
 }
 
 default_bodies!(PairOps);
@@ -82,11 +102,11 @@ mod native {
     use crate::pairs::PairLists;
     use burn::backend::flex::FlexTensor;
     use burn::tensor::{DType, Element as BurnElement, TensorData};
-    use contrastive_kernels::Real;
     use contrastive_kernels::softmax::{
         self as kernel, PositiveWeights, RowSets, RowValue, Scale, SoftmaxProblem, TwoSidedProblem,
     };
     use contrastive_kernels::vector::Element;
+    use contrastive_kernels::{Real, distance};
 
     trait Native: Element + Real + BurnElement {}
     impl Native for f32 {}
@@ -160,6 +180,34 @@ mod native {
                 _ => portable::unit_rows_backward::<Self>(unit, lengths, gradient),
             }
         }
+
+        fn mean_row(x: FloatTensor<Self>) -> FloatTensor<Self> {
+            match x.dtype() {
+                DType::F32 => mean_row::<f32>(x),
+                DType::F64 => mean_row::<f64>(x),
+                _ => portable::mean_row::<Self>(x),
+            }
+        }
+
+        fn distance_rows(x: FloatTensor<Self>, centre: FloatTensor<Self>, anchors: bool) -> FloatTensor<Self> {
+            match x.dtype() {
+                DType::F32 => distance_rows::<f32>(x, centre, anchors),
+                DType::F64 => distance_rows::<f64>(x, centre, anchors),
+                _ => portable::distance_rows::<Self>(x, centre, anchors),
+            }
+        }
+
+        fn distance_rows_backward(
+            compared: FloatTensor<Self>,
+            gradient: FloatTensor<Self>,
+            anchors: bool,
+        ) -> FloatTensor<Self> {
+            match compared.dtype() {
+                DType::F32 => distance_rows_backward::<f32>(compared, gradient, anchors),
+                DType::F64 => distance_rows_backward::<f64>(compared, gradient, anchors),
+                _ => portable::distance_rows_backward::<Self>(compared, gradient, anchors),
+            }
+        }
     }
 
     fn unit_rows<T: Native>(x: FlexTensor, shortest: f64) -> (FlexTensor, FlexTensor) {
@@ -175,6 +223,25 @@ mod native {
         let raw =
             contrastive_kernels::unit::unit_rows_backward::<T>(slice(&unit), slice(&lengths), slice(&gradient), d);
         tensor(raw, &[n, d])
+    }
+
+    fn mean_row<T: Native>(x: FlexTensor) -> FlexTensor {
+        let x = x.to_contiguous();
+        let d = x.shape()[1];
+        tensor(distance::mean_row::<T>(slice(&x), d), &[1, d])
+    }
+
+    fn distance_rows<T: Native>(x: FlexTensor, centre: FlexTensor, anchors: bool) -> FlexTensor {
+        let (x, centre) = (x.to_contiguous(), centre.to_contiguous());
+        let [n, d] = [x.shape()[0], x.shape()[1]];
+        tensor(distance::distance_rows::<T>(slice(&x), slice(&centre), anchors), &[n, d + 2])
+    }
+
+    fn distance_rows_backward<T: Native>(compared: FlexTensor, gradient: FlexTensor, anchors: bool) -> FlexTensor {
+        let gradient = gradient.to_contiguous();
+        let [n, wide] = [compared.shape()[0], compared.shape()[1]];
+        let raw = distance::distance_rows_backward::<T>(slice(&compared), slice(&gradient), wide - 2, anchors);
+        tensor(raw, &[n, wide - 2])
     }
 
     fn rows<T: Native>(

@@ -113,6 +113,37 @@ pub fn unit_rows_backward<B: Backend>(
     B::float_div(B::float_sub(gradient, B::float_mul(unit, along)), lengths)
 }
 
+/// See [`PairOps::mean_row`](super::ops::PairOps::mean_row).
+pub fn mean_row<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_mean_dim(x, 0)
+}
+
+/// See [`PairOps::distance_rows`](super::ops::PairOps::distance_rows).
+pub fn distance_rows<B: Backend>(x: FloatTensor<B>, centre: FloatTensor<B>, anchors: bool) -> FloatTensor<B> {
+    let x = B::float_sub(x, centre);
+    let square = sum_rows::<B>(B::float_mul(x.clone(), x.clone()));
+    let sign = if anchors { -1.0 } else { 1.0 };
+    let one = B::float_full(square.shape(), sign.into(), &square.device(), square.dtype().into());
+    let [first, second] = if anchors { [B::float_neg(square), one] } else { [one, square] };
+    B::float_cat(vec![B::float_mul_scalar(x, std::f64::consts::SQRT_2.into()), first, second], 1)
+}
+
+/// See [`PairOps::distance_rows_backward`](super::ops::PairOps::distance_rows_backward).
+pub fn distance_rows_backward<B: Backend>(
+    compared: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    anchors: bool,
+) -> FloatTensor<B> {
+    let [n, d] = [compared.shape()[0], compared.shape()[1] - 2];
+    let columns =
+        |x: FloatTensor<B>, from: usize, to: usize| B::float_slice(x, &[Slice::from(0..n), Slice::from(from..to)]);
+    let square = if anchors { columns(gradient.clone(), d, d + 1) } else { columns(gradient.clone(), d + 1, d + 2) };
+    let by_square = B::float_mul(columns(compared, 0, d), square);
+    let own = columns(gradient, 0, d);
+    let both = if anchors { B::float_sub(own, by_square) } else { B::float_add(own, by_square) };
+    B::float_mul_scalar(both, std::f64::consts::SQRT_2.into())
+}
+
 /// Positions and weights of a block's positives.
 struct Listed<B: Backend> {
     at: IntTensor<B>,

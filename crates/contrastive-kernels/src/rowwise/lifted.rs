@@ -30,7 +30,7 @@ impl LiftedPairs {
         // the nearest has the largest term; those of what is hidden vanish
         let top = distance_of(vector::max(negatives)).0;
         let [sum] = vector::map_sums(negatives, move |s| {
-            let e = (top - distance_of(s).0).exponential();
+            let e = (top - distance_of(s).0).relative_exponential();
             (e, [e])
         });
         self.negative - top.f64() + sum.ln()
@@ -62,7 +62,7 @@ impl<T: Element> RowLoss<T> for LiftedPairs {
         let (push, level) = (T::of(push), T::of(self.negative - own));
         let [] = vector::map_sums(row, move |s| {
             let (d, derivative) = distance_of(s);
-            (-push * (level - d).exponential() * derivative, [])
+            (-push * (level - d).relative_exponential() * derivative, [])
         });
         pairs.positives().zip(kept.iter()).for_each(|(j, slope)| row[j] = *slope);
         (value, count)

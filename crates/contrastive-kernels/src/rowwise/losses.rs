@@ -236,7 +236,7 @@ impl<T: Element> RowLoss<T> for Circle {
         };
         let top = vector::max_of(row, logit);
         let [sum] = vector::map_sums(row, move |s| {
-            let e = (logit(s) - top).exponential();
+            let e = (logit(s) - top).relative_exponential();
             (e * weight(s), [e])
         });
         let mut positives: Vec<f64> =
@@ -269,7 +269,7 @@ impl<T: Element> RowLoss<T> for LiftedStructure {
         let (top, zero, nothing) = (distance_of(nearest).0, T::zero(), nothing());
         let [sum] = vector::map_sums(row, move |s| {
             let (d, derivative) = distance_of(s);
-            let e = (top - d).exponential();
+            let e = (top - d).relative_exponential();
             let e = if s <= nothing { zero } else { e };
             (-derivative * e, [e])
         });

@@ -356,8 +356,9 @@ impl<T: Element> Engine<'_, T> {
         let diagonal = self.diagonal(block, j0);
         let padded = self.panels.count(r) * line;
         let (row_sides, column_sides) = (&row_sides[block.first..][..r], &column_sides[j0..j0 + c]);
-        let Scratch { tile, columns: column_shares, second_columns, rows: row_shares, second_rows, corrections, .. } =
-            scratch;
+        let Scratch {
+            tile, columns: column_shares, second_columns, rows: row_shares, second_rows, corrections, ..
+        } = scratch;
         let tile = &mut tile[..padded * c];
         let (column_shares, second_columns) = (&mut column_shares[..c], &mut second_columns[..c]);
         let (row_shares, second_rows) = (&mut row_shares[..padded], &mut second_rows[..padded]);
