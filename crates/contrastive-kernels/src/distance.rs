@@ -4,6 +4,7 @@
 //! With `x` measured from a common centre, an anchor is `[x sqrt(2), -|x|^2, -1]` and a candidate `[x sqrt(2), 1, |x|^2]`; the inner product of
 //! one of each is `2 a . c - |a|^2 - |c|^2 = -|a - c|^2`.
 
+use crate::memory::zeros;
 use crate::unit::rows_of_task;
 use crate::vector::{self, Element};
 use pulp::Arch;
@@ -38,7 +39,7 @@ pub fn distance_rows<T: Element>(x: &[T], centre: &[T], anchors: bool) -> Vec<T>
     let width = centre.len();
     assert!(x.len().is_multiple_of(width.max(1)), "distance_rows: {} numbers in rows of {width}", x.len());
     let n = x.len() / width.max(1);
-    let mut out = vec![T::zero(); n * (width + 2)];
+    let mut out = zeros(n * (width + 2));
     let (rows, root) = (rows_of_task(width), T::of(std::f64::consts::SQRT_2));
     if width > 0 {
         out.par_chunks_mut(rows * (width + 2)).zip(x.par_chunks(rows * width)).for_each(|(out, x)| {
@@ -67,7 +68,7 @@ pub fn distance_rows_backward<T: Element>(compared: &[T], gradient: &[T], width:
         "distance_rows_backward: {} numbers in rows of {wide}",
         compared.len()
     );
-    let mut raw = vec![T::zero(); compared.len() / wide * width];
+    let mut raw = zeros(compared.len() / wide * width);
     let rows = rows_of_task(width);
     let root = T::of(std::f64::consts::SQRT_2);
     if width > 0 {

@@ -1,5 +1,6 @@
 //! Rows scaled to length 1, and back to the gradient of the raw rows: one pass each, bound by memory traffic.
 
+use crate::memory::zeros;
 use crate::vector::{self, Element};
 use rayon::prelude::*;
 
@@ -17,7 +18,7 @@ pub(crate) fn rows_of_task(width: usize) -> usize {
 /// When `x` is not a whole number of rows.
 pub fn unit_rows<T: Element>(x: &[T], width: usize, shortest: T) -> (Vec<T>, Vec<T>) {
     assert!(x.len().is_multiple_of(width.max(1)), "unit_rows: {} numbers in rows of {width}", x.len());
-    let mut unit = vec![T::zero(); x.len()];
+    let mut unit = zeros(x.len());
     let mut lengths = vec![T::zero(); x.len() / width.max(1)];
     let rows = rows_of_task(width);
     if width > 0 {
@@ -42,7 +43,7 @@ pub fn unit_rows<T: Element>(x: &[T], width: usize, shortest: T) -> (Vec<T>, Vec
 pub fn unit_rows_backward<T: Element>(unit: &[T], lengths: &[T], gradient: &[T], width: usize) -> Vec<T> {
     assert_eq!(unit.len(), gradient.len(), "unit_rows_backward: rows and their gradient");
     assert_eq!(unit.len(), lengths.len() * width, "unit_rows_backward: rows and {} lengths of {width}", lengths.len());
-    let mut raw = vec![T::zero(); unit.len()];
+    let mut raw = zeros(unit.len());
     let rows = rows_of_task(width);
     if width > 0 {
         let from = unit.par_chunks(rows * width).zip(gradient.par_chunks(rows * width)).zip(lengths.par_chunks(rows));

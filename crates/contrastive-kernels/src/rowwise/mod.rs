@@ -38,7 +38,7 @@ pub use ranks::{PositiveRanks, RankCost};
 pub use squared::SquaredMargins;
 pub use tuplet::TupletMargin;
 
-use crate::memory::{PerThread, scratch, zeros};
+use crate::memory::{PerThread, zeros};
 use crate::product::Panels;
 use crate::real::gemm;
 use crate::softmax::{RowSets, Wanted};
@@ -178,14 +178,14 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
     let part = block.div_ceil(PARTS);
     let stripe = m.div_ceil(PARTS).next_multiple_of(32).min(1024);
     let step = row_step::<T>(m);
-    let mut tile = scratch(block * step);
+    let mut tile = zeros(true, block * step);
     let panels = Panels::new::<T>(d);
     let transposed = PerThread::new(|| vec![T::zero(); panels.transposed_len(1)]);
     let mut lines = vec![T::zero(); if wanted.candidates { panels.lines_len(block) } else { 0 }];
     let columns_of = PerThread::new(|| vec![T::zero(); if wanted.candidates { panels.columns_len(block) } else { 0 }]);
     let mut kept: Vec<Vec<T>> = vec![Vec::new(); block.div_ceil(part)];
     let on = |on: bool, len: usize| if on { len } else { 0 };
-    let mut parts: Vec<Vec<T>> = vec![zeros(wanted.anchors, block * d); on(wanted.anchors, m.div_ceil(stripe))];
+    let mut parts: Vec<Vec<T>> = (0..on(wanted.anchors, m.div_ceil(stripe))).map(|_| zeros(true, block * d)).collect();
 
     for i0 in (0..n).step_by(block) {
         let r = block.min(n - i0);

@@ -13,7 +13,7 @@ use super::{
     BLOCK_BYTES, BLOCK_ROWS, Denominator, FEW, Placement, PositiveWeights, STRIPE_BYTES, SoftmaxOutput, SoftmaxProblem,
     TILE_COLUMNS, lanes,
 };
-use crate::memory::{PerThread, scratch, zeros};
+use crate::memory::{PerThread, zeros};
 use crate::product::Panels;
 use crate::vector::{self, Element, masked};
 use rayon::prelude::*;
@@ -98,7 +98,7 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
     let stripes = m.div_ceil(width);
     let block = block_rows(n, m, size_of::<T>());
     let padded = panels.count(block) * line;
-    let mut tiles = scratch(if keeps_tiles(problem) { padded } else { line } * m); // first touched by the products, which write only
+    let mut tiles = zeros(true, if keeps_tiles(problem) { padded } else { line } * m);
     let mut transposed = vec![T::zero(); panels.transposed_len(block)];
     let on = |on: bool, len: usize| vec![T::zero(); if on { len } else { 0 }];
     let mut state: Vec<Stripe<T>> = (0..stripes)
@@ -110,7 +110,7 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
             pulls: vec![Pull::none(); block],
             positives: Vec::new(),
             full: vec![false; panels.count(block)],
-            anchors: on(wanted.anchors, padded * d),
+            anchors: zeros(wanted.anchors, padded * d),
         })
         .collect();
     // the anchors of a block times the factors of a stripe

@@ -216,7 +216,7 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     let sides = [&row_sides[..], if symmetric { &row_sides[..] } else { &column_sides[..] }];
     let mut anchors = zeros(n * d);
     let mut table = zeros(if symmetric { 0 } else { m * d });
-    state.iter_mut().for_each(|s| s.anchors = vec![T::zero(); panels.transposed_len(side)]);
+    state.iter_mut().for_each(|s| s.anchors = zeros(panels.transposed_len(side)));
     let mut lines = vec![T::zero(); panels.lines_len(side)];
     let sums = PerThread::new(|| vec![T::zero(); line * d]);
     for i0 in (0..n).step_by(side) {
