@@ -105,13 +105,18 @@ impl Sides {
         }
         let candidates = candidates.unwrap_or_else(|| anchors.clone());
         // distances do not depend on where they are measured from
-        let centre = Tensor::from_dispatch(Dispatch::mean_row(candidates.clone().into_dispatch()));
+        let centre = mean_row(&candidates);
         Self {
             anchors: Compared::distance(anchors, &centre, true),
             candidates: Some(Compared::distance(candidates, &centre, false)),
             paired: paired.map(|p| Compared::distance(p, &centre, false)),
         }
     }
+}
+
+/// The mean row `[1, d]`.
+pub(crate) fn mean_row(x: &Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::mean_row(x.clone().into_dispatch()))
 }
 
 /// The rows of both sides whose inner products are the similarities, by differentiable tensor operations: the definition.

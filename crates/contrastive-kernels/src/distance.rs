@@ -2,7 +2,7 @@
 //! memory traffic.
 //!
 //! With `x` measured from a common centre, an anchor is `[x sqrt(2), -|x|^2, -1]` and a candidate `[x sqrt(2), 1, |x|^2]`; the inner product of
-//! one of each is `2 a . c - |a|^2 - |c|^2 = -|a - c|^2`.
+//! one of each is `2 a . c - |a|^2 - |c|^2 = -|a - c|^2`. Where a term of the anchor alone cancels, [`centred_rows`] and a bias are cheaper.
 
 use crate::memory::zeros;
 use crate::unit::rows_of_task;
@@ -31,6 +31,51 @@ pub fn mean_row<T: Element>(x: &[T], width: usize) -> Vec<T> {
     mean
 }
 
+/// Rows `x` (`[n, width]`) measured from a centre, and their squared lengths.
+///
+/// # Panics
+/// When `x` is not a whole number of rows as long as the centre.
+pub fn centred_rows<T: Element>(x: &[T], centre: &[T]) -> (Vec<T>, Vec<T>) {
+    let width = centre.len();
+    assert!(x.len().is_multiple_of(width.max(1)), "centred_rows: {} numbers in rows of {width}", x.len());
+    let mut out = zeros(x.len());
+    let mut squares = vec![T::zero(); x.len() / width.max(1)];
+    let rows = rows_of_task(width);
+    if width > 0 {
+        let parts = out.par_chunks_mut(rows * width).zip(squares.par_chunks_mut(rows));
+        parts.zip(x.par_chunks(rows * width)).for_each(|((out, squares), x)| {
+            for ((out, x), square) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(squares) {
+                move_by(out, x, centre, T::one());
+                *square = vector::dot(out, out);
+            }
+        });
+    }
+    (out, squares)
+}
+
+/// `out <- (x - centre) * factor`.
+fn move_by<T: Element>(out: &mut [T], x: &[T], centre: &[T], factor: T) {
+    Arch::new().dispatch(|| out.iter_mut().zip(x.iter().zip(centre)).for_each(|(y, (&x, &c))| *y = (x - c) * factor));
+}
+
+/// `gradient + factor * row`, all of `[n, width]`, a factor for each row: how a gradient of squared lengths comes to its rows.
+///
+/// # Panics
+/// When the shapes differ.
+pub fn add_along<T: Element>(mut gradient: Vec<T>, rows: &[T], factors: &[T], width: usize) -> Vec<T> {
+    assert_eq!(gradient.len(), rows.len(), "add_along: a gradient and its rows");
+    assert_eq!(rows.len(), factors.len() * width, "add_along: rows and {} factors of {width}", factors.len());
+    let task = rows_of_task(width);
+    if width > 0 {
+        let from = rows.par_chunks(task * width).zip(factors.par_chunks(task));
+        gradient.par_chunks_mut(task * width).zip(from).for_each(|(gradient, (rows, factors))| {
+            let each = gradient.chunks_exact_mut(width).zip(rows.chunks_exact(width));
+            each.zip(factors).for_each(|((gradient, row), &factor)| vector::axpy(gradient, factor, row));
+        });
+    }
+    gradient
+}
+
 /// The rows of anchors or of candidates (`[n, width]`) as they are compared, `[n, width + 2]`.
 ///
 /// # Panics
@@ -45,9 +90,7 @@ pub fn distance_rows<T: Element>(x: &[T], centre: &[T], anchors: bool) -> Vec<T>
         out.par_chunks_mut(rows * (width + 2)).zip(x.par_chunks(rows * width)).for_each(|(out, x)| {
             for (out, x) in out.chunks_exact_mut(width + 2).zip(x.chunks_exact(width)) {
                 let (own, pair) = out.split_at_mut(width);
-                Arch::new().dispatch(|| {
-                    own.iter_mut().zip(x.iter().zip(centre)).for_each(|(y, (&x, &c))| *y = (x - c) * root)
-                });
+                move_by(own, x, centre, root);
                 let square = vector::dot(own, own) * T::of(0.5);
                 pair.copy_from_slice(&if anchors { [-square, -T::one()] } else { [T::one(), square] });
             }
@@ -107,6 +150,12 @@ mod tests {
             let apart: f64 = (0..d).map(|t| (a[i * d + t] - c[t]).powi(2)).sum();
             let got = vector::dot(&rows[i * (d + 2)..], &others[..d + 2]);
             assert!((got + apart).abs() < 1e-12 * (1.0 + apart), "{got} for -{apart}");
+            let (moved, squares) = centred_rows(&a, &centre);
+            assert!((0..d).all(|t| moved[i * d + t] == a[i * d + t] - centre[t]));
+            assert!((squares[i] - vector::dot(&moved[i * d..], &moved[i * d..])).abs() < 1e-12 * (1.0 + squares[i]));
+            let along = add_along(c.clone(), &moved, &squares, d);
+            let want = |at: usize| squares[at / d].mul_add(moved[at], c[at]);
+            assert!((0..n * d).all(|at| (along[at] - want(at)).abs() < 1e-12 * (1.0 + squares[at / d])));
             let g = numbers(n * (d + 2), 5);
             for (x, anchors) in [(&a, true), (&c, false)] {
                 let raw = distance_rows_backward(&distance_rows(x, &centre, anchors), &g, d, anchors);

@@ -32,6 +32,9 @@ impl PairObjective {
     /// (see [`validate`](Self::validate)).
     pub fn evaluate(&self, inputs: &Inputs, wanted: Wanted) -> Evaluation {
         let (n, m, itself) = inputs.check(&self.pairs, &self.temperature);
+        if self.leaves_anchors_free(inputs) {
+            return self.evaluate_distances(&inputs.plain(), wanted);
+        }
         let known = (self.reduction == Reduction::MeanNonZero).then(|| {
             let each = self.clone().reduction(Reduction::Sum).evaluate(inputs, Wanted::VALUE);
             [mean_above_zero(&each.rows), each.columns.as_ref().map_or_else(Vec::new, mean_above_zero)]

@@ -29,6 +29,7 @@ mod choices;
 mod cross_batch;
 mod debiased;
 mod dense;
+mod distances;
 mod dynamic_soft_margin;
 mod evaluate;
 mod fast_ap;

@@ -77,6 +77,20 @@ pub trait PairOps: Backend {
         portable::mean_row::<Self>(x)
     }
 
+    /// Rows `[n, d]` measured from a centre `[1, d]`, and their squared lengths `[n]`.
+    fn centred_rows(x: FloatTensor<Self>, centre: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::centred_rows::<Self>(x, centre)
+    }
+
+    /// `gradient + factors * rows`, of `[n, d]` and a factor `[n]` for each row.
+    fn add_along(
+        gradient: FloatTensor<Self>,
+        rows: FloatTensor<Self>,
+        factors: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::add_along::<Self>(gradient, rows, factors)
+    }
+
     /// Anchors or candidates `[n, d]` from a common centre `[1, d]`, as the rows `[n, d + 2]` whose inner products are negative squared
     /// distances: `[x sqrt(2), -|x|^2, -1]` and `[x sqrt(2), 1, |x|^2]`.
     fn distance_rows(x: FloatTensor<Self>, centre: FloatTensor<Self>, anchors: bool) -> FloatTensor<Self> {
@@ -189,6 +203,26 @@ mod native {
             }
         }
 
+        fn centred_rows(x: FloatTensor<Self>, centre: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+            match x.dtype() {
+                DType::F32 => centred_rows::<f32>(x, centre),
+                DType::F64 => centred_rows::<f64>(x, centre),
+                _ => portable::centred_rows::<Self>(x, centre),
+            }
+        }
+
+        fn add_along(
+            gradient: FloatTensor<Self>,
+            rows: FloatTensor<Self>,
+            factors: FloatTensor<Self>,
+        ) -> FloatTensor<Self> {
+            match rows.dtype() {
+                DType::F32 => add_along::<f32>(gradient, rows, factors),
+                DType::F64 => add_along::<f64>(gradient, rows, factors),
+                _ => portable::add_along::<Self>(gradient, rows, factors),
+            }
+        }
+
         fn distance_rows(x: FloatTensor<Self>, centre: FloatTensor<Self>, anchors: bool) -> FloatTensor<Self> {
             match x.dtype() {
                 DType::F32 => distance_rows::<f32>(x, centre, anchors),
@@ -229,6 +263,20 @@ mod native {
         let x = x.to_contiguous();
         let d = x.shape()[1];
         tensor(distance::mean_row::<T>(slice(&x), d), &[1, d])
+    }
+
+    fn centred_rows<T: Native>(x: FlexTensor, centre: FlexTensor) -> (FlexTensor, FlexTensor) {
+        let (x, centre) = (x.to_contiguous(), centre.to_contiguous());
+        let [n, d] = [x.shape()[0], x.shape()[1]];
+        let (rows, squares) = distance::centred_rows::<T>(slice(&x), slice(&centre));
+        (tensor(rows, &[n, d]), tensor(squares, &[n]))
+    }
+
+    fn add_along<T: Native>(gradient: FlexTensor, rows: FlexTensor, factors: FlexTensor) -> FlexTensor {
+        let [n, d] = [rows.shape()[0], rows.shape()[1]];
+        let factors = factors.to_contiguous();
+        let gradient = gradient.into_data().try_into_vec::<T>().expect("a tensor of the element type");
+        tensor(distance::add_along::<T>(gradient, slice(&rows), slice(&factors), d), &[n, d])
     }
 
     fn distance_rows<T: Native>(x: FlexTensor, centre: FlexTensor, anchors: bool) -> FlexTensor {

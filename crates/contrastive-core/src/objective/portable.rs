@@ -118,6 +118,24 @@ pub fn mean_row<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     B::float_mean_dim(x, 0)
 }
 
+/// See [`PairOps::centred_rows`](super::ops::PairOps::centred_rows).
+pub fn centred_rows<B: Backend>(x: FloatTensor<B>, centre: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>) {
+    let x = B::float_sub(x, centre);
+    let squares = sum_rows::<B>(B::float_mul(x.clone(), x.clone()));
+    let n = x.shape()[0];
+    (x, B::float_reshape(squares, Shape::new([n])))
+}
+
+/// See [`PairOps::add_along`](super::ops::PairOps::add_along).
+pub fn add_along<B: Backend>(
+    gradient: FloatTensor<B>,
+    rows: FloatTensor<B>,
+    factors: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let n = rows.shape()[0];
+    B::float_add(gradient, B::float_mul(rows, B::float_reshape(factors, Shape::new([n, 1]))))
+}
+
 /// See [`PairOps::distance_rows`](super::ops::PairOps::distance_rows).
 pub fn distance_rows<B: Backend>(x: FloatTensor<B>, centre: FloatTensor<B>, anchors: bool) -> FloatTensor<B> {
     let x = B::float_sub(x, centre);

@@ -145,25 +145,6 @@ pub(super) fn add_scaled<T: Element>(part: &[T], factors: &[T], sums: &mut [T]) 
 }
 
 kernel! {
-    Sums { panel: &'a [T], factors: &'a [T], out: &'a mut [T] } lanes lanes -> (), |self, W| {
-        let factors: [T; W] = array(self.factors);
-        for (x, out) in self.panel.as_chunks::<W>().0.iter().zip(self.out) {
-            let mut product = [T::zero(); W];
-            for l in 0..W {
-                product[l] = x[l] * factors[l];
-            }
-            *out += total(product);
-        }
-    }
-}
-
-/// Adds to each candidate the sum over anchors of factor times `x`.
-pub(super) fn add_sums<T: Element>(panel: &[T], factors: &[T], out: &mut [T]) {
-    let lanes = factors.len();
-    Arch::new().dispatch(Sums { panel, factors, out, lanes, of: Default::default() });
-}
-
-kernel! {
     MaxBoth { panel: &'a [T], rows: &'a mut [T], columns: &'a mut [T] } lanes lanes -> (), |self, W| {
         let mut max = [T::neg_infinity(); W];
         let lines = self.panel.as_chunks::<W>().0;
@@ -226,13 +207,13 @@ pub(super) fn sum_exp<T: Element>(panel: &[T], [scale, shift]: [T; 2], rows: &mu
 kernel! {
     Totals { panel: &'a [T], out: &'a mut [T] } lanes lanes -> (), |self, W| {
         for (x, out) in self.panel.as_chunks::<W>().0.iter().zip(self.out) {
-            *out = total(*x);
+            *out += total(*x);
         }
     }
 }
 
-/// Each candidate's sum over anchors, of panels of so many lanes.
-pub(super) fn totals<T: Element>(panel: &[T], lanes: usize, out: &mut [T]) {
+/// Adds each candidate's sum over the lanes of a panel.
+pub(super) fn add_totals<T: Element>(panel: &[T], lanes: usize, out: &mut [T]) {
     Arch::new().dispatch(Totals { panel, out, lanes, of: Default::default() });
 }
 

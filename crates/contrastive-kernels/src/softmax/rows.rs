@@ -113,8 +113,10 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
             anchors: zeros(wanted.anchors, padded * d),
         })
         .collect();
-    // the anchors of a block times the factors of a stripe
-    let scaled = PerThread::new(|| on(wanted.candidates, panels.lines_len(block)));
+    let scratch = PerThread::new(|| Scratch {
+        lines: on(wanted.candidates, panels.lines_len(block)),
+        across: on(!out.bias.is_empty(), width * line),
+    });
     let sums = PerThread::new(|| on(wanted.anchors, line * d));
     let mut merged = vec![Row::<T>::default(); block];
 
@@ -159,7 +161,7 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
             .enumerate()
             .with_max_len(1)
             .for_each(|(t, ((tile, stripe), (candidates, bias)))| {
-                block.contract(t * width, tile, &merged[..r], stripe, &mut scaled.own(), [candidates, bias]);
+                block.contract(t * width, tile, &merged[..r], stripe, &mut scratch.own(), [candidates, bias]);
             });
         if wanted.anchors {
             let rows = &mut out.anchors[i0 * d..][..r * d];
@@ -174,6 +176,14 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
 /// Are the exponentials of a block needed once its rows' sums are known? If not, each stripe keeps one panel.
 fn keeps_tiles<T>(problem: &SoftmaxProblem<'_, T>) -> bool {
     problem.wanted.candidates || (problem.wanted.anchors && problem.bias.is_some())
+}
+
+/// What one thread needs to contract a tile.
+struct Scratch<T> {
+    /// The anchors of a block times the factors of a stripe.
+    lines: Vec<T>,
+    /// Slopes of all panels `[columns, line]`, summed.
+    across: Vec<T>,
 }
 
 /// A block of rows against all columns.
@@ -305,7 +315,7 @@ impl<T: Element> Block<'_, T> {
         tile: &mut [T],
         merged: &[Row<T>],
         stripe: &mut Stripe<T>,
-        lines: &mut [T],
+        scratch: &mut Scratch<T>,
         [candidates, bias]: [&mut [T]; 2],
     ) {
         let Self { problem, panels, .. } = *self;
@@ -314,9 +324,12 @@ impl<T: Element> Block<'_, T> {
         let Stripe { factor, positives, anchors: part, full, .. } = stripe;
         factor[r..].fill(T::zero());
         if !bias.is_empty() {
+            let across = &mut scratch.across[..c * line];
+            across.fill(T::zero());
             for (panel, factors) in tile.chunks_exact(c * line).zip(factor.chunks_exact(line)) {
-                lanes::add_sums(panel, factors, bias);
+                lanes::add_scaled(panel, factors, across);
             }
+            lanes::add_totals(across, line, bias);
         }
         for (k, f) in factor[..r].iter_mut().enumerate() {
             *f *= problem.scale.of(self.i0 + k);
@@ -342,8 +355,8 @@ impl<T: Element> Block<'_, T> {
             }
         }
         if problem.wanted.candidates {
-            panels.lines(self.anchors, Some(&factor[..r]), lines);
-            panels.of_candidates(tile, lines, candidates);
+            panels.lines(self.anchors, Some(&factor[..r]), &mut scratch.lines);
+            panels.of_candidates(tile, &scratch.lines, candidates);
             for p in positives.iter().filter(|p| !full[p.row as usize / line]) {
                 let (k, q) = (p.row as usize, p.column as usize);
                 vector::axpy(&mut candidates[q * d..][..d], p.coefficient, &self.anchors[k * d..][..d]);

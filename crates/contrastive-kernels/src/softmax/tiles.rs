@@ -3,7 +3,7 @@
 use super::sides::{Direction, LogSum, SHARED_RANGE, Share, Side, add_each, apart, shares};
 use super::{Denominator, SoftmaxProblem, lanes};
 use crate::product::{LONGEST, Panels};
-use crate::vector::{self, Element, TwoExponentials, masked};
+use crate::vector::{Element, TwoExponentials, masked};
 
 /// What a thread keeps of its stripe of columns.
 pub(super) struct Stripe<T> {
@@ -233,15 +233,15 @@ impl<T: Element> Engine<'_, T> {
                         *log = LogSum { reference: bound, sum };
                     }
                 }
-                lanes::totals(soft_sums, line, column_sums);
-                vector::axpy(&mut stripe.soft_columns, T::one(), column_sums);
+                lanes::add_totals(soft_sums, line, &mut stripe.soft_columns);
             } else {
                 for (p, logs) in stripe.row_logs.chunks_mut(line).enumerate() {
                     self.panel(block, columns, p, panel, &mut dots);
                     self.sum_panel(bound, self.made(diagonal, p, c), panel, logs, sums);
                 }
             }
-            lanes::totals(sums, line, column_sums);
+            column_sums.fill(T::zero());
+            lanes::add_totals(sums, line, column_sums);
             add_each(&mut stripe.column_logs, column_sums.iter().map(|&sum| LogSum { reference: bound, sum }));
             return;
         }
@@ -296,7 +296,8 @@ impl<T: Element> Engine<'_, T> {
                 self.sum_panel(reference, self.made(diagonal, p, c), panel, logs, across);
             }
             let sums = column_max;
-            lanes::totals(across, line, sums);
+            sums.fill(T::zero());
+            lanes::add_totals(across, line, sums);
             add_each(&mut stripe.column_logs, sums.iter().map(|&sum| LogSum { reference, sum }));
             return;
         }
