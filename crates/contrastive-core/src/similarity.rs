@@ -29,7 +29,7 @@ pub(crate) struct Compared {
 enum Form {
     Raw,
     /// `[n, 1]`: the lengths of the raw rows, which were divided by them.
-    Unit(Tensor<2>),
+    Unit(Box<Tensor<2>>),
     /// Are they anchors?
     Distance(bool),
 }
@@ -43,7 +43,7 @@ impl Compared {
             Similarity::Dot | Similarity::NegativeSquaredDistance => Self { rows: x, form: Form::Raw },
             Similarity::Cosine => {
                 let (rows, lengths) = Dispatch::unit_rows(x.into_dispatch(), SHORTEST);
-                Self { rows: Tensor::from_dispatch(rows), form: Form::Unit(Tensor::from_dispatch(lengths)) }
+                Self { rows: Tensor::from_dispatch(rows), form: Form::Unit(Box::new(Tensor::from_dispatch(lengths))) }
             }
         }
     }
@@ -59,7 +59,7 @@ impl Compared {
         match &self.form {
             Form::Raw => gradient,
             Form::Unit(lengths) => {
-                let (rows, lengths) = (self.rows.clone().into_dispatch(), lengths.clone().into_dispatch());
+                let (rows, lengths) = (self.rows.clone().into_dispatch(), Tensor::clone(lengths).into_dispatch());
                 Tensor::from_dispatch(Dispatch::unit_rows_backward(rows, lengths, gradient.into_dispatch()))
             }
             Form::Distance(anchors) => {
