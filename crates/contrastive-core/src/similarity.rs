@@ -14,8 +14,8 @@ pub enum Similarity {
     /// Their inner product.
     Dot,
     /// `-|a - c|^2`: the logits of a Gaussian kernel (t-SNE's and NCA's similarity, uniformity's potential). Computed as
-    /// `2 a . c - |a|^2 - |c|^2` of rows measured from the candidates' mean, so it is exact to rounding of the squared
-    /// spread of the rows. Types that compare rows through their distances anyway take it for [`Similarity::Dot`].
+    /// `2 a . c - |a|^2 - |c|^2` of rows measured from the candidates' mean, without `|a|^2` where it cancels, so it is exact to rounding of
+    /// the squared spread of the rows. Types that compare rows through their distances anyway take it for [`Similarity::Dot`].
     NegativeSquaredDistance,
 }
 

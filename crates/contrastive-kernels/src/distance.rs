@@ -31,7 +31,8 @@ pub fn mean_row<T: Element>(x: &[T], width: usize) -> Vec<T> {
     mean
 }
 
-/// Rows `x` (`[n, width]`) measured from a centre, and their squared lengths.
+/// Rows `x` (`[n, width]`) measured from a centre, times `sqrt(2)`, and their squared distances from it; NaN where these are too large for
+/// their type.
 ///
 /// # Panics
 /// When `x` is not a whole number of rows as long as the centre.
@@ -45,35 +46,46 @@ pub fn centred_rows<T: Element>(x: &[T], centre: &[T]) -> (Vec<T>, Vec<T>) {
         let parts = out.par_chunks_mut(rows * width).zip(squares.par_chunks_mut(rows));
         parts.zip(x.par_chunks(rows * width)).for_each(|((out, squares), x)| {
             for ((out, x), square) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(squares) {
-                move_by(out, x, centre, T::one());
-                *square = vector::dot(out, out);
+                let own = centred(out, x, centre);
+                *square = own + own * T::zero();
             }
         });
     }
     (out, squares)
 }
 
-/// `out <- (x - centre) * factor`.
-fn move_by<T: Element>(out: &mut [T], x: &[T], centre: &[T], factor: T) {
-    Arch::new().dispatch(|| out.iter_mut().zip(x.iter().zip(centre)).for_each(|(y, (&x, &c))| *y = (x - c) * factor));
+/// `out <- (x - centre) sqrt(2)`; returns `|x - centre|^2`.
+fn centred<T: Element>(out: &mut [T], x: &[T], centre: &[T]) -> T {
+    let root = T::of(std::f64::consts::SQRT_2);
+    Arch::new().dispatch(|| out.iter_mut().zip(x.iter().zip(centre)).for_each(|(y, (&x, &c))| *y = (x - c) * root));
+    vector::dot(out, out) * T::of(0.5)
 }
 
-/// `gradient + factor * row`, all of `[n, width]`, a factor for each row: how a gradient of squared lengths comes to its rows.
+/// The gradient of the raw rows `[n, width]`, from the results of [`centred_rows`] and the gradients of the rows and, unless empty,
+/// of the squares.
 ///
 /// # Panics
 /// When the shapes differ.
-pub fn add_along<T: Element>(mut gradient: Vec<T>, rows: &[T], factors: &[T], width: usize) -> Vec<T> {
-    assert_eq!(gradient.len(), rows.len(), "add_along: a gradient and its rows");
-    assert_eq!(rows.len(), factors.len() * width, "add_along: rows and {} factors of {width}", factors.len());
-    let task = rows_of_task(width);
+pub fn centred_rows_backward<T: Element>(rows: &[T], gradient: &[T], of_squares: &[T], width: usize) -> Vec<T> {
+    assert_eq!(gradient.len(), rows.len(), "centred_rows_backward: rows and their gradient");
+    let n = rows.len() / width.max(1);
+    let squares = of_squares.len();
+    assert!(squares == 0 || squares == n, "centred_rows_backward: {n} rows and the gradient of {squares} squares");
+    let mut raw = zeros(rows.len());
+    let (task, root) = (rows_of_task(width), T::of(std::f64::consts::SQRT_2));
     if width > 0 {
-        let from = rows.par_chunks(task * width).zip(factors.par_chunks(task));
-        gradient.par_chunks_mut(task * width).zip(from).for_each(|(gradient, (rows, factors))| {
-            let each = gradient.chunks_exact_mut(width).zip(rows.chunks_exact(width));
-            each.zip(factors).for_each(|((gradient, row), &factor)| vector::axpy(gradient, factor, row));
+        let from = rows.par_chunks(task * width).zip(gradient.par_chunks(task * width)).enumerate();
+        raw.par_chunks_mut(task * width).zip(from).for_each(|(raw, (t, (rows, gradient)))| {
+            let each = rows.chunks_exact(width).zip(gradient.chunks_exact(width));
+            for (k, (raw, (row, gradient))) in raw.chunks_exact_mut(width).zip(each).enumerate() {
+                vector::scaled(raw, root, gradient);
+                if let Some(&square) = of_squares.get(t * task + k) {
+                    vector::axpy(raw, root * square, row);
+                }
+            }
         });
     }
-    gradient
+    raw
 }
 
 /// The rows of anchors or of candidates (`[n, width]`) as they are compared, `[n, width + 2]`.
@@ -85,13 +97,12 @@ pub fn distance_rows<T: Element>(x: &[T], centre: &[T], anchors: bool) -> Vec<T>
     assert!(x.len().is_multiple_of(width.max(1)), "distance_rows: {} numbers in rows of {width}", x.len());
     let n = x.len() / width.max(1);
     let mut out = zeros(n * (width + 2));
-    let (rows, root) = (rows_of_task(width), T::of(std::f64::consts::SQRT_2));
+    let rows = rows_of_task(width);
     if width > 0 {
         out.par_chunks_mut(rows * (width + 2)).zip(x.par_chunks(rows * width)).for_each(|(out, x)| {
             for (out, x) in out.chunks_exact_mut(width + 2).zip(x.chunks_exact(width)) {
                 let (own, pair) = out.split_at_mut(width);
-                move_by(own, x, centre, root);
-                let square = vector::dot(own, own) * T::of(0.5);
+                let square = centred(own, x, centre);
                 pair.copy_from_slice(&if anchors { [-square, -T::one()] } else { [T::one(), square] });
             }
         });
@@ -151,11 +162,24 @@ mod tests {
             let got = vector::dot(&rows[i * (d + 2)..], &others[..d + 2]);
             assert!((got + apart).abs() < 1e-12 * (1.0 + apart), "{got} for -{apart}");
             let (moved, squares) = centred_rows(&a, &centre);
-            assert!((0..d).all(|t| moved[i * d + t] == a[i * d + t] - centre[t]));
-            assert!((squares[i] - vector::dot(&moved[i * d..], &moved[i * d..])).abs() < 1e-12 * (1.0 + squares[i]));
-            let along = add_along(c.clone(), &moved, &squares, d);
-            let want = |at: usize| squares[at / d].mul_add(moved[at], c[at]);
-            assert!((0..n * d).all(|at| (along[at] - want(at)).abs() < 1e-12 * (1.0 + squares[at / d])));
+            assert!((0..d).all(|t| (moved[i * d + t] - (a[i * d + t] - centre[t]) * 2f64.sqrt()).abs() < 1e-12));
+            let g = numbers(n * (d + 1), 3);
+            let [none, both] = [&[][..], &g[n * d..]].map(|s| (s, centred_rows_backward(&moved, &g[..n * d], s, d)));
+            for ((of_squares, raw), at) in
+                [&none, &both].into_iter().flat_map(|x| [0, n * d / 2, n * d - 1].map(|at| (x, at)))
+            {
+                let value = |by: f64| {
+                    let mut x = a.clone();
+                    x[at] += by;
+                    let (rows, squares) = centred_rows(&x, &centre);
+                    vector::dot(&rows, &g[..n * d]) + vector::dot(&squares[..of_squares.len()], of_squares)
+                };
+                let difference = (value(1e-5) - value(-1e-5)) / 2e-5;
+                assert!((raw[at] - difference).abs() < 1e-6, "{} at {at}, by differences {difference}", raw[at]);
+            }
+            assert!(
+                (squares[i] - vector::dot(&moved[i * d..], &moved[i * d..]) / 2.0).abs() < 1e-12 * (1.0 + squares[i])
+            );
             let g = numbers(n * (d + 2), 5);
             for (x, anchors) in [(&a, true), (&c, false)] {
                 let raw = distance_rows_backward(&distance_rows(x, &centre, anchors), &g, d, anchors);
@@ -170,6 +194,7 @@ mod tests {
                 }
             }
         }
+        assert!(centred_rows(&[1e30f32], &[0.0]).1[0].is_nan());
         assert!(mean_row::<f32>(&[], 3) == [0.0; 3] && distance_rows::<f32>(&[], &[], true).is_empty());
     }
 }

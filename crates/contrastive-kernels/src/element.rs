@@ -10,8 +10,9 @@ use crate::real::Real;
 pub trait Element: Real + crate::product::Lanes {
     /// `exp(self)`, never infinite; 0 where the result would be below the smallest normal number.
     fn exponential(self) -> Self;
-    /// `exp(self)` at two thirds of the price, with a relative error of about `self` times half a unit in the last place: for terms
-    /// relative to the largest, which itself is exact. Bounded as [`exponential`](Self::exponential).
+    /// `exp(self)` at two thirds of the price, with a relative error of 2 + 1.25 |self| half units in the last place: for terms
+    /// relative to the largest or to what is about as large, of which small ones matter less than they are off. Bounded as
+    /// [`exponential`](Self::exponential).
     fn relative_exponential(self) -> Self;
     /// `log(1 + x)` for `x` from 0 to 1, with `z = x / (2 + x)`.
     fn log_one_plus(x: Self, z: Self) -> Self;

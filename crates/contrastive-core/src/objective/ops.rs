@@ -77,18 +77,21 @@ pub trait PairOps: Backend {
         portable::mean_row::<Self>(x)
     }
 
-    /// Rows `[n, d]` measured from a centre `[1, d]`, and their squared lengths `[n]`.
+    /// Rows `[n, d]` measured from a centre `[1, d]`, times `sqrt(2)`, and their squared distances `[n]` from it: NaN where these are
+    /// too large.
     fn centred_rows(x: FloatTensor<Self>, centre: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::centred_rows::<Self>(x, centre)
     }
 
-    /// `gradient + factors * rows`, of `[n, d]` and a factor `[n]` for each row.
-    fn add_along(
-        gradient: FloatTensor<Self>,
+    /// The gradient `[n, d]` of the raw rows, from those of [`centred_rows`](Self::centred_rows), their gradient and, if it has a part, that
+    /// of the squares.
+    fn centred_rows_backward(
         rows: FloatTensor<Self>,
-        factors: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        of_squares: FloatTensor<Self>,
+        has_part: bool,
     ) -> FloatTensor<Self> {
-        portable::add_along::<Self>(gradient, rows, factors)
+        portable::centred_rows_backward::<Self>(rows, gradient, of_squares, has_part)
     }
 
     /// Anchors or candidates `[n, d]` from a common centre `[1, d]`, as the rows `[n, d + 2]` whose inner products are negative squared
@@ -211,15 +214,16 @@ mod native {
             }
         }
 
-        fn add_along(
-            gradient: FloatTensor<Self>,
+        fn centred_rows_backward(
             rows: FloatTensor<Self>,
-            factors: FloatTensor<Self>,
+            gradient: FloatTensor<Self>,
+            of_squares: FloatTensor<Self>,
+            has_part: bool,
         ) -> FloatTensor<Self> {
             match rows.dtype() {
-                DType::F32 => add_along::<f32>(gradient, rows, factors),
-                DType::F64 => add_along::<f64>(gradient, rows, factors),
-                _ => portable::add_along::<Self>(gradient, rows, factors),
+                DType::F32 => centred_rows_backward::<f32>(rows, gradient, of_squares, has_part),
+                DType::F64 => centred_rows_backward::<f64>(rows, gradient, of_squares, has_part),
+                _ => portable::centred_rows_backward::<Self>(rows, gradient, of_squares, has_part),
             }
         }
 
@@ -272,11 +276,16 @@ mod native {
         (tensor(rows, &[n, d]), tensor(squares, &[n]))
     }
 
-    fn add_along<T: Native>(gradient: FlexTensor, rows: FlexTensor, factors: FlexTensor) -> FlexTensor {
+    fn centred_rows_backward<T: Native>(
+        rows: FlexTensor,
+        gradient: FlexTensor,
+        of_squares: FlexTensor,
+        has_part: bool,
+    ) -> FlexTensor {
         let [n, d] = [rows.shape()[0], rows.shape()[1]];
-        let factors = factors.to_contiguous();
-        let gradient = gradient.into_data().try_into_vec::<T>().expect("a tensor of the element type");
-        tensor(distance::add_along::<T>(gradient, slice(&rows), slice(&factors), d), &[n, d])
+        let (gradient, of_squares) = (gradient.to_contiguous(), of_squares.to_contiguous());
+        let of_squares = if has_part { slice::<T>(&of_squares) } else { &[] };
+        tensor(distance::centred_rows_backward::<T>(slice(&rows), slice(&gradient), of_squares, d), &[n, d])
     }
 
     fn distance_rows<T: Native>(x: FlexTensor, centre: FlexTensor, anchors: bool) -> FlexTensor {

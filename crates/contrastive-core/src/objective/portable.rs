@@ -121,19 +121,25 @@ pub fn mean_row<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 /// See [`PairOps::centred_rows`](super::ops::PairOps::centred_rows).
 pub fn centred_rows<B: Backend>(x: FloatTensor<B>, centre: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>) {
     let x = B::float_sub(x, centre);
-    let squares = sum_rows::<B>(B::float_mul(x.clone(), x.clone()));
     let n = x.shape()[0];
-    (x, B::float_reshape(squares, Shape::new([n])))
+    let squares = B::float_reshape(sum_rows::<B>(B::float_mul(x.clone(), x.clone())), Shape::new([n]));
+    let squares = B::float_add(squares.clone(), B::float_mul_scalar(squares, 0.0.into()));
+    (B::float_mul_scalar(x, std::f64::consts::SQRT_2.into()), squares)
 }
 
-/// See [`PairOps::add_along`](super::ops::PairOps::add_along).
-pub fn add_along<B: Backend>(
-    gradient: FloatTensor<B>,
+/// See [`PairOps::centred_rows_backward`](super::ops::PairOps::centred_rows_backward).
+pub fn centred_rows_backward<B: Backend>(
     rows: FloatTensor<B>,
-    factors: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    of_squares: FloatTensor<B>,
+    has_part: bool,
 ) -> FloatTensor<B> {
     let n = rows.shape()[0];
-    B::float_add(gradient, B::float_mul(rows, B::float_reshape(factors, Shape::new([n, 1]))))
+    let all = match has_part {
+        true => B::float_add(gradient, B::float_mul(rows, B::float_reshape(of_squares, Shape::new([n, 1])))),
+        false => gradient,
+    };
+    B::float_mul_scalar(all, std::f64::consts::SQRT_2.into())
 }
 
 /// See [`PairOps::distance_rows`](super::ops::PairOps::distance_rows).

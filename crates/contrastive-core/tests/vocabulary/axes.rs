@@ -1,7 +1,7 @@
 //! Similarities, temperatures, biases, candidate blocks, pairs, reductions, directions.
 
 use super::*;
-use burn::tensor::Int;
+use burn::tensor::{DType, Int, TensorData};
 use contrastive_core::objective::*;
 use contrastive_core::pairs::{Exclusions, PairLists, Pairs};
 use contrastive_core::similarity::Similarity;
@@ -45,6 +45,31 @@ fn squared_distances_are_what_they_are_called() {
         let x = leaf(c.clone(), [m, d]);
         let got = gradient(&objective.loss(&Inputs::within(x.clone())), &x);
         all_near("squared distances", &got, &differences(&c, |v| number(value(v))), 1e-6);
+    }
+}
+
+/// Anchors near their own candidate and far from all others: what a row costs is rounding alone, unless that cancels exactly.
+#[test]
+fn distances_of_easy_rows_cost_nothing() {
+    let (n, d) = (64, 64);
+    let c = uniform(6, n * d);
+    let noise = uniform(7, n * d);
+    let mut a: Vec<f64> = c.iter().zip(&noise).map(|(x, e)| x + 0.1 * e).collect();
+    (0..d).for_each(|t| a[t] = 0.5 * (c[t] + c[d + t]));
+    let objective = PairObjective::new(0.03).unwrap().similarity(Similarity::NegativeSquaredDistance);
+    let single =
+        |v: &[f64]| Tensor::<2>::from_data(TensorData::new(v.to_vec(), [n, d]), (&common::device(), DType::F32));
+    let result = objective.evaluate(&Inputs::new(single(&a), single(&c)), Wanted::VALUE);
+    let rows: Vec<f64> = result.rows.into_data().iter::<f64>().collect();
+    assert!((rows[0] - 2f64.ln()).abs() < 1e-2, "{}", rows[0]);
+    assert!(rows[1..].iter().all(|&l| l == 0.0), "{rows:?}");
+    let mean = objective.clone().reduction(Reduction::MeanNonZero).loss(&Inputs::new(single(&a), single(&c)));
+    assert!((number(mean) - rows[0]).abs() < 1e-6, "the mean of one row");
+    // every temperature that is allowed
+    for temperature in [1e-9, 1e9] {
+        let objective = PairObjective::new(temperature).unwrap().similarity(Similarity::NegativeSquaredDistance);
+        let value = number(objective.loss(&Inputs::new(single(&a), single(&c))));
+        assert!(value.is_finite(), "{value} at {temperature}");
     }
 }
 

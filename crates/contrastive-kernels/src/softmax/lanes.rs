@@ -241,7 +241,7 @@ kernel! {
     }
 }
 
-/// As [`sum_exp`], each anchor and each candidate with a shift of its own. `columns` may be empty.
+/// The sums of exponentials of each anchor and, added to `columns` unless that is empty, of each candidate, each with a shift of its own.
 pub(super) fn sum_exp_apart<T: Element>(
     panel: &[T],
     scale: T,

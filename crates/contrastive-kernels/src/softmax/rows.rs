@@ -295,7 +295,8 @@ impl<T: Element> Block<'_, T> {
             let column = j - j0 as u32;
             let at = column as usize * line + k % line;
             let dot = panel[at];
-            let logit = dot * scale + problem.bias.map_or(T::zero(), |b| b[j as usize]);
+            // rounded as in the denominator: a row with nothing beside its positive costs exactly 0
+            let logit = problem.bias.map_or(dot * scale, |b| dot.mul_add(scale, b[j as usize]));
             found.push(Positive { row: k as u32, column, weight, dot, logit, coefficient: T::zero() });
             if drop {
                 panel[at] = masked();
