@@ -149,6 +149,17 @@ mod native {
         }
     }
 
+    /// The native function for the element type of `$of`, or the portable one of the same name.
+    macro_rules! by_type {
+        ($of:ident, $function:ident($($argument:expr),*)) => {
+            match $of.dtype() {
+                DType::F32 => $function::<f32>($($argument),*),
+                DType::F64 => $function::<f64>($($argument),*),
+                _ => portable::$function::<Self>($($argument),*),
+            }
+        };
+    }
+
     impl PairOps for burn::backend::Flex {
         fn pair_softmax(
             anchors: FloatTensor<Self>,
@@ -171,19 +182,11 @@ mod native {
             scale: FloatTensor<Self>,
             spec: Arc<BothSpec>,
         ) -> portable::Both<FloatTensor<Self>> {
-            match anchors.dtype() {
-                DType::F32 => both::<f32>(anchors, candidates, scale, &spec),
-                DType::F64 => both::<f64>(anchors, candidates, scale, &spec),
-                _ => portable::both::<Self>(anchors, candidates, scale, &spec),
-            }
+            by_type!(anchors, both(anchors, candidates, scale, &spec))
         }
 
         fn unit_rows(x: FloatTensor<Self>, shortest: f64) -> (FloatTensor<Self>, FloatTensor<Self>) {
-            match x.dtype() {
-                DType::F32 => unit_rows::<f32>(x, shortest),
-                DType::F64 => unit_rows::<f64>(x, shortest),
-                _ => portable::unit_rows::<Self>(x, shortest),
-            }
+            by_type!(x, unit_rows(x, shortest))
         }
 
         fn unit_rows_backward(
@@ -191,27 +194,15 @@ mod native {
             lengths: FloatTensor<Self>,
             gradient: FloatTensor<Self>,
         ) -> FloatTensor<Self> {
-            match unit.dtype() {
-                DType::F32 => unit_rows_backward::<f32>(unit, lengths, gradient),
-                DType::F64 => unit_rows_backward::<f64>(unit, lengths, gradient),
-                _ => portable::unit_rows_backward::<Self>(unit, lengths, gradient),
-            }
+            by_type!(unit, unit_rows_backward(unit, lengths, gradient))
         }
 
         fn mean_row(x: FloatTensor<Self>) -> FloatTensor<Self> {
-            match x.dtype() {
-                DType::F32 => mean_row::<f32>(x),
-                DType::F64 => mean_row::<f64>(x),
-                _ => portable::mean_row::<Self>(x),
-            }
+            by_type!(x, mean_row(x))
         }
 
         fn centred_rows(x: FloatTensor<Self>, centre: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
-            match x.dtype() {
-                DType::F32 => centred_rows::<f32>(x, centre),
-                DType::F64 => centred_rows::<f64>(x, centre),
-                _ => portable::centred_rows::<Self>(x, centre),
-            }
+            by_type!(x, centred_rows(x, centre))
         }
 
         fn centred_rows_backward(
@@ -220,19 +211,11 @@ mod native {
             of_squares: FloatTensor<Self>,
             has_part: bool,
         ) -> FloatTensor<Self> {
-            match rows.dtype() {
-                DType::F32 => centred_rows_backward::<f32>(rows, gradient, of_squares, has_part),
-                DType::F64 => centred_rows_backward::<f64>(rows, gradient, of_squares, has_part),
-                _ => portable::centred_rows_backward::<Self>(rows, gradient, of_squares, has_part),
-            }
+            by_type!(rows, centred_rows_backward(rows, gradient, of_squares, has_part))
         }
 
         fn distance_rows(x: FloatTensor<Self>, centre: FloatTensor<Self>, anchors: bool) -> FloatTensor<Self> {
-            match x.dtype() {
-                DType::F32 => distance_rows::<f32>(x, centre, anchors),
-                DType::F64 => distance_rows::<f64>(x, centre, anchors),
-                _ => portable::distance_rows::<Self>(x, centre, anchors),
-            }
+            by_type!(x, distance_rows(x, centre, anchors))
         }
 
         fn distance_rows_backward(
@@ -240,11 +223,7 @@ mod native {
             gradient: FloatTensor<Self>,
             anchors: bool,
         ) -> FloatTensor<Self> {
-            match compared.dtype() {
-                DType::F32 => distance_rows_backward::<f32>(compared, gradient, anchors),
-                DType::F64 => distance_rows_backward::<f64>(compared, gradient, anchors),
-                _ => portable::distance_rows_backward::<Self>(compared, gradient, anchors),
-            }
+            by_type!(compared, distance_rows_backward(compared, gradient, anchors))
         }
     }
 
