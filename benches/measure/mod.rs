@@ -213,7 +213,7 @@ impl Products {
                         panels.similarities(candidates, anchors, panel, false);
                         panels.of_anchors(candidates, panel, part, false);
                     }
-                    panels.of_candidates(&tile, &lines, &mut of_candidates);
+                    panels.of_candidates(&tile, &lines, &mut of_candidates, |_| ());
                 }
                 black_box((tile, of_anchors, of_candidates));
             });

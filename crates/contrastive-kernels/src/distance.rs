@@ -2,11 +2,11 @@
 //! memory traffic.
 //!
 //! With `x` measured from a common centre, an anchor is `[x sqrt(2), -|x|^2, -1]` and a candidate `[x sqrt(2), 1, |x|^2]`; the inner product of
-//! one of each is `2 a . c - |a|^2 - |c|^2 = -|a - c|^2`. Where a term of the anchor alone cancels, [`centred_rows`] and a bias are cheaper.
+//! one of each is `2 a . c - |a|^2 - |c|^2 = -|a - c|^2`. Where a term of the anchor alone cancels, [`centred_rows`] under twice the scale and a
+//! bias are cheaper.
 
-use crate::memory::zeros;
-use crate::unit::rows_of_task;
-use crate::vector::{self, Element};
+use crate::memory::{each_row, map_rows, rows_of_task, zeros};
+use crate::vector::{self, Element, LANES, total};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -31,61 +31,53 @@ pub fn mean_row<T: Element>(x: &[T], width: usize) -> Vec<T> {
     mean
 }
 
-/// Rows `x` (`[n, width]`) measured from a centre, times `sqrt(2)`, and their squared distances from it; NaN where these are too large for
-/// their type.
+/// Rows `x` (`[n, width]`) measured from a centre, and their squared distances from it; NaN where these are too large for their type.
 ///
 /// # Panics
 /// When `x` is not a whole number of rows as long as the centre.
 pub fn centred_rows<T: Element>(x: &[T], centre: &[T]) -> (Vec<T>, Vec<T>) {
     let width = centre.len();
     assert!(x.len().is_multiple_of(width.max(1)), "centred_rows: {} numbers in rows of {width}", x.len());
-    let mut out = zeros(x.len());
-    let mut squares = vec![T::zero(); x.len() / width.max(1)];
-    let rows = rows_of_task(width);
-    if width > 0 {
-        let parts = out.par_chunks_mut(rows * width).zip(squares.par_chunks_mut(rows));
-        parts.zip(x.par_chunks(rows * width)).for_each(|((out, squares), x)| {
-            for ((out, x), square) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(squares) {
-                let own = centred(out, x, centre);
-                *square = own + own * T::zero();
-            }
-        });
+    map_rows(
+        [x.len() / width.max(1), width],
+        #[inline(always)]
+        |i| {
+            let row = &x[i * width..][..width];
+            let square = square_within(row, centre);
+            (
+                square + square * T::zero(),
+                #[inline(always)]
+                move |k| row[k] - centre[k],
+            )
+        },
+    )
+}
+
+/// `|x - centre|^2`.
+#[inline(always)]
+fn square_within<T: Element>(x: &[T], centre: &[T]) -> T {
+    let mut sums = [T::zero(); LANES];
+    let ((x, x_rest), (c, c_rest)) = (x.as_chunks::<LANES>(), centre.as_chunks::<LANES>());
+    for (x, c) in x.iter().zip(c) {
+        for l in 0..LANES {
+            let apart = x[l] - c[l];
+            sums[l] = apart.mul_add(apart, sums[l]);
+        }
     }
-    (out, squares)
+    x_rest.iter().zip(c_rest).fold(total(sums), |s, (&x, &c)| (x - c).mul_add(x - c, s))
 }
 
-/// `out <- (x - centre) sqrt(2)`; returns `|x - centre|^2`.
-fn centred<T: Element>(out: &mut [T], x: &[T], centre: &[T]) -> T {
-    let root = T::of(std::f64::consts::SQRT_2);
-    Arch::new().dispatch(|| out.iter_mut().zip(x.iter().zip(centre)).for_each(|(y, (&x, &c))| *y = (x - c) * root));
-    vector::dot(out, out) * T::of(0.5)
-}
-
-/// The gradient of the raw rows `[n, width]`, from the results of [`centred_rows`] and the gradients of the rows and, unless empty,
-/// of the squares.
+/// To the gradient of the rows of [`centred_rows`], adds what the gradient of their squares has: `2 g x`, for rows `[n, width]`.
 ///
 /// # Panics
 /// When the shapes differ.
-pub fn centred_rows_backward<T: Element>(rows: &[T], gradient: &[T], of_squares: &[T], width: usize) -> Vec<T> {
+pub fn centred_rows_backward<T: Element>(rows: &[T], gradient: &mut [T], of_squares: &[T], width: usize) {
     assert_eq!(gradient.len(), rows.len(), "centred_rows_backward: rows and their gradient");
-    let n = rows.len() / width.max(1);
-    let squares = of_squares.len();
-    assert!(squares == 0 || squares == n, "centred_rows_backward: {n} rows and the gradient of {squares} squares");
-    let mut raw = zeros(rows.len());
-    let (task, root) = (rows_of_task(width), T::of(std::f64::consts::SQRT_2));
-    if width > 0 {
-        let from = rows.par_chunks(task * width).zip(gradient.par_chunks(task * width)).enumerate();
-        raw.par_chunks_mut(task * width).zip(from).for_each(|(raw, (t, (rows, gradient)))| {
-            let each = rows.chunks_exact(width).zip(gradient.chunks_exact(width));
-            for (k, (raw, (row, gradient))) in raw.chunks_exact_mut(width).zip(each).enumerate() {
-                vector::scaled(raw, root, gradient);
-                if let Some(&square) = of_squares.get(t * task + k) {
-                    vector::axpy(raw, root * square, row);
-                }
-            }
-        });
-    }
-    raw
+    let n = of_squares.len();
+    assert_eq!(rows.len(), n * width, "centred_rows_backward: rows and the gradient of {n} squares of rows of {width}");
+    each_row(gradient, width, |i, gradient| {
+        vector::axpy(gradient, of_squares[i] + of_squares[i], &rows[i * width..][..width]);
+    });
 }
 
 /// The rows of anchors or of candidates (`[n, width]`) as they are compared, `[n, width + 2]`.
@@ -97,12 +89,15 @@ pub fn distance_rows<T: Element>(x: &[T], centre: &[T], anchors: bool) -> Vec<T>
     assert!(x.len().is_multiple_of(width.max(1)), "distance_rows: {} numbers in rows of {width}", x.len());
     let n = x.len() / width.max(1);
     let mut out = zeros(n * (width + 2));
-    let rows = rows_of_task(width);
+    let (rows, root) = (rows_of_task(width), T::of(std::f64::consts::SQRT_2));
     if width > 0 {
         out.par_chunks_mut(rows * (width + 2)).zip(x.par_chunks(rows * width)).for_each(|(out, x)| {
             for (out, x) in out.chunks_exact_mut(width + 2).zip(x.chunks_exact(width)) {
                 let (own, pair) = out.split_at_mut(width);
-                let square = centred(own, x, centre);
+                let square = Arch::new().dispatch(|| {
+                    own.iter_mut().zip(x.iter().zip(centre)).for_each(|(y, (&x, &c))| *y = (x - c) * root);
+                    square_within(x, centre)
+                });
                 pair.copy_from_slice(&if anchors { [-square, -T::one()] } else { [T::one(), square] });
             }
         });
@@ -162,24 +157,21 @@ mod tests {
             let got = vector::dot(&rows[i * (d + 2)..], &others[..d + 2]);
             assert!((got + apart).abs() < 1e-12 * (1.0 + apart), "{got} for -{apart}");
             let (moved, squares) = centred_rows(&a, &centre);
-            assert!((0..d).all(|t| (moved[i * d + t] - (a[i * d + t] - centre[t]) * 2f64.sqrt()).abs() < 1e-12));
+            assert!((0..d).all(|t| moved[i * d + t] == a[i * d + t] - centre[t]));
+            assert!((squares[i] - vector::dot(&moved[i * d..], &moved[i * d..])).abs() < 1e-12 * (1.0 + squares[i]));
             let g = numbers(n * (d + 1), 3);
-            let [none, both] = [&[][..], &g[n * d..]].map(|s| (s, centred_rows_backward(&moved, &g[..n * d], s, d)));
-            for ((of_squares, raw), at) in
-                [&none, &both].into_iter().flat_map(|x| [0, n * d / 2, n * d - 1].map(|at| (x, at)))
-            {
+            let mut raw = g[..n * d].to_vec();
+            centred_rows_backward(&moved, &mut raw, &g[n * d..], d);
+            for at in [0, n * d / 2, n * d - 1] {
                 let value = |by: f64| {
                     let mut x = a.clone();
                     x[at] += by;
                     let (rows, squares) = centred_rows(&x, &centre);
-                    vector::dot(&rows, &g[..n * d]) + vector::dot(&squares[..of_squares.len()], of_squares)
+                    vector::dot(&rows, &g[..n * d]) + vector::dot(&squares, &g[n * d..])
                 };
                 let difference = (value(1e-5) - value(-1e-5)) / 2e-5;
                 assert!((raw[at] - difference).abs() < 1e-6, "{} at {at}, by differences {difference}", raw[at]);
             }
-            assert!(
-                (squares[i] - vector::dot(&moved[i * d..], &moved[i * d..]) / 2.0).abs() < 1e-12 * (1.0 + squares[i])
-            );
             let g = numbers(n * (d + 2), 5);
             for (x, anchors) in [(&a, true), (&c, false)] {
                 let raw = distance_rows_backward(&distance_rows(x, &centre, anchors), &g, d, anchors);

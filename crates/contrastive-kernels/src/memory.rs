@@ -1,6 +1,7 @@
 //! Large arrays of the kernels, and what is asked of the machine for them.
 
 use crate::real::Real;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,53 @@ pub(crate) fn zeros<T: Real>(len: usize) -> Vec<T> {
     // SAFETY: the capacity is at least `len`, and so many elements were written.
     unsafe { all.set_len(len) };
     all
+}
+
+/// Rows for one task: a few thousand numbers, enough to pay for the task.
+pub(crate) fn rows_of_task(width: usize) -> usize {
+    ((1 << 14) / width.max(1)).max(1)
+}
+
+/// A table `[rows, width]`, written once, by all threads, and a number for each row: `of_row` has the row's number and what gives its
+/// elements.
+pub(crate) fn map_rows<T: Real, E: Send, G: Fn(usize) -> T>(
+    [rows, width]: [usize; 2],
+    of_row: impl Fn(usize) -> (E, G) + Sync,
+) -> (Vec<T>, Vec<E>) {
+    if width == 0 {
+        return (Vec::new(), (0..rows).map(|i| of_row(i).0).collect());
+    }
+    let mut all = Vec::with_capacity(rows * width);
+    let room = &mut all.spare_capacity_mut()[..rows * width];
+    in_huge_pages(room);
+    let each = room.par_chunks_exact_mut(width).enumerate().with_min_len(rows_of_task(width));
+    let each = each.map(|(i, row)| Arch::new().dispatch(WriteRow(i, row, &of_row))).collect();
+    // SAFETY: the capacity is at least that, and every element of every row was written.
+    unsafe { all.set_len(rows * width) };
+    (all, each)
+}
+
+/// Calls `change` with each row of a table, and its number.
+pub(crate) fn each_row<T: Real>(table: &mut [T], width: usize, change: impl Fn(usize, &mut [T]) + Sync) {
+    if width > 0 {
+        let rows = table.par_chunks_exact_mut(width).enumerate().with_min_len(rows_of_task(width));
+        rows.for_each(|(i, row)| change(i, row));
+    }
+}
+
+struct WriteRow<'a, T, F>(usize, &'a mut [MaybeUninit<T>], &'a F);
+
+impl<T: Real, E, G: Fn(usize) -> T, F: Fn(usize) -> (E, G)> WithSimd for WriteRow<'_, T, F> {
+    type Output = E;
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> E {
+        let Self(i, row, of_row) = self;
+        let (number, element) = of_row(i);
+        for (k, x) in row.iter_mut().enumerate() {
+            x.write(element(k));
+        }
+        number
+    }
 }
 
 /// Scratch of each thread, made once: a fresh one for each task costs as much in page faults as its products.

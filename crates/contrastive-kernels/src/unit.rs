@@ -1,15 +1,7 @@
 //! Rows scaled to length 1, and back to the gradient of the raw rows: one pass each, bound by memory traffic.
 
-use crate::memory::zeros;
-use crate::vector::{self, Element};
-use rayon::prelude::*;
-
-/// Rows for one task: a few thousand numbers, enough to pay for the task.
-const NUMBERS: usize = 1 << 14;
-
-pub(crate) fn rows_of_task(width: usize) -> usize {
-    (NUMBERS / width.max(1)).max(1)
-}
+use crate::memory::{each_row, map_rows};
+use crate::vector::{self, Element, dot_within};
 
 /// Unit rows and the lengths they were divided by, of the rows of `x` (`[n, width]`, row-major). A row shorter than
 /// `shortest` has no direction: it becomes zeros, as if it were infinitely long, and has no gradient.
@@ -18,45 +10,37 @@ pub(crate) fn rows_of_task(width: usize) -> usize {
 /// When `x` is not a whole number of rows.
 pub fn unit_rows<T: Element>(x: &[T], width: usize, shortest: T) -> (Vec<T>, Vec<T>) {
     assert!(x.len().is_multiple_of(width.max(1)), "unit_rows: {} numbers in rows of {width}", x.len());
-    let mut unit = zeros(x.len());
-    let mut lengths = vec![T::zero(); x.len() / width.max(1)];
-    let rows = rows_of_task(width);
-    if width > 0 {
-        let parts = unit.par_chunks_mut(rows * width).zip(lengths.par_chunks_mut(rows));
-        parts.zip(x.par_chunks(rows * width)).for_each(|((unit, lengths), x)| {
-            let each = unit.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(lengths);
-            for ((unit, x), length) in each {
-                let own = vector::dot(x, x).sqrt();
-                // a length that is no number stays so
-                *length = if own < shortest { T::infinity() } else { own };
-                vector::scaled(unit, T::one() / *length, x);
-            }
-        });
-    }
-    (unit, lengths)
+    map_rows(
+        [x.len() / width.max(1), width],
+        #[inline(always)]
+        |i| {
+            let row = &x[i * width..][..width];
+            let own = dot_within(row, row).sqrt();
+            // a length that is no number stays so
+            let length = if own < shortest { T::infinity() } else { own };
+            let share = T::one() / length;
+            (
+                length,
+                #[inline(always)]
+                move |k| row[k] * share,
+            )
+        },
+    )
 }
 
-/// The gradient of the raw rows, from that of their unit rows: `(g - u (u . g)) / length`, all `[n, width]`.
+/// In place of the gradient of unit rows that of the raw rows: `(g - u (u . g)) / length`, all `[n, width]`.
 ///
 /// # Panics
 /// When the shapes differ.
-pub fn unit_rows_backward<T: Element>(unit: &[T], lengths: &[T], gradient: &[T], width: usize) -> Vec<T> {
+pub fn unit_rows_backward<T: Element>(unit: &[T], lengths: &[T], gradient: &mut [T], width: usize) {
     assert_eq!(unit.len(), gradient.len(), "unit_rows_backward: rows and their gradient");
     assert_eq!(unit.len(), lengths.len() * width, "unit_rows_backward: rows and {} lengths of {width}", lengths.len());
-    let mut raw = zeros(unit.len());
-    let rows = rows_of_task(width);
-    if width > 0 {
-        let from = unit.par_chunks(rows * width).zip(gradient.par_chunks(rows * width)).zip(lengths.par_chunks(rows));
-        raw.par_chunks_mut(rows * width).zip(from).for_each(|(raw, ((unit, gradient), lengths))| {
-            let each = raw.chunks_exact_mut(width).zip(unit.chunks_exact(width)).zip(gradient.chunks_exact(width));
-            for (((raw, unit), gradient), &length) in each.zip(lengths) {
-                let (share, along) = (T::one() / length, vector::dot(unit, gradient));
-                vector::scaled(raw, share, gradient);
-                vector::axpy(raw, -along * share, unit);
-            }
-        });
-    }
-    raw
+    each_row(gradient, width, |i, gradient| {
+        let (unit, share) = (&unit[i * width..][..width], T::one() / lengths[i]);
+        let along = vector::dot(unit, gradient);
+        vector::scale(gradient, share);
+        vector::axpy(gradient, -along * share, unit);
+    });
 }
 
 #[cfg(test)]
@@ -81,7 +65,8 @@ mod tests {
             for row in unit.chunks(width) {
                 assert!((vector::dot(row, row) - 1.0).abs() < 1e-12);
             }
-            let raw = unit_rows_backward(&unit, &lengths, &g, width);
+            let mut raw = g.clone();
+            unit_rows_backward(&unit, &lengths, &mut raw, width);
             for at in (0..x.len()).step_by(x.len().div_ceil(40)) {
                 let step = 1e-6;
                 let value = |by: f64| {
@@ -100,7 +85,8 @@ mod tests {
         let (unit, lengths) = unit_rows(&[0.0, 0.0, 3.0, 4.0, f32::NAN, 1.0], 2, 1e-12);
         assert_eq!(unit[..4], [0.0, 0.0, 0.6, 0.8]);
         assert_eq!(lengths[..2], [f32::INFINITY, 5.0]);
-        let raw = unit_rows_backward(&unit[..4], &lengths[..2], &[7.0, -1.0, 1.0, 0.0], 2);
+        let mut raw = [7.0, -1.0, 1.0, 0.0];
+        unit_rows_backward(&unit[..4], &lengths[..2], &mut raw, 2);
         assert_eq!(raw[..2], [0.0, 0.0]);
         assert!((raw[2] - 0.128).abs() < 1e-6 && (raw[3] + 0.096).abs() < 1e-6, "{raw:?}");
         assert!(unit[4..].iter().all(|x| x.is_nan()));

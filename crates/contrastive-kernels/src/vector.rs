@@ -7,7 +7,7 @@ use crate::real::Real;
 use pulp::{Arch, Simd, WithSimd};
 
 /// Accumulators of a reduction: enough independent chains to hide the latency of a fused multiply-add.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// The value that stands for an excluded pair in a tile of similarities. Finite, so that `0 * MASKED` is 0.
 #[inline(always)]
@@ -351,18 +351,24 @@ pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
         type Output = T;
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) -> T {
-            let mut sums = [T::zero(); LANES];
-            let (a, a_rest) = self.0.as_chunks::<LANES>();
-            let (b, b_rest) = self.1.as_chunks::<LANES>();
-            for (a, b) in a.iter().zip(b) {
-                for l in 0..LANES {
-                    sums[l] = a[l].mul_add(b[l], sums[l]);
-                }
-            }
-            a_rest.iter().zip(b_rest).fold(total(sums), |s, (&a, &b)| a.mul_add(b, s))
+            dot_within(self.0, self.1)
         }
     }
     Arch::new().dispatch(Kernel(a, b))
+}
+
+/// As [`dot`], within what is compiled for an instruction set.
+#[inline(always)]
+pub(crate) fn dot_within<T: Element>(a: &[T], b: &[T]) -> T {
+    let mut sums = [T::zero(); LANES];
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a.iter().zip(b) {
+        for l in 0..LANES {
+            sums[l] = a[l].mul_add(b[l], sums[l]);
+        }
+    }
+    a_rest.iter().zip(b_rest).fold(total(sums), |s, (&a, &b)| a.mul_add(b, s))
 }
 
 /// `acc_j <- max(acc_j, x_j)`.

@@ -1,7 +1,7 @@
 //! Distances as inner products under a bias.
 //!
 //! `-|a - c|^2 = 2 a . c - |c|^2 - |a|^2`, and what is the anchor's alone cancels between a positive and the denominator: the logits are those of
-//! inner products of rows times `sqrt(2)`, with a bias of `-scale |c|^2`. Rows stay as wide as they are; with their squares beside them
+//! inner products under twice the scale, with a bias of `-scale |c|^2`. Rows stay as wide as they are; with their squares beside them
 //! (see [`Similarity::NegativeSquaredDistance`]) a width of whole vectors loses a tenth of its speed.
 
 use super::ops::PairOps;
@@ -40,7 +40,7 @@ impl PairObjective {
         let products = Inputs {
             anchors: anchors.clone(),
             candidates: candidates.map(|c| c.0),
-            scale: Some(scale.clone()),
+            scale: Some(scale.clone() * 2.0),
             bias: Some(inputs.bias.clone().map_or(bias.clone(), |b| b + bias)),
             ..inputs.clone()
         };
@@ -49,18 +49,17 @@ impl PairObjective {
         let gradients = &mut result.gradients;
         let Some(of_bias) = gradients.bias.take() else { return result };
         let of_squares = of_bias.clone() * scale * -1.0;
-        let raw = |rows: &Tensor<2>, gradient: Tensor<2>, has_part: bool| {
-            Tensor::<2>::from_dispatch(Dispatch::centred_rows_backward(
-                rows.clone().into_dispatch(),
-                gradient.into_dispatch(),
-                of_squares.clone().into_dispatch(),
-                has_part,
-            ))
+        let raw = |gradient: Tensor<2>| {
+            let [rows, gradient] = [rows.clone(), gradient].map(Tensor::into_dispatch);
+            Tensor::<2>::from_dispatch(Dispatch::centred_rows_backward(rows, gradient, of_squares.into_dispatch()))
         };
-        let itself = inputs.candidates.is_none() && wanted.candidates;
-        gradients.anchors = gradients.anchors.take().map(|g| raw(&anchors, g, itself));
-        gradients.candidates = gradients.candidates.take().map(|g| raw(&rows, g, true));
-        gradients.scale = gradients.scale.take().map(|s| s - (of_bias.clone() * squares).sum());
+        match (&inputs.candidates, wanted.candidates) {
+            // an anchor's own square is in no logit
+            (Some(_), _) => gradients.candidates = gradients.candidates.take().map(raw),
+            (None, true) => gradients.anchors = gradients.anchors.take().map(raw),
+            (None, false) => (),
+        }
+        gradients.scale = gradients.scale.take().map(|s| s * 2.0 - (of_bias.clone() * squares).sum());
         gradients.bias = inputs.bias.as_ref().map(|_| of_bias);
         result
     }

@@ -77,21 +77,18 @@ pub trait PairOps: Backend {
         portable::mean_row::<Self>(x)
     }
 
-    /// Rows `[n, d]` measured from a centre `[1, d]`, times `sqrt(2)`, and their squared distances `[n]` from it: NaN where these are
-    /// too large.
+    /// Rows `[n, d]` measured from a centre `[1, d]`, and their squared distances `[n]` from it: NaN where these are too large.
     fn centred_rows(x: FloatTensor<Self>, centre: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::centred_rows::<Self>(x, centre)
     }
 
-    /// The gradient `[n, d]` of the raw rows, from those of [`centred_rows`](Self::centred_rows), their gradient and, if it has a part, that
-    /// of the squares.
+    /// The gradient `[n, d]` of the raw rows, from those of [`centred_rows`](Self::centred_rows), their gradient and that of the squares.
     fn centred_rows_backward(
         rows: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         of_squares: FloatTensor<Self>,
-        has_part: bool,
     ) -> FloatTensor<Self> {
-        portable::centred_rows_backward::<Self>(rows, gradient, of_squares, has_part)
+        portable::centred_rows_backward::<Self>(rows, gradient, of_squares)
     }
 
     /// Anchors or candidates `[n, d]` from a common centre `[1, d]`, as the rows `[n, d + 2]` whose inner products are negative squared
@@ -209,9 +206,8 @@ mod native {
             rows: FloatTensor<Self>,
             gradient: FloatTensor<Self>,
             of_squares: FloatTensor<Self>,
-            has_part: bool,
         ) -> FloatTensor<Self> {
-            by_type!(rows, centred_rows_backward(rows, gradient, of_squares, has_part))
+            by_type!(rows, centred_rows_backward(rows, gradient, of_squares))
         }
 
         fn distance_rows(x: FloatTensor<Self>, centre: FloatTensor<Self>, anchors: bool) -> FloatTensor<Self> {
@@ -235,11 +231,23 @@ mod native {
     }
 
     fn unit_rows_backward<T: Native>(unit: FlexTensor, lengths: FlexTensor, gradient: FlexTensor) -> FlexTensor {
-        let gradient = gradient.to_contiguous();
-        let [n, d] = [unit.shape()[0], unit.shape()[1]];
-        let raw =
-            contrastive_kernels::unit::unit_rows_backward::<T>(slice(&unit), slice(&lengths), slice(&gradient), d);
-        tensor(raw, &[n, d])
+        let d = unit.shape()[1];
+        in_place::<T>(gradient, |gradient| {
+            contrastive_kernels::unit::unit_rows_backward::<T>(slice(&unit), slice(&lengths), gradient, d);
+        })
+    }
+
+    /// `gradient` changed, where it lies if nothing else refers to it.
+    fn in_place<T: Native>(gradient: FlexTensor, change: impl FnOnce(&mut [T])) -> FlexTensor {
+        let mut gradient = if gradient.is_contiguous() { gradient } else { gradient.to_contiguous() };
+        let len = gradient.shape().num_elements();
+        if gradient.storage::<T>().len() == len {
+            change(gradient.storage_mut::<T>());
+            return gradient;
+        }
+        let mut values = slice::<T>(&gradient).to_vec();
+        change(&mut values);
+        tensor(values, &gradient.shape().to_vec())
     }
 
     fn mean_row<T: Native>(x: FlexTensor) -> FlexTensor {
@@ -255,16 +263,11 @@ mod native {
         (tensor(rows, &[n, d]), tensor(squares, &[n]))
     }
 
-    fn centred_rows_backward<T: Native>(
-        rows: FlexTensor,
-        gradient: FlexTensor,
-        of_squares: FlexTensor,
-        has_part: bool,
-    ) -> FlexTensor {
-        let [n, d] = [rows.shape()[0], rows.shape()[1]];
-        let (gradient, of_squares) = (gradient.to_contiguous(), of_squares.to_contiguous());
-        let of_squares = if has_part { slice::<T>(&of_squares) } else { &[] };
-        tensor(distance::centred_rows_backward::<T>(slice(&rows), slice(&gradient), of_squares, d), &[n, d])
+    fn centred_rows_backward<T: Native>(rows: FlexTensor, gradient: FlexTensor, of_squares: FlexTensor) -> FlexTensor {
+        let (d, of_squares) = (rows.shape()[1], of_squares.to_contiguous());
+        in_place::<T>(gradient, |gradient| {
+            distance::centred_rows_backward::<T>(slice(&rows), gradient, slice(&of_squares), d);
+        })
     }
 
     fn distance_rows<T: Native>(x: FlexTensor, centre: FlexTensor, anchors: bool) -> FlexTensor {

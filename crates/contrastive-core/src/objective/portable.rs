@@ -124,7 +124,7 @@ pub fn centred_rows<B: Backend>(x: FloatTensor<B>, centre: FloatTensor<B>) -> (F
     let n = x.shape()[0];
     let squares = B::float_reshape(sum_rows::<B>(B::float_mul(x.clone(), x.clone())), Shape::new([n]));
     let squares = B::float_add(squares.clone(), B::float_mul_scalar(squares, 0.0.into()));
-    (B::float_mul_scalar(x, std::f64::consts::SQRT_2.into()), squares)
+    (x, squares)
 }
 
 /// See [`PairOps::centred_rows_backward`](super::ops::PairOps::centred_rows_backward).
@@ -132,14 +132,10 @@ pub fn centred_rows_backward<B: Backend>(
     rows: FloatTensor<B>,
     gradient: FloatTensor<B>,
     of_squares: FloatTensor<B>,
-    has_part: bool,
 ) -> FloatTensor<B> {
     let n = rows.shape()[0];
-    let all = match has_part {
-        true => B::float_add(gradient, B::float_mul(rows, B::float_reshape(of_squares, Shape::new([n, 1])))),
-        false => gradient,
-    };
-    B::float_mul_scalar(all, std::f64::consts::SQRT_2.into())
+    let twice = B::float_mul_scalar(B::float_reshape(of_squares, Shape::new([n, 1])), 2.0.into());
+    B::float_add(gradient, B::float_mul(rows, twice))
 }
 
 /// See [`PairOps::distance_rows`](super::ops::PairOps::distance_rows).

@@ -18,6 +18,7 @@ use super::block::{Output, Products};
 use super::{Lanes, line};
 use crate::memory::{prefetch, prefetch_all};
 use pulp::{Arch, Simd, WithSimd};
+use std::ops::Range;
 
 /// Candidates whose products are added to the anchors' gradient at a time: their part of a panel stays in the first-level cache.
 const DEPTH: usize = 256;
@@ -232,11 +233,12 @@ impl Panels {
     }
 
     /// `out (c x width) += sum over panels of panel (c x line) times its anchors`: the panels `[panels, c, line]` one after the other,
-    /// the anchors as [`lines`](Self::lines).
+    /// the anchors as [`lines`](Self::lines). Some candidates at a time; `done` is called with each such range, while its pairs are in
+    /// the cache.
     ///
     /// # Panics
     /// When a slice is too short for its shape.
-    pub fn of_candidates<T: Lanes>(self, panels: &[T], lines: &[T], out: &mut [T]) {
+    pub fn of_candidates<T: Lanes>(self, panels: &[T], lines: &[T], out: &mut [T], mut done: impl FnMut(Range<usize>)) {
         let Self { width: d, line } = self;
         let c = out.len() / d;
         if c == 0 || panels.is_empty() {
@@ -277,6 +279,7 @@ impl Panels {
                     });
                 }
             }
+            done(j..j + rows);
         }
     }
 
@@ -407,7 +410,12 @@ mod tests {
         panels.lines(&x, Some(&factors), &mut lines);
         let before = numbers::<T>(c * d, 4);
         let mut candidates = before.clone();
-        panels.of_candidates(&tile, &lines, &mut candidates);
+        let mut ranges = 0..0;
+        panels.of_candidates(&tile, &lines, &mut candidates, |range| {
+            assert_eq!(range.start, ranges.end);
+            ranges.end = range.end;
+        });
+        assert_eq!(ranges, 0..c, "what was done");
         let of = |j: usize, t: usize| (0..r).map(|i| factors[i].f64() * exact[i * c + j] * row(&x, i, t)).sum::<f64>();
         all = all.max(worst(&candidates, |at| before[at].f64() + of(at / d, at % d)));
         let stride = c + 3;

@@ -3,6 +3,7 @@
 
 use crate::vector::{Element, TwoExponentials, larger, total};
 use pulp::{Arch, Simd, WithSimd};
+use std::ops::Range;
 
 /// Calls the kernel's `of::<W>` with the number of lanes as a constant.
 macro_rules! with_lanes {
@@ -142,6 +143,42 @@ kernel! {
 pub(super) fn add_scaled<T: Element>(part: &[T], factors: &[T], sums: &mut [T]) {
     let lanes = factors.len();
     Arch::new().dispatch(AddScaled { part, factors, sums, lanes, of: Default::default() });
+}
+
+kernel! {
+    AddColumns { tile: &'a [T], candidates: usize, range: Range<usize>, factors: &'a [T], out: &'a mut [T] }
+    lanes lanes -> (), |self, W| {
+        let (c, mut j) = (self.candidates, self.range.start);
+        while j < self.range.end {
+            // the factors are loaded once for so many candidates; of those beyond the range, the last again
+            let mut sums = [[T::zero(); W]; 4];
+            let rows: [usize; 4] = std::array::from_fn(|k| (j + k).min(self.range.end - 1));
+            for (panel, factors) in self.tile.chunks_exact(c * W).zip(self.factors.as_chunks::<W>().0) {
+                for k in 0..4 {
+                    let x: &[T; W] = panel[rows[k] * W..][..W].try_into().expect("a number for each lane");
+                    for l in 0..W {
+                        sums[k][l] = x[l].mul_add(factors[l], sums[k][l]);
+                    }
+                }
+            }
+            for (sum, out) in sums.iter().zip(&mut self.out[j..self.range.end]) {
+                *out += total(*sum);
+            }
+            j += 4;
+        }
+    }
+}
+
+/// Adds each candidate's sum of factor times pair, over all panels `[candidates, lanes]` of a tile and a factor for each anchor,
+/// for some of the candidates.
+pub(super) fn add_columns<T: Element>(
+    tile: &[T],
+    [candidates, lanes]: [usize; 2],
+    range: Range<usize>,
+    factors: &[T],
+    out: &mut [T],
+) {
+    Arch::new().dispatch(AddColumns { tile, candidates, range, factors, out, lanes, of: Default::default() });
 }
 
 kernel! {

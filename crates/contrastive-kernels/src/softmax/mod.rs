@@ -41,8 +41,9 @@ const BLOCK_ROWS: usize = 256;
 const FEW: usize = 64;
 /// Most bytes of a block of similarities; the block has fewer rows where there are many columns.
 const BLOCK_BYTES: usize = 64 << 20;
-/// The scales that are allowed, 1e-9 to 1e9 and their rounding to `f32`: masked similarities stay below every other.
-const SCALES: std::ops::RangeInclusive<f64> = 0.999e-9..=1.001e9;
+/// The scales that are allowed, 1e-9 to 2e9 (a distance is twice an inner product) and their rounding to `f32`: masked similarities stay
+/// below every other.
+const SCALES: std::ops::RangeInclusive<f64> = 0.999e-9..=2.001e9;
 
 /// For each row a sorted list of columns: its own, or the list of the group it belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -207,7 +208,7 @@ pub struct SoftmaxProblem<'a, T> {
     /// n x d: the one positive of each row, standing beside the candidates (MoCo), without a bias, of weight 1 unless
     /// weights are given per row; not with `positives`.
     pub paired: Option<&'a [T]>,
-    /// Inverse temperature, between 1e-9 and 1e9.
+    /// Inverse temperature, between 1e-9 and 2e9.
     pub scale: Scale<'a, T>,
     /// m: added to the logits of a candidate, its log-weight; `-inf` is a candidate of weight 0.
     pub bias: Option<&'a [T]>,

@@ -71,7 +71,7 @@ fn block_rows(n: usize, m: usize, size: usize) -> usize {
 ///
 /// # Panics
 /// When the problem is not as documented at the fields of [`SoftmaxProblem`]: a slice of the wrong length (the message
-/// names it and both sizes), a column outside the candidates, a scale outside `[1e-9, 1e9]`, or options that exclude each
+/// names it and both sizes), a column outside the candidates, a scale outside `[1e-9, 2e9]`, or options that exclude each
 /// other.
 pub fn rows<T: Element>(problem: &SoftmaxProblem<'_, T>) -> SoftmaxOutput<T> {
     let shape = problem.check();
@@ -115,7 +115,7 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
         .collect();
     let scratch = PerThread::new(|| Scratch {
         lines: on(wanted.candidates, panels.lines_len(block)),
-        across: on(!out.bias.is_empty(), width * line),
+        slopes: on(!out.bias.is_empty(), padded),
     });
     let sums = PerThread::new(|| on(wanted.anchors, line * d));
     let mut merged = vec![Row::<T>::default(); block];
@@ -182,8 +182,8 @@ fn keeps_tiles<T>(problem: &SoftmaxProblem<'_, T>) -> bool {
 struct Scratch<T> {
     /// The anchors of a block times the factors of a stripe.
     lines: Vec<T>,
-    /// Slopes of all panels `[columns, line]`, summed.
-    across: Vec<T>,
+    /// What turns an exponential of the tile into d value / d logit, for the gradient of the bias.
+    slopes: Vec<T>,
 }
 
 /// A block of rows against all columns.
@@ -324,24 +324,11 @@ impl<T: Element> Block<'_, T> {
         let c = self.columns(tile);
         let Stripe { factor, positives, anchors: part, full, .. } = stripe;
         factor[r..].fill(T::zero());
-        if !bias.is_empty() {
-            let across = &mut scratch.across[..c * line];
-            across.fill(T::zero());
-            for (panel, factors) in tile.chunks_exact(c * line).zip(factor.chunks_exact(line)) {
-                lanes::add_scaled(panel, factors, across);
-            }
-            lanes::add_totals(across, line, bias);
-        }
-        for (k, f) in factor[..r].iter_mut().enumerate() {
-            *f *= problem.scale.of(self.i0 + k);
-        }
         for p in positives.iter_mut() {
             let k = p.row as usize;
             if problem.denominator != Denominator::OwnPositive {
                 p.coefficient = coefficient(problem, self.i0 + k, &merged[k], p);
             }
-            bias.get_mut(p.column as usize).into_iter().for_each(|g| *g += p.coefficient);
-            p.coefficient *= problem.scale.of(self.i0 + k);
         }
         for (p, panel) in tile.chunks_exact_mut(c * line).enumerate().filter(|(p, _)| full[*p]) {
             let factors = &mut factor[p * line..][..line];
@@ -355,13 +342,28 @@ impl<T: Element> Block<'_, T> {
                 panels.of_anchors(own, panel, &mut part[p * d * line..][..d * line], false);
             }
         }
-        if problem.wanted.candidates {
-            panels.lines(self.anchors, Some(&factor[..r]), &mut scratch.lines);
-            panels.of_candidates(tile, &scratch.lines, candidates);
-            for p in positives.iter().filter(|p| !full[p.row as usize / line]) {
-                let (k, q) = (p.row as usize, p.column as usize);
-                vector::axpy(&mut candidates[q * d..][..d], p.coefficient, &self.anchors[k * d..][..d]);
+        let Scratch { lines, slopes } = scratch;
+        slopes.iter_mut().zip(&*factor).for_each(|(slope, &factor)| *slope = factor);
+        for (k, f) in factor[..r].iter_mut().enumerate() {
+            *f *= problem.scale.of(self.i0 + k);
+        }
+        for p in positives.iter_mut().filter(|p| !full[p.row as usize / line]) {
+            bias.get_mut(p.column as usize).into_iter().for_each(|g| *g += p.coefficient);
+            p.coefficient *= problem.scale.of(self.i0 + p.row as usize);
+        }
+        let mut add_slopes = |range| {
+            if !bias.is_empty() {
+                lanes::add_columns(tile, [c, line], range, slopes, bias);
             }
+        };
+        if !problem.wanted.candidates {
+            return add_slopes(0..c);
+        }
+        panels.lines(self.anchors, Some(&factor[..r]), lines);
+        panels.of_candidates(tile, lines, candidates, add_slopes);
+        for p in positives.iter().filter(|p| !full[p.row as usize / line]) {
+            let (k, q) = (p.row as usize, p.column as usize);
+            vector::axpy(&mut candidates[q * d..][..d], p.coefficient, &self.anchors[k * d..][..d]);
         }
     }
 

@@ -430,7 +430,7 @@ impl<T: Element> Engine<'_, T> {
                 self.panels.of_anchors(candidates, panel, part, false);
             }
         } else {
-            self.panels.of_candidates(tile, block.lines, &mut gradient[..c * d]);
+            self.panels.of_candidates(tile, block.lines, &mut gradient[..c * d], |_| ());
         }
     }
 }
