@@ -26,10 +26,10 @@ pub(crate) fn rows_of_task(width: usize) -> usize {
 
 /// A table `[rows, width]`, written once, by all threads, and a number for each row: `of_row` has the row's number and what gives its
 /// elements.
-pub(crate) fn map_rows<T: Real, E: Send, G: Fn(usize) -> T>(
+pub(crate) fn map_rows<T: Real, G: Fn(usize) -> T>(
     [rows, width]: [usize; 2],
-    of_row: impl Fn(usize) -> (E, G) + Sync,
-) -> (Vec<T>, Vec<E>) {
+    of_row: impl Fn(usize) -> (T, G) + Sync,
+) -> (Vec<T>, Vec<T>) {
     if width == 0 {
         return (Vec::new(), (0..rows).map(|i| of_row(i).0).collect());
     }
@@ -53,10 +53,10 @@ pub(crate) fn each_row<T: Real>(table: &mut [T], width: usize, change: impl Fn(u
 
 struct WriteRow<'a, T, F>(usize, &'a mut [MaybeUninit<T>], &'a F);
 
-impl<T: Real, E, G: Fn(usize) -> T, F: Fn(usize) -> (E, G)> WithSimd for WriteRow<'_, T, F> {
-    type Output = E;
+impl<T: Real, G: Fn(usize) -> T, F: Fn(usize) -> (T, G)> WithSimd for WriteRow<'_, T, F> {
+    type Output = T;
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> E {
+    fn with_simd<S: Simd>(self, _: S) -> T {
         let Self(i, row, of_row) = self;
         let (number, element) = of_row(i);
         for (k, x) in row.iter_mut().enumerate() {
