@@ -94,10 +94,10 @@ pub fn distance_rows<T: Element>(x: &[T], centre: &[T], anchors: bool) -> Vec<T>
         out.par_chunks_mut(rows * (width + 2)).zip(x.par_chunks(rows * width)).for_each(|(out, x)| {
             for (out, x) in out.chunks_exact_mut(width + 2).zip(x.chunks_exact(width)) {
                 let (own, pair) = out.split_at_mut(width);
-                let square = Arch::new().dispatch(|| {
-                    own.iter_mut().zip(x.iter().zip(centre)).for_each(|(y, (&x, &c))| *y = (x - c) * root);
-                    square_within(x, centre)
+                Arch::new().dispatch(|| {
+                    own.iter_mut().zip(x.iter().zip(centre)).for_each(|(y, (&x, &c))| *y = (x - c) * root)
                 });
+                let square = vector::dot(own, own) * T::of(0.5);
                 pair.copy_from_slice(&if anchors { [-square, -T::one()] } else { [T::one(), square] });
             }
         });

@@ -305,7 +305,9 @@ impl<'a, T: Real> SoftmaxProblem<'a, T> {
         same("denominator weights", self.denominator_weights.map(<[T]>::len), n);
         let allowed = |s: T| s.is_nan() || SCALES.contains(&s.f64());
         match self.scale {
-            Scale::Uniform(s) => assert!(allowed(s), "softmax: scale {s} outside {SCALES:?}"),
+            Scale::Uniform(s) => {
+                assert!(allowed(s), "softmax: scale {s} outside {SCALES:?} (distances: twice the one given)")
+            }
             Scale::PerRow(s) => {
                 same("scale", Some(s.len()), n);
                 let bad = s.iter().position(|&s| !allowed(s));

@@ -46,7 +46,7 @@ pub(super) struct Stripe<T> {
     pub positives: Vec<Positive<T>>,
     /// Which panels have so many positives that these are written into the tile.
     full: Vec<bool>,
-    /// The stripe's part of the anchors' gradient, before the factors unless the panel is full: `[width, line]` a panel.
+    /// The stripe's part of the anchors' gradient, before the factors: `[width, line]` a panel.
     anchors: Vec<T>,
 }
 
@@ -305,11 +305,11 @@ impl<T: Element> Block<'_, T> {
         Pull::of(problem, &found[from..])
     }
 
-    /// Step 3: exponentials become d value / d similarity, and are contracted into the candidates' gradient (and, in full
+    /// Step 3: exponentials times factors (and scales) are d value / d similarity, contracted into the candidates' gradient (and, in full
     /// panels, the anchors').
     ///
-    /// `P = diag(f) E` is made in full panels only: `P^T X = E^T (diag(f) X)` and `P Y = diag(f) (E Y)`, and the few positives of a
-    /// panel that is not full are rows added to rows.
+    /// `P = diag(f) E` is made in full panels only, whose factor then is the scale: `P^T X = E^T (diag(f) X)` and `P Y = diag(f) (E Y)`,
+    /// and the few positives of a panel that is not full are rows added to rows.
     fn contract(
         &self,
         j0: usize,
