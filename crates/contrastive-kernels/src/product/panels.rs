@@ -113,18 +113,33 @@ impl Panels {
                 let rows = anchors.len() / d;
                 let padded = rows.div_ceil(line) * line;
                 for (q, part) in out.chunks_exact_mut(padded * line).take(d.div_ceil(line)).enumerate() {
-                    let from = q * line;
-                    let here = line.min(d - from);
-                    for (i, to) in part.chunks_exact_mut(line).enumerate() {
-                        let (to, none) = to.split_at_mut(if i < rows { here } else { 0 });
-                        none.fill(T::zero());
-                        if i < rows {
-                            let factor = factors.map_or(T::one(), |f| f[i]);
-                            for (to, &x) in to.iter_mut().zip(&anchors[i * d + from..]) {
-                                *to = x * factor;
+                    let (part, none) = part.split_at_mut(rows * line);
+                    none.fill(T::zero());
+                    let from = &anchors[q * line..];
+                    match (line, line <= d - q * line) {
+                        // of a known length a line is loaded, not looped over
+                        (8, true) => whole::<T, 8>(from, d, factors, part),
+                        (16, true) => whole::<T, 16>(from, d, factors, part),
+                        (32, true) => whole::<T, 32>(from, d, factors, part),
+                        _ => {
+                            for (i, to) in part.chunks_exact_mut(line).enumerate() {
+                                let (to, none) = to.split_at_mut(line.min(d - q * line));
+                                let factor = factors.map_or(T::one(), |f| f[i]);
+                                to.iter_mut().zip(&from[i * d..]).for_each(|(to, &x)| *to = x * factor);
+                                none.fill(T::zero());
                             }
                         }
                     }
+                }
+            }
+        }
+        #[inline(always)]
+        fn whole<T: Lanes, const W: usize>(from: &[T], d: usize, factors: Option<&[T]>, out: &mut [T]) {
+            for (i, to) in out.as_chunks_mut::<W>().0.iter_mut().enumerate() {
+                let from: &[T; W] = from[i * d..][..W].try_into().expect("a whole line");
+                let factor = factors.map_or(T::one(), |f| f[i]);
+                for l in 0..W {
+                    to[l] = from[l] * factor;
                 }
             }
         }

@@ -35,8 +35,9 @@ use crate::real::Real;
 const TILE_COLUMNS: usize = 512;
 /// Most bytes of a stripe's candidates: they stay in the second-level cache, beside a panel, for all rows of a block.
 const STRIPE_BYTES: usize = 256 << 10;
-/// Most rows of a block.
-const BLOCK_ROWS: usize = 256;
+/// Fewest and most rows of a block: between them, as many as a stripe has columns, for what is done once for a row and a stripe is of the
+/// weight of what is done once for a column and a block.
+const BLOCK_ROWS: [usize; 2] = [256, 512];
 /// A panel with more than one positive among so many pairs writes them into the tile.
 const FEW: usize = 64;
 /// Most bytes of a block of similarities; the block has fewer rows where there are many columns.

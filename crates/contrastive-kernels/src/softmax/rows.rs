@@ -57,10 +57,11 @@ pub(super) fn stripe_width(m: usize, row_bytes: usize) -> usize {
     m.div_ceil(8).next_multiple_of(32).clamp(64, most)
 }
 
-/// Rows of a block for n x m elements of `size` bytes: [`BLOCK_ROWS`], or what keeps the block within [`BLOCK_BYTES`], but never
-/// below 64; all blocks of nearly one size.
-fn block_rows(n: usize, m: usize, size: usize) -> usize {
-    let most = (BLOCK_BYTES / (m.max(1) * size) / 32 * 32).clamp(64, BLOCK_ROWS);
+/// Rows of a block for n x m elements of `size` bytes in stripes of this width: as [`BLOCK_ROWS`] says, or what keeps the block within
+/// [`BLOCK_BYTES`], but never below 64; all blocks of nearly one size.
+fn block_rows(n: usize, m: usize, size: usize, stripe: usize) -> usize {
+    let [fewest, most] = BLOCK_ROWS;
+    let most = (BLOCK_BYTES / (m.max(1) * size) / 32 * 32).clamp(64, stripe.clamp(fewest, most));
     n.div_ceil(n.div_ceil(most).max(1)).next_multiple_of(32).min(n).max(1)
 }
 
@@ -96,7 +97,7 @@ fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> 
     let line = panels.line();
     let width = stripe_width(m, d * size_of::<T>());
     let stripes = m.div_ceil(width);
-    let block = block_rows(n, m, size_of::<T>());
+    let block = block_rows(n, m, size_of::<T>(), width);
     let padded = panels.count(block) * line;
     let mut tiles = zeros(true, if keeps_tiles(problem) { padded } else { line } * m);
     let mut transposed = vec![T::zero(); panels.transposed_len(block)];
