@@ -55,7 +55,7 @@ pub fn centred_rows<T: Element>(x: &[T], centre: &[T]) -> (Vec<T>, Vec<T>) {
 
 /// `|x - centre|^2`.
 #[inline(always)]
-fn square_within<T: Element>(x: &[T], centre: &[T]) -> T {
+pub(crate) fn square_within<T: Element>(x: &[T], centre: &[T]) -> T {
     let mut sums = [T::zero(); LANES];
     let ((x, x_rest), (c, c_rest)) = (x.as_chunks::<LANES>(), centre.as_chunks::<LANES>());
     for (x, c) in x.iter().zip(c) {

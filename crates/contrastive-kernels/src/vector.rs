@@ -194,6 +194,18 @@ pub fn exp_biased_in_place<T: Element>(x: &mut [T], scale: T, bias: &[T], shift:
     Arch::new().dispatch(Kernel(x, scale, bias, shift))
 }
 
+/// `log(1 + e^y)` and its derivative `1 / (1 + e^-y)`; NaN passes through.
+#[inline(always)]
+pub(crate) fn softplus<T: Element>(y: T) -> (T, T) {
+    let small = (-y.abs()).relative_exponential();
+    let (one, two) = (T::one() + small, T::of(2.0) + small);
+    // both quotients of one division: 1 / (1 + small), and small / (2 + small)
+    let inverse = T::one() / (one * two);
+    let part = two * inverse;
+    let share = if y > T::zero() { part } else { small * part };
+    (larger(y, T::zero()) + T::log_one_plus(small, small * one * inverse), share)
+}
+
 /// `x <- 1 / (1 + e^-y)` with `y = x * scale + bias`. Returns the sums of `log(1 + e^y)`, of the results, and of the results
 /// times what was in their place.
 pub fn sigmoid_in_place<T: Element>(x: &mut [T], scale: T, bias: T) -> (T, T, T) {
@@ -203,17 +215,7 @@ pub fn sigmoid_in_place<T: Element>(x: &mut [T], scale: T, bias: T) -> (T, T, T)
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) -> (T, T, T) {
             let Self(x, scale, bias) = self;
-            let term = |x: T| {
-                let y = x.mul_add(scale, bias);
-                // NaN passes through here
-                let small = (-y.abs()).relative_exponential();
-                let (one, two) = (T::one() + small, T::of(2.0) + small);
-                // both quotients of one division: 1 / (1 + small), and small / (2 + small)
-                let inverse = T::one() / (one * two);
-                let part = two * inverse;
-                let share = if y > T::zero() { part } else { small * part };
-                (larger(y, T::zero()) + T::log_one_plus(small, small * one * inverse), share)
-            };
+            let term = |x: T| softplus(x.mul_add(scale, bias));
             let mut sums = [[T::zero(); LANES]; 3];
             let (chunks, rest) = x.as_chunks_mut::<LANES>();
             for chunk in chunks {
@@ -238,7 +240,7 @@ pub fn sigmoid_in_place<T: Element>(x: &mut [T], scale: T, bias: T) -> (T, T, T)
 }
 
 /// Elements whose terms are added up in their own type before they are in `f64`.
-const PIECE: usize = 4096;
+pub(crate) const PIECE: usize = 4096;
 
 /// `(x, terms) <- f(x)`; returns the sums of the terms. Becomes vector code if `f` owns what it captures and chooses between numbers
 /// that it has computed.

@@ -21,6 +21,7 @@ mod margin_based;
 mod ranked_list;
 mod ranks;
 mod squared;
+mod triplets;
 mod tuplet;
 
 pub use below::best_below;
@@ -36,6 +37,7 @@ pub use margin_based::MarginBased;
 pub use ranked_list::RankedList;
 pub use ranks::{PositiveRanks, RankCost};
 pub use squared::SquaredMargins;
+pub use triplets::{Mining, Points, Triplets};
 pub use tuplet::TupletMargin;
 
 use crate::memory::{PerThread, zeros};

@@ -103,6 +103,10 @@ fn gradients_are_those_of_finite_differences() {
         check("margin softmax", &MarginSoftmax { scale: 8.0, margin }, 1e-5);
     }
     check("lifted structure", &LiftedStructure { margin: 1.0 }, 1e-5);
+    for mining in MININGS {
+        check("triplets", &triplets(mining, false), 1e-5);
+        check("smooth triplets", &triplets(mining, true), 1e-5);
+    }
     let ranked = RankedList { margin: 0.4, alpha: 1.3, weights: [0.3, 0.7], temperatures: [2.0, 5.0] };
     check("ranked list", &ranked, 1e-5);
     let betas: Arc<[f64]> = (0..40).map(|i| 1.0 + 0.01 * i as f64).collect();
@@ -188,6 +192,99 @@ fn hard_triplets_are_those_of_the_definition() {
             assert!((out.value - want).abs() < 1e-10, "{margin:?} {negative:?}: {} instead of {want}", out.value);
             assert_eq!(out.sums[0], count);
         }
+    }
+}
+
+const MININGS: [Mining; 6] =
+    [Mining::All, Mining::Hard, Mining::Semihard, Mining::Easy, Mining::BatchHard, Mining::BatchEasySemihard];
+
+fn triplets(mining: Mining, smooth: bool) -> Triplets {
+    Triplets { margin: 0.2, mining, smooth, unit: true, points: None, swap: false }
+}
+
+/// Triplets one by one: value, how many are above 0, how many count.
+fn sum_of_triplets(loss: &Triplets, distance: impl Fn(usize, usize) -> f64, groups: &[u32]) -> [f64; 3] {
+    let mut sums = [0.0; 3];
+    let n = groups.len();
+    for a in 0..n {
+        let near = (0..n).filter(|&p| p != a && groups[p] == groups[a]);
+        let of_p = |p| (0..n).filter(|&m| groups[m] != groups[a]).map(move |m| (p, m));
+        let all: Vec<[f64; 3]> =
+            near.flat_map(of_p).map(|(p, m)| [distance(a, p), distance(a, m), distance(p, m)]).collect();
+        let gap = |t: &&[f64; 3]| t[1] - t[0];
+        let nearest = all.iter().map(|t| t[0]).fold(f64::INFINITY, f64::min);
+        let least = |t: &&[f64; 3], s: &&[f64; 3]| gap(t).total_cmp(&gap(s));
+        let chosen: Vec<&[f64; 3]> = match loss.mining {
+            Mining::All => all.iter().collect(),
+            Mining::Hard => all.iter().filter(|t| gap(t) <= 0.0).collect(),
+            Mining::Semihard => all.iter().filter(|t| gap(t) > 0.0 && gap(t) <= loss.margin).collect(),
+            Mining::Easy => all.iter().filter(|t| gap(t) > loss.margin).collect(),
+            Mining::BatchHard => all.iter().min_by(least).into_iter().collect(),
+            Mining::BatchEasySemihard => {
+                all.iter().filter(|t| t[0] == nearest && gap(t) > 0.0).min_by(least).into_iter().collect()
+            }
+        };
+        for t in chosen {
+            let over = t[0] - if loss.swap { t[1].min(t[2]) } else { t[1] } + loss.margin;
+            let cost = if loss.smooth { over.exp().ln_1p() } else { over.max(0.0) };
+            let more = [cost, f64::from(u8::from(cost > 0.0)), 1.0];
+            sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        }
+    }
+    sums
+}
+
+#[test]
+fn triplets_are_those_of_the_definition() {
+    // few positives of each row, and many
+    for (n, d, classes) in [(31, 3, 6), (150, 4, 2)] {
+        let (groups, offsets, columns) = sets(n, classes);
+        let positives = RowSets::new(Some(&groups), &offsets, &columns);
+        let x = units(n, d, 7);
+        let distance =
+            |i: usize, j: usize| (0..d).map(|c| (x[i * d + c] - x[j * d + c]).powi(2)).sum::<f64>().sqrt();
+        for (mining, smooth) in MININGS.into_iter().flat_map(|mining| [(mining, false), (mining, true)]) {
+            let mut cases = vec![triplets(mining, smooth)];
+            if mining == Mining::All {
+                let points = Points { rows: x.as_slice().into(), width: d };
+                cases.push(Triplets { swap: true, points: Some(points), ..cases[0].clone() });
+            }
+            for loss in cases {
+                let want = sum_of_triplets(&loss, distance, &groups);
+                let out = evaluate(&within(&x, d, positives), &loss);
+                assert!((out.value - want[0]).abs() < 1e-9 * (1.0 + want[0]), "{loss:?}: {}, not {want:?}", out.value);
+                assert_eq!(out.sums[..2], want[1..], "{loss:?}");
+            }
+        }
+    }
+}
+
+/// A row with as many positives as make the hinge search has the same triplets one by one.
+#[test]
+fn a_search_finds_what_each_pair_has() {
+    let m = 300;
+    // some equal
+    let similarities: Vec<f64> = numbers(m, 3).iter().map(|s| (s * 200.0).round() / 150.0).collect();
+    let positives: Vec<u32> = (0..m as u32).filter(|j| j % 3 == 1).collect();
+    let pairs = RowPairs { positives: &positives, excluded: &[5, 7], own: Some(4) };
+    for mining in &MININGS[..4] {
+        let loss = triplets(*mining, false);
+        let of = |searched: bool| {
+            let (mut row, mut kept) = (similarities.clone(), Vec::new());
+            hide(pairs, &mut row, &mut kept);
+            let sums = match searched {
+                true => loss.searched(pairs, &mut row, &mut kept),
+                false => loss.each(pairs, &mut row, &mut kept),
+            };
+            (sums, row)
+        };
+        let ((sums, row), (want, each)) = (of(true), of(false));
+        assert!((sums[0] - want[0]).abs() < 1e-9 * (1.0 + want[0]), "{mining:?}: {sums:?}, not {want:?}");
+        assert_eq!(sums[1..], want[1..], "{mining:?}");
+        let gap = row.iter().zip(&each).fold(0.0, |gap: f64, (x, y)| gap.max((x - y).abs()));
+        assert!(gap < 1e-9 * (m as f64), "{mining:?}: {gap}");
+        assert!(*mining == Mining::Easy || row.iter().any(|g| *g > 0.0) && row.iter().any(|g| *g < 0.0));
+        assert_eq!([row[4], row[5], row[7]], [0.0; 3]);
     }
 }
 
