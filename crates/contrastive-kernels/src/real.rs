@@ -63,9 +63,13 @@ pub fn gemm<T: Real>(
     if m == 0 || n == 0 {
         return;
     }
-    assert!(c.len() > (m - 1) * c_row + (n - 1) * c_col, "gemm: output of {} for {m} x {n}", c.len());
-    assert!(k == 0 || a.len() > (m - 1) * a_row + (k - 1) * a_col, "gemm: left side of {} for {m} x {k}", a.len());
-    assert!(k == 0 || b.len() > (k - 1) * b_row + (n - 1) * b_col, "gemm: right side of {} for {k} x {n}", b.len());
+    let fits = |len: usize, [rows, columns]: [usize; 2], [row, column]: [usize; 2]| {
+        let last = (rows - 1).checked_mul(row).zip((columns - 1).checked_mul(column));
+        last.and_then(|(row, column)| row.checked_add(column)).is_some_and(|last| last < len)
+    };
+    assert!(fits(c.len(), [m, n], [c_row, c_col]), "gemm: output of {} for {m} x {n}", c.len());
+    assert!(k == 0 || fits(a.len(), [m, k], [a_row, a_col]), "gemm: left side of {} for {m} x {k}", a.len());
+    assert!(k == 0 || fits(b.len(), [k, n], [b_row, b_col]), "gemm: right side of {} for {k} x {n}", b.len());
     // SAFETY: the shapes were checked against their slices, of which the output is borrowed mutably.
     unsafe {
         gemm::gemm(

@@ -4,7 +4,8 @@ use crate::memory::{each_row, map_rows};
 use crate::vector::{self, Element, dot_within};
 
 /// Unit rows and the lengths they were divided by, of the rows of `x` (`[n, width]`, row-major). A row shorter than
-/// `shortest` has no direction: it becomes zeros, as if it were infinitely long, and has no gradient.
+/// `shortest` has no direction: it becomes zeros, as if it were infinitely long, and has no gradient. A row whose
+/// squared length is too large for its type becomes NaN.
 ///
 /// # Panics
 /// When `x` is not a whole number of rows.
@@ -16,8 +17,8 @@ pub fn unit_rows<T: Element>(x: &[T], width: usize, shortest: T) -> (Vec<T>, Vec
         |i| {
             let row = &x[i * width..][..width];
             let own = dot_within(row, row).sqrt();
-            // a length that is no number stays so
-            let length = if own < shortest { T::infinity() } else { own };
+            // a length that is no number stays so, and one too large for its type becomes so
+            let length = if own < shortest { T::infinity() } else { own + own * T::zero() };
             let share = T::one() / length;
             (
                 length,

@@ -5,6 +5,7 @@ pub use crate::element::Element;
 
 use crate::real::Real;
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
 /// Accumulators of a reduction: enough independent chains to hide the latency of a fused multiply-add.
 pub(crate) const LANES: usize = 16;
@@ -237,6 +238,24 @@ pub fn sigmoid_in_place<T: Element>(x: &mut [T], scale: T, bias: T) -> (T, T, T)
         }
     }
     Arch::new().dispatch(Kernel(x, scale, bias))
+}
+
+/// Are all numbers of these tables finite? One pass, bound by memory traffic.
+pub(crate) fn all_finite<T: Element>(tables: &[&[T]]) -> bool {
+    // what is not finite is no 0 times 0
+    let zeros = |x: &[T]| {
+        Arch::new().dispatch(|| {
+            let mut sums = [T::zero(); LANES];
+            let (chunks, rest) = x.as_chunks::<LANES>();
+            for chunk in chunks {
+                for l in 0..LANES {
+                    sums[l] += chunk[l] * T::zero();
+                }
+            }
+            rest.iter().fold(total(sums), |sum, x| sum + *x * T::zero())
+        })
+    };
+    tables.iter().all(|table| table.par_chunks(1 << 15).all(|x| zeros(x) == T::zero()))
 }
 
 /// Elements whose terms are added up in their own type before they are in `f64`.

@@ -34,7 +34,7 @@ fn each_bad_problem_is_refused_by_name() {
         (SoftmaxProblem { row_weights: Some(&three), ..good }, &["row weights has 3", "instead of 2"]),
         (SoftmaxProblem { denominator_weights: Some(&three), ..good }, &["denominator weights has 3", "instead of 2"]),
         (SoftmaxProblem { scale: Scale::PerRow(&three), ..good }, &["scale has 3", "instead of 2"]),
-        (SoftmaxProblem { scale: Scale::PerRow(&bad_scales), ..good }, &["scale -2", "Some(1)"]),
+        (SoftmaxProblem { scale: Scale::PerRow(&bad_scales), ..good }, &["scale -2", "of row 1 "]),
         (SoftmaxProblem { scale: Scale::Uniform(0.0), ..good }, &["scale 0 outside"]),
         (SoftmaxProblem { scale: Scale::Uniform(f32::INFINITY), ..good }, &["scale inf outside"]),
         (
@@ -49,7 +49,7 @@ fn each_bad_problem_is_refused_by_name() {
             SoftmaxProblem { positives: Some(shared), weights: PositiveWeights::Each(&three[..2]), ..good },
             &["without a list for each row"],
         ),
-        (SoftmaxProblem { positives: Some(RowSets::new(None, &offsets, &outside)), ..good }, &["column Some(4) of 4"]),
+        (SoftmaxProblem { positives: Some(RowSets::new(None, &offsets, &outside)), ..good }, &["column 4 of 4"]),
         (
             SoftmaxProblem { excluded: Some(RowSets::new(None, &[0, 1], &[1])), ..good },
             &["excluded has 1", "instead of 2"],
@@ -179,7 +179,7 @@ fn a_table_is_against_itself_or_refused() {
         ),
         (RowProblem { self_offset: None, ..good }, "compared with themselves"),
         (RowProblem { width: 0, ..good }, "width 0"),
-        (RowProblem { positives: RowSets::new(None, &offsets, &[1, 0, 3, 4]), ..good }, "column Some(4) of 4"),
+        (RowProblem { positives: RowSets::new(None, &offsets, &[1, 0, 3, 4]), ..good }, "column 4 of 4"),
         (RowProblem { positives: RowSets::new(None, &[0, 1], &[1]), ..good }, "positives has 1 values instead of 4"),
     ];
     for (problem, part) in cases {

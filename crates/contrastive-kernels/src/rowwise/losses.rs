@@ -174,6 +174,11 @@ impl<T: Element> RowLoss<T> for MultiSimilarity {
         let nothing = nothing();
         let hardest_negative = if highest > nothing { highest.f64() } else { f64::NEG_INFINITY };
         if let Some(epsilon) = self.epsilon {
+            // nothing is mined among what is no number
+            if row.iter().chain(kept.iter()).any(|s| s.is_nan()) {
+                row.fill(T::nan());
+                return (f64::NAN, Sums::default());
+            }
             let lowest = kept.iter().fold(f64::INFINITY, |a, s| a.min(s.f64()));
             let bound = T::of(lowest - epsilon);
             row.iter_mut().filter(|s| **s <= bound || lowest == f64::INFINITY).for_each(|s| *s = masked());

@@ -155,7 +155,7 @@ pub struct RowOutput<T> {
     pub candidates: Vec<T>,
 }
 
-/// Value and gradients of `problem` under `loss`.
+/// Value and gradients of `problem` under `loss`. The value is NaN where a row is not finite.
 ///
 /// # Panics
 /// When anchors or candidates are no whole number of rows, the positives are not of n rows, or name columns that are not
@@ -250,6 +250,10 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
                 }
             });
         }
+    }
+    // a row that is no number may be compared with nothing, and then have no value, but gradients that are none
+    if out.value.is_finite() && !vector::all_finite(&[problem.anchors, problem.candidates]) {
+        out.value = f64::NAN;
     }
     out
 }

@@ -241,8 +241,7 @@ fn triplets_are_those_of_the_definition() {
         let (groups, offsets, columns) = sets(n, classes);
         let positives = RowSets::new(Some(&groups), &offsets, &columns);
         let x = units(n, d, 7);
-        let distance =
-            |i: usize, j: usize| (0..d).map(|c| (x[i * d + c] - x[j * d + c]).powi(2)).sum::<f64>().sqrt();
+        let distance = |i: usize, j: usize| (0..d).map(|c| (x[i * d + c] - x[j * d + c]).powi(2)).sum::<f64>().sqrt();
         for (mining, smooth) in MININGS.into_iter().flat_map(|mining| [(mining, false), (mining, true)]) {
             let mut cases = vec![triplets(mining, smooth)];
             if mining == Mining::All {

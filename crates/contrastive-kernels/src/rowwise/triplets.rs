@@ -150,35 +150,34 @@ impl Triplets {
     /// Every positive with every negative: value, how many are above 0, how many count.
     pub(super) fn each<T: Element>(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut [T]) -> [f64; 3] {
         let (margin, zero) = (T::of(self.margin), T::zero());
-        // what is no number counts
+        // what does not count; what is no number does
         match self.mining {
-            Mining::Hard => self.each_of(pairs, row, kept, |p, d| !(p < d)),
-            Mining::Semihard => self.each_of(pairs, row, kept, move |p, d| !((p >= d) | (p - d + margin < zero))),
-            Mining::Easy => self.each_of(pairs, row, kept, move |p, d| !(p - d + margin >= zero)),
-            _ => self.each_of(pairs, row, kept, |_, _| true),
+            Mining::Hard => self.each_of(pairs, row, kept, |p, d| p < d),
+            Mining::Semihard => self.each_of(pairs, row, kept, move |p, d| (p >= d) | (p - d + margin < zero)),
+            Mining::Easy => self.each_of(pairs, row, kept, move |p, d| p - d + margin >= zero),
+            _ => self.each_of(pairs, row, kept, |_, _| false),
         }
     }
 
-    /// [`each`](Self::each), of the distances of a positive and a negative that count.
+    /// [`each`](Self::each), but for pairs of a positive and a negative, given their distances, that are `out`.
     fn each_of<T: Element>(
         &self,
         pairs: RowPairs<'_>,
         row: &mut [T],
         kept: &mut [T],
-        counts: impl Fn(T, T) -> bool + Copy,
+        out: impl Fn(T, T) -> bool + Copy,
     ) -> [f64; 3] {
         let (margin, zero, one) = (T::of(self.margin), T::zero(), T::one());
         let unit = self.unit;
         let hinge = move |p: T, d: T| {
             let over = p - d + margin;
-            let none = (over <= zero) | !counts(p, d);
+            let none = (over <= zero) | out(p, d);
             let of = |x: T| if none { zero } else { x };
-            [of(over), of(one), if counts(p, d) { one } else { zero }]
+            [of(over), of(one), if out(p, d) { zero } else { one }]
         };
         let soft = move |p: T, d: T| {
-            let counted = counts(p, d);
             let (value, slope) = vector::softplus(p - d + margin);
-            let of = |x: T| if counted { x } else { zero };
+            let of = |x: T| if out(p, d) { zero } else { x };
             [of(value), of(slope), of(one)]
         };
         kept.iter_mut().for_each(|s| *s = distance_of(*s, unit));

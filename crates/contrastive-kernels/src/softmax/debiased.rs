@@ -21,13 +21,13 @@ pub struct Debiased {
 
 impl Debiased {
     /// Are negatives weighted by how hard they are? Less than this hardness is below the rounding of `f64`, and would let in what is masked.
-    pub(crate) fn is_hard(&self) -> bool {
+    pub fn is_hard(&self) -> bool {
         self.hardness > 1e-18
     }
 
     /// A row's value, and its derivatives by log R and by the positive logit. All exponentials are taken relative to the larger
     /// of the two.
-    pub(crate) fn value(&self, positive: f64, log_sum: f64, others: f64) -> [f64; 3] {
+    pub fn value(&self, positive: f64, log_sum: f64, others: f64) -> [f64; 3] {
         let top = positive.max(log_sum);
         let (p, r) = ((positive - top).exp(), (log_sum - top).exp());
         let free = (r - self.hidden * others * p) / (1.0 - self.hidden);

@@ -67,7 +67,7 @@ fn block_rows(n: usize, m: usize, size: usize, stripe: usize) -> usize {
 
 /// Value and gradients of `problem`, anchors against candidates.
 ///
-/// Inputs that are not finite make the values that depend on them NaN; nothing else does: the largest logit is subtracted
+/// Inputs that are not finite make the values that depend on them NaN, and the value of the whole; nothing else does: the largest logit is subtracted
 /// before every exponential.
 ///
 /// # Panics
@@ -77,7 +77,15 @@ fn block_rows(n: usize, m: usize, size: usize, stripe: usize) -> usize {
 pub fn rows<T: Element>(problem: &SoftmaxProblem<'_, T>) -> SoftmaxOutput<T> {
     let shape = problem.check();
     // one entry into the thread pool, not one for each step
-    rayon::scope(|_| evaluate(problem, shape))
+    rayon::scope(|_| {
+        let mut out = evaluate(problem, shape);
+        // a row that is no number may be compared with nothing, and then have no value, but gradients that are none
+        let tables = [problem.anchors, problem.candidates, problem.paired.unwrap_or_default()];
+        if out.value.is_finite() && !vector::all_finite(&tables) {
+            out.value = f64::NAN;
+        }
+        out
+    })
 }
 
 fn evaluate<T: Element>(problem: &SoftmaxProblem<'_, T>, [n, m]: [usize; 2]) -> SoftmaxOutput<T> {

@@ -209,6 +209,9 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
         value += v;
         (column_values, column_sides) = (values, sides);
     }
+    if value.is_finite() && !vector::all_finite(&[problem.anchors, problem.candidates.unwrap_or_default()]) {
+        value = f64::NAN;
+    }
     let mut out = TwoSidedOutput { value, rows, columns: column_values, ..TwoSidedOutput::default() };
     if !problem.gradients {
         return out;
