@@ -4,7 +4,7 @@
 
 use crate::extension::*;
 use burn::backend::Dispatch;
-use burn::tensor::{Shape, Tensor};
+use burn::tensor::{FloatDType, Shape, Tensor};
 
 /// The node that carries a ready gradient.
 #[backend_extension(
@@ -39,34 +39,43 @@ impl<B: AttachOps, C: CheckpointStrategy> AttachOps for Autodiff<B, C> {
         #[derive(Debug)]
         struct Attach;
         impl<B: AttachOps> Backward<B, 2> for Attach {
-            type State = FloatTensor<B>;
+            type State = (FloatTensor<B>, FloatDType);
             fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
                 let upstream = grads.consume::<B>(&ops.node);
                 let [value, input] = ops.parents;
+                let (gradient, stored) = ops.state;
                 if let Some(node) = input {
-                    let ones = Shape::from(vec![1; ops.state.shape().num_dims()]);
+                    let ones = Shape::from(vec![1; gradient.shape().num_dims()]);
                     let factor = B::float_reshape(upstream.clone(), ones);
-                    grads.register::<B>(node.id, B::float_mul(ops.state, factor));
+                    let factor = cast::<B>(factor, FloatDType::from(gradient.dtype()));
+                    // multiplied first: a gradient that half precision would lose may come with a large factor
+                    grads.register::<B>(node.id, cast::<B>(B::float_mul(gradient, factor), stored));
                 }
                 if let Some(node) = value {
                     grads.register::<B>(node.id, upstream);
                 }
             }
         }
+        let stored = FloatDType::from(input.dtype());
         let (value, value_guard) = value.into_parts();
         let (_, input_guard) = input.into_parts();
         let (gradient, _) = gradient.into_parts();
         match Attach.prepare::<C>([value_guard, input_guard]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(gradient, value),
+            OpsKind::Tracked(prepared) => prepared.finish((gradient, stored), value),
             OpsKind::UnTracked(prepared) => prepared.finish(value),
         }
     }
 }
 
+fn cast<B: Backend>(x: FloatTensor<B>, dtype: FloatDType) -> FloatTensor<B> {
+    if FloatDType::from(x.dtype()) == dtype { x } else { B::float_cast(x, dtype) }
+}
+
 /// `value [1]` with `gradient` as its derivative with respect to `input`; several inputs are attached one after the other.
 ///
 /// `value` and `gradient` are plain tensors or constants; where `input` carries no gradient, `value` comes back unchanged.
-/// Exact for any upstream factor.
+/// Exact for any upstream factor. The gradient may be of another float type than its input, as that of inputs in half precision is: it becomes
+/// one of the input's type after it was multiplied with the upstream factor.
 ///
 /// # Panics
 /// When input and gradient differ in shape, or the value is not a single number.

@@ -314,6 +314,7 @@ fn each_anchor<R: Send>(
     exclusions: &Exclusions,
     f: impl Fn(usize, f64, &mut Vec<f64>) -> Result<R, BehaviourError> + Sync,
 ) -> Result<Vec<R>, BehaviourError> {
+    assert!(inputs.has_rows_alone(), "cosines have neither scale nor bias nor terms of pairs");
     let (n, m, itself) = inputs.check(pairs, &Temperature::Fixed(1.0));
     let positives = pairs.resolve(n, m).unwrap_or_else(|| panic!("positives beside {m} candidates have no similarity"));
     let excluded = exclusions.resolve(n, m, Some(&positives));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// For each anchor a list of candidates, strictly ascending, with an optional weight for each entry.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PairLists {
     /// Anchor i has the list number `groups[i]`; with `None`, list number i.
     pub(crate) groups: Option<Vec<u32>>,
@@ -18,6 +18,13 @@ pub struct PairLists {
     pub(crate) columns: Vec<u32>,
     /// A weight for each entry; not together with groups.
     pub(crate) weights: Option<Vec<f64>>,
+}
+
+impl Default for PairLists {
+    /// Of no anchors.
+    fn default() -> Self {
+        Self { groups: None, offsets: vec![0], columns: Vec::new(), weights: None }
+    }
 }
 
 impl PairLists {

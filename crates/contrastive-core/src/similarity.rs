@@ -1,14 +1,17 @@
 //! How alike two rows are.
 
+use crate::objective::computed;
 use crate::objective::ops::PairOps;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
+use std::convert::Infallible;
 
 /// The similarity of an anchor and a candidate, before the temperature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Similarity {
     /// The cosine of the angle between them: both are scaled to length 1 and gradients are those of the raw rows. A row
-    /// shorter than 1e-12 has no direction: its cosine to everything is 0, and it has no gradient.
+    /// shorter than 1e-12 has no direction: its cosine to everything is 0, and it has no gradient. One whose squared length is too large
+    /// for its type (from 1.8e19 in f32) is no number.
     #[default]
     Cosine,
     /// Their inner product.
@@ -95,22 +98,34 @@ impl Sides {
         candidates: Option<Tensor<2>>,
         paired: Option<Tensor<2>>,
     ) -> Self {
+        let centre = |candidates: &Tensor<2>| Ok::<_, Infallible>(mean_row(candidates));
+        Self::measured(similarity, anchors, candidates, paired, centre).unwrap_or_else(|never| match never {})
+    }
+
+    /// The same, where distances are measured from the `centre` `[1, d]` of the candidates.
+    pub(crate) fn measured<E>(
+        similarity: Similarity,
+        anchors: Tensor<2>,
+        candidates: Option<Tensor<2>>,
+        paired: Option<Tensor<2>>,
+        centre: impl FnOnce(&Tensor<2>) -> Result<Tensor<2>, E>,
+    ) -> Result<Self, E> {
         if similarity != Similarity::NegativeSquaredDistance {
             let compared = |x: Tensor<2>| Compared::new(similarity, x);
-            return Self {
+            return Ok(Self {
                 anchors: compared(anchors),
                 candidates: candidates.map(compared),
                 paired: paired.map(compared),
-            };
+            });
         }
         let candidates = candidates.unwrap_or_else(|| anchors.clone());
         // distances do not depend on where they are measured from
-        let centre = mean_row(&candidates);
-        Self {
+        let centre = centre(&candidates)?;
+        Ok(Self {
             anchors: Compared::distance(anchors, &centre, true),
             candidates: Some(Compared::distance(candidates, &centre, false)),
             paired: paired.map(|p| Compared::distance(p, &centre, false)),
-        }
+        })
     }
 }
 
@@ -130,8 +145,13 @@ pub(crate) fn defined(similarity: Similarity, x: &Tensor<2>, anchor: bool) -> Te
 
 /// Rows scaled to length 1, differentiable by plain tensor operations; rows shorter than 1e-12 become zeros, without a gradient.
 pub fn unit_rows(x: Tensor<2>) -> Tensor<2> {
+    let dtype = x.dtype();
+    let x = computed(x);
     // clamped before the root, whose slope at 0 is infinite
     let squares = (x.clone() * x.clone()).sum_dim(1);
     let none = squares.clone().detach().lower_elem(SHORTEST * SHORTEST);
-    x / squares.clamp_min(SHORTEST * SHORTEST).sqrt().mask_fill(none, f64::INFINITY)
+    // what is too long for its type becomes no number
+    let beyond = squares.clone().detach() * 0.0;
+    let unit = x / squares.clamp_min(SHORTEST * SHORTEST).sqrt().mask_fill(none, f64::INFINITY) + beyond;
+    if unit.dtype() == dtype { unit } else { unit.cast(dtype) }
 }

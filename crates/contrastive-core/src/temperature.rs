@@ -26,6 +26,9 @@ impl Temperature {
     }
 }
 
+/// The logarithm of the smallest inverse temperature.
+const LEAST_LOG: f64 = -20.723_265_836_946_41;
+
 /// A learned inverse temperature, kept as its logarithm and clamped from above (CLIP, section 2.5: start 1 / 0.07, at
 /// most 100).
 #[derive(Module, Debug)]
@@ -39,18 +42,21 @@ impl LogitScale {
     /// Starts at `1 / temperature`; the scale never exceeds `max_scale`.
     ///
     /// # Errors
-    /// When either is zero, negative, infinite or NaN.
+    /// When the temperature or the largest scale is not between 1e-9 and 1e9.
     pub fn new(temperature: f64, max_scale: f64, device: &Device) -> Result<Self, ObjectiveError> {
         Temperature::fixed(temperature)?;
-        crate::error::positive("largest logit scale", max_scale)?;
+        if !(1e-9..=1e9).contains(&max_scale) {
+            let (name, allowed) = ("largest logit scale", "1e-9 to 1e9");
+            return Err(ObjectiveError::Outside { name, value: max_scale, allowed });
+        }
         let log = Tensor::from_data([-temperature.ln() as f32], device);
         Ok(Self { log_scale: Param::from_tensor(log), max_log: max_scale.ln() })
     }
 
-    /// `[1]`: the inverse temperature `exp(min(log_scale, ln max_scale))`; hand it to
+    /// `[1]`: the inverse temperature `exp(min(log_scale, ln max_scale))`, at least 1e-9; hand it to
     /// [`Inputs::with_scale`](crate::objective::Inputs::with_scale).
     pub fn scale(&self) -> Tensor<1> {
-        self.log_scale.val().clamp_max(self.max_log).exp()
+        self.log_scale.val().clamp(LEAST_LOG, self.max_log).exp()
     }
 }
 

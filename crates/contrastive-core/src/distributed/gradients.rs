@@ -8,7 +8,8 @@ use burn::tensor::{DType, Tensor};
 /// The sum over ranks of the gradients of a module's parameters, the same on every rank: what
 /// `loss_over` needs, where each rank has its share of one gradient.
 ///
-/// A parameter without a gradient on this rank counts as 0. Ranks hold the same module.
+/// A parameter without a gradient on this rank counts as 0; one that has none on any rank, as what is frozen and running statistics have, gets
+/// none. Ranks hold the same module.
 ///
 /// # Errors
 /// When a rank is gone, or the modules differ in size.
@@ -39,13 +40,29 @@ fn reduced<M: Module>(
     gradients: GradientsParams,
     factor: Option<f64>,
 ) -> Result<GradientsParams, CommunicationError> {
-    let mut out = Out { gradients, buffers: [Floats::F32(Vec::new()), Floats::F64(Vec::new())] };
+    let mut found = Found { gradients: &gradients, present: Vec::new() };
+    module.visit(&mut found);
+    let present = communicator.all_reduce(Floats::F64(found.present))?.into_f64();
+    let mut out =
+        Out { gradients, present: present.iter(), buffers: [Floats::F32(Vec::new()), Floats::F64(Vec::new())] };
     module.visit(&mut out);
     let [single, double] = out.buffers;
     let buffers = [communicator.all_reduce(single)?, communicator.all_reduce(double)?];
-    let mut back = Back { gradients: GradientsParams::new(), buffers, factor };
+    let mut back = Back { gradients: GradientsParams::new(), present: present.iter(), buffers, factor };
     module.visit(&mut back);
     Ok(back.gradients)
+}
+
+/// Tells which parameters have a gradient here.
+struct Found<'a> {
+    gradients: &'a GradientsParams,
+    present: Vec<f64>,
+}
+
+impl ModuleVisitor for Found<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.present.push(f64::from(u8::from(self.gradients.get::<D>(param.id).is_some())));
+    }
 }
 
 fn side(dtype: DType) -> usize {
@@ -53,13 +70,18 @@ fn side(dtype: DType) -> usize {
 }
 
 /// Puts all gradients into a buffer for each type.
-struct Out {
+struct Out<'a> {
     gradients: GradientsParams,
+    /// How many ranks have one, of each parameter.
+    present: std::slice::Iter<'a, f64>,
     buffers: [Floats; 2],
 }
 
-impl ModuleVisitor for Out {
+impl ModuleVisitor for Out<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.present.next().is_none_or(|ranks| *ranks == 0.0) {
+            return;
+        }
         let value = param.val().inner();
         let gradient = self.gradients.remove::<D>(param.id).unwrap_or_else(|| value.zeros_like());
         self.buffers[side(value.dtype())].append(Floats::of(gradient));
@@ -67,14 +89,18 @@ impl ModuleVisitor for Out {
 }
 
 /// Takes them out again.
-struct Back {
+struct Back<'a> {
     gradients: GradientsParams,
+    present: std::slice::Iter<'a, f64>,
     buffers: [Floats; 2],
     factor: Option<f64>,
 }
 
-impl ModuleVisitor for Back {
+impl ModuleVisitor for Back<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.present.next().is_none_or(|ranks| *ranks == 0.0) {
+            return;
+        }
         let value = param.val().inner();
         let buffer = &mut self.buffers[side(value.dtype())];
         let rest = buffer.split_off(value.shape().num_elements());

@@ -2,7 +2,7 @@
 
 use super::log_sums::beside;
 use super::metric_rows::labelled;
-use super::{Inputs, PairObjective, Reduction, row_blocks};
+use super::{Inputs, PairObjective, Reduction, computed, row_blocks};
 use crate::attach::attach;
 use crate::error::ObjectiveError;
 use crate::pairs::{Exclusions, PairLists, Pairs};
@@ -60,7 +60,7 @@ impl Angular {
             return attach(value, &rows, rows.clone().inner().zeros_like());
         }
         let weights = vec![1.0 / pairs as f64; blocks.len()];
-        row_blocks(&[], &[unit_rows(rows)], &weights, 1, |at, _, tables| {
+        row_blocks(&[], &[unit_rows(computed(rows))], &weights, 1, |at, _, tables| {
             self.sum(&tables[0], labels, &blocks[at]).reshape([1, 1])
         })
     }

@@ -1,6 +1,6 @@
 //! InfoNCE with a learned bilinear similarity.
 
-use super::{Inputs, PairObjective};
+use super::{Inputs, PairObjective, computed};
 use crate::error::ObjectiveError;
 use crate::similarity::Similarity;
 use burn::tensor::Tensor;
@@ -37,7 +37,7 @@ impl BilinearInfoNce {
     pub fn loss(&self, anchors: Tensor<2>, positives: Tensor<2>, weight: Tensor<2>) -> Tensor<1> {
         let ([n, d], [m, e], w) = (anchors.dims(), positives.dims(), weight.dims());
         assert_eq!([d, e], w, "a weight {w:?} between anchors [{n}, {d}] and positives [{m}, {e}]");
-        self.0.loss(&Inputs::new(anchors.matmul(weight), positives))
+        self.0.loss(&Inputs::new(computed(anchors).matmul(computed(weight)), positives))
     }
 }
 

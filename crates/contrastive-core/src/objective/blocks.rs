@@ -3,11 +3,11 @@
 //! Whatever is a sum over anchors, of any differentiable function of an anchor's row and of tables all anchors share, can be
 //! evaluated so. The engine's kernels are several times faster where they apply.
 
-use super::Wanted;
 use super::dense::row_values;
 use super::log_sums::{column, host};
 use super::pair_terms::PairTerms;
 use super::spec::Spec;
+use super::{Wanted, computed, computed_in};
 use crate::attach::attach;
 use burn::tensor::{Tensor, TensorData};
 
@@ -68,7 +68,7 @@ fn sweep(by_row: &[Tensor<2>], shared: &[Tensor<2>], weights: &[f64], block: usi
 /// `f(i0, rows, shared)` gets the number of the block's first row, the block's rows of each table of `by_row` (`[b, ..]`), and
 /// the shared tables whole; it returns the values of its rows, `[b, 1]`, by differentiable tensor operations. It may make a
 /// `[b, m]` block of similarities; what it makes is dropped when its block is done. `weights` has one number for each row
-/// (`1 / n` each for a mean); `block` is how many rows a block has.
+/// (`1 / n` each for a mean); `block` is how many rows a block has. Tables in half precision come to `f` in f32.
 ///
 /// # Panics
 /// When the tables by row have not as many rows as there are weights, a block is of 0 rows, there is no row, or `f` returns
@@ -87,10 +87,10 @@ pub fn row_blocks(
     }
     let like = by_row.iter().chain(shared).next().expect("a table");
     let tracked = by_row.iter().chain(shared).any(Tensor::is_tracked);
-    let plain = |tables: &[Tensor<2>]| tables.iter().map(|x| x.clone().inner()).collect::<Vec<_>>();
+    let plain = |tables: &[Tensor<2>]| tables.iter().map(|x| computed(x.clone().inner())).collect::<Vec<_>>();
     let swept = sweep(&plain(by_row), &plain(shared), weights, block, tracked, &f);
     let value: f64 = swept.rows.iter().zip(weights).map(|(v, w)| v * w).sum();
-    let value = Tensor::<1>::from_data([value], (&like.device(), like.dtype()));
+    let value = Tensor::<1>::from_data([value], (&like.device(), computed_in(like.dtype())));
     let pairs = by_row.iter().zip(swept.by_row).chain(shared.iter().zip(swept.shared));
     pairs.fold(value, |value, (input, gradient)| attach(value, input, gradient))
 }

@@ -1,7 +1,7 @@
 //! Rows among classes of several learned centres each.
 
 use super::Inputs;
-use super::proxies::classes;
+use super::classes::classes;
 use super::rowwise::RowFunction;
 use crate::pairs::Pairs;
 use burn::tensor::Tensor;

@@ -1,11 +1,13 @@
 //! InfoNCE whose negatives are corrected for hidden positives, and weighted by how hard they are.
 
+use super::log_sums::{LogSums, beside, column, host, numbers};
 use super::metric_rows::*;
+use super::over_ranks::{DistributedError, Ranks};
 use super::rowwise::RowFunction;
-use super::{Evaluation, Inputs, Wanted, presets::stacked};
+use super::{Evaluation, Gradients, Inputs, Wanted, views::stacked};
 use crate::error::{ObjectiveError, not_negative};
-use crate::pairs::Pairs;
-use crate::similarity::Similarity;
+use crate::pairs::{Exclusions, PairLists, Pairs};
+use crate::similarity::{Compared, Similarity};
 use crate::temperature::Temperature;
 use burn::tensor::Tensor;
 use contrastive_kernels::rowwise as kernel;
@@ -78,6 +80,78 @@ impl DebiasedInfoNce {
         let problem = Problem::new(&Inputs::within(table.clone()), &Pairs::TwoViews, Similarity::Cosine);
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
         problem.evaluate(&self.function, wanted, mean_of_rows, self.portable).0
+    }
+
+    /// The loss of the things of all ranks together: each rank brings its own two views `[n, d]`, and the negatives of a row are the other
+    /// things of all. The value is `[1]`. Two log-sums (one for beta = 0) over ranks, then their gradients.
+    ///
+    /// # Errors
+    /// When a rank is gone, or ranks disagree about choices, widths or types.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss), of this rank's rows.
+    pub fn loss_over(
+        &self,
+        ranks: &Ranks<'_>,
+        first: Tensor<2>,
+        second: Tensor<2>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        let table = stacked(first, second);
+        let result = self.evaluate_over(ranks, &table)?;
+        Ok(hang(&Inputs::within(table), result))
+    }
+
+    fn evaluate_over(&self, ranks: &Ranks<'_>, table: &Tensor<2>) -> Result<Evaluation, DistributedError> {
+        let [rows, d] = table.dims();
+        let n = rows / 2;
+        assert!(n > 0, "two views in a table of [{rows}, {d}]");
+        let kernel::Debiased { scale, hidden, hardness } = self.function;
+        let same = [
+            ("objective (debiased InfoNCE)", -10.0),
+            ("inverse temperature", scale),
+            ("share of hidden positives", hidden),
+            ("hardness of negatives", hardness),
+        ];
+        let place = ranks.place(n, table.is_tracked(), &same)?;
+        let (others, share) = ((2 * (place.all - 1)) as f64, 0.5 / place.all as f64);
+        let compared = Compared::new(Similarity::Cosine, Inputs::within(table.clone()).plain().anchors);
+        let unit = &compared.rows;
+        let partner = |i: usize| if i < n { i + n } else { i - n };
+        let partners = Tensor::cat(vec![unit.clone().slice([n..rows, 0..d]), unit.clone().slice([0..n, 0..d])], 0);
+        let own = PairLists::one_each((0..rows).map(|i| partner(i) as u32).collect()).shifted(2 * place.first);
+        let sums = LogSums::with_input_scale().exclusions(Exclusions::lists(own)).portable(self.portable);
+        let scaled = |factor: f64| Inputs::within(unit.clone()).with_scale(numbers(&[factor * scale], unit));
+        // log R = log sum e^{(1 + beta) s} - log sum e^{beta s} + log N
+        let hard = self.function.is_hard();
+        let parts: Vec<(f64, Inputs)> = match hard {
+            true => vec![(1.0, scaled(1.0 + hardness)), (-1.0, scaled(hardness))],
+            false => vec![(1.0, scaled(1.0))],
+        };
+        let mut logs = vec![if hard { others.ln() } else { 0.0 }; rows];
+        for (sign, inputs) in &parts {
+            logs.iter_mut().zip(sums.values_over(ranks, inputs)?).for_each(|(log, part)| *log += sign * part);
+        }
+        let positives = host(beside(unit, &partners) * scale);
+        let each: Vec<[f64; 3]> =
+            positives.iter().zip(&logs).map(|(p, r)| self.function.value(*p, *r, others)).collect();
+        // a thing alone has no negatives
+        let each = if others > 0.0 { each } else { vec![[0.0; 3]; rows] };
+        let of = |k: usize| each.iter().map(move |e| e[k] * share);
+        let value = ranks.total(of(0).sum())?;
+        let mut gradients = Gradients::default();
+        if place.any {
+            let pulls: Vec<f64> = of(2).collect();
+            let pulls: Vec<f64> = (0..rows).map(|i| (pulls[i] + pulls[partner(i)]) * scale).collect();
+            let mut sum = partners * column(&pulls, unit);
+            for (sign, inputs) in &parts {
+                let pushes = of(1).map(|push| sign * push).collect();
+                let part = sums.weighted_over(ranks, inputs, pushes, Wanted::ALL)?.gradients.anchors;
+                sum = sum + part.expect("a gradient that was wanted");
+            }
+            gradients.anchors = Some(compared.backward(sum));
+        }
+        let row_values: Vec<f64> = each.iter().map(|e| e[0]).collect();
+        Ok(Evaluation { value: numbers(&[value], unit), rows: numbers(&row_values, unit), columns: None, gradients })
     }
 
     /// The same by plain, differentiable tensor operations: materialises several 2n x 2n matrices.

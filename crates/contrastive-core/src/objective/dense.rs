@@ -93,6 +93,9 @@ pub(super) fn row_values(
                 spec.is_excluded(i, j) || (spec.denominator != Denominator::WithPositives && positive[i * m + j] > 0.0);
             hidden[i * m + j] = f64::from(out);
         }
+        if spec.placement == Placement::Inside && total[i] == 0.0 {
+            has[i] = 0.0;
+        }
         if own.is_some() {
             (has[i], total[i]) = (1.0, spec.own_target(i));
         }

@@ -1,7 +1,7 @@
 //! Dynamic soft margin.
 
 use super::log_sums::{beside, column, host};
-use super::{Inputs, hardest_negatives};
+use super::{Inputs, computed, hardest_negatives};
 use crate::error::{ObjectiveError, positive};
 use crate::pairs::Pairs;
 use crate::similarity::{Similarity, unit_rows};
@@ -60,7 +60,7 @@ impl DynamicSoftMargin {
         let [n, d] = anchors.dims();
         assert!(n > 0 && d > 0, "pairs of rows [{n}, {d}]");
         assert_eq!([n, d], positives.dims(), "the shapes of anchors and positives");
-        let (a, p) = (unit_rows(anchors), unit_rows(positives));
+        let (a, p) = (unit_rows(computed(anchors)), unit_rows(computed(positives)));
         if !host((a.clone() + p.clone()).inner().sum())[0].is_finite() {
             return Err(ObjectiveError::Contradiction("rows that are not finite: the histogram would keep them"));
         }

@@ -6,6 +6,7 @@ use super::ops::PairOps;
 use super::spec::Spec;
 use super::{Direction, Evaluation, Gradients, Inputs, PairObjective, Reduction, Wanted};
 use crate::attach::attach;
+use crate::native::is_native;
 use crate::similarity::Sides;
 use crate::temperature::Temperature;
 use burn::backend::Dispatch;
@@ -17,7 +18,15 @@ impl PairObjective {
     pub(super) fn scale(&self, inputs: &Inputs, like: &Tensor<2>) -> Tensor<1> {
         match (self.temperature, &inputs.scale) {
             (Temperature::Fixed(t), None) => Tensor::from_data([1.0 / t], (&like.device(), like.dtype())),
-            (Temperature::Input, Some(scale)) => scale.clone().inner(),
+            (Temperature::Input, Some(scale)) => {
+                let scale = scale.clone().inner();
+                if is_native(like) && !self.portable && inputs.pair_terms.is_empty() {
+                    // the kernels refuse what cannot be
+                    return scale;
+                }
+                let outside = scale.clone().lower_elem(1e-9).bool_or(scale.clone().greater_elem(2e9));
+                scale.mask_fill(outside, f64::NAN)
+            }
             (Temperature::Fixed(t), Some(_)) => panic!("a fixed temperature, {t}, and a scale among the inputs"),
             (Temperature::Input, None) => panic!("the inverse temperature is an input, but the inputs have none"),
         }

@@ -1,6 +1,6 @@
 //! GRACE: two views of the nodes of a graph, compared within and between the views.
 
-use super::{Direction, Inputs, PairObjective, presets::stacked};
+use super::{Direction, Inputs, PairObjective, views::stacked};
 use crate::error::ObjectiveError;
 use crate::pairs::Pairs;
 use burn::tensor::Tensor;

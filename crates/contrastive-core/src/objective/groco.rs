@@ -88,6 +88,9 @@ impl GroCo {
         if views < 2 {
             return outside("views", views, "2 and more");
         }
+        if self.negatives + positives > 1 << 16 {
+            return outside("hard negatives", self.negatives, "1 to 65536 less the views that give positives");
+        }
         match positives == 0 || positives > views || positives == 1 {
             // the only positive view would itself be an anchor without a positive
             true => outside("views that give positives", positives, "2 to the number of views"),
@@ -148,9 +151,9 @@ impl GroCo {
             }
             gradients[a] = gradients[a].clone() + own;
         }
-        let gradients = gradients.into_iter().zip(&compared).zip(views);
-        let gradients = gradients.map(|((g, c), view)| c.backward(g).cast(view.dtype())).collect();
-        (like(vec![value], [1], rows[0]).cast(views[0].dtype()), gradients)
+        let gradients = gradients.into_iter().zip(&compared);
+        let gradients = gradients.map(|(g, c)| c.backward(g)).collect();
+        (like(vec![value], [1], rows[0]), gradients)
     }
 
     fn anchor<T: Sortable + Score + BurnElement>(

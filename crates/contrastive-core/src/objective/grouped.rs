@@ -167,7 +167,7 @@ impl Grouped {
         ];
         for (input, gradient) in parts {
             if let (Some(input), Some(gradient)) = (input, gradient) {
-                value = attach(value, input, gradient.cast(input.dtype()));
+                value = attach(value, input, gradient);
             }
         }
         match (&inputs.scale, result.scale) {

@@ -2,8 +2,8 @@
 
 use super::Inputs;
 use super::log_sums::{attached, numbers};
-use super::presets::stacked;
 use super::rowwise::{Comparison, RowFunction};
+use super::views::stacked;
 use crate::error::{ObjectiveError, not_negative};
 use crate::pairs::{Exclusions, PairLists, Pairs};
 use crate::similarity::{Compared, Similarity, unit_rows};
@@ -112,18 +112,14 @@ impl HardContrastive {
         let out = comparison.evaluate(&self.function, &a.rows, &among.rows, wanted, self.portable);
         let share = 1.0 / a.rows.dims()[0] as f64;
         let value = numbers(&[out.value * share], &a.rows);
-        let back = |x: &Compared, g: Tensor<2>, of: &Tensor<2>| tracked.then(|| x.backward(g * share).cast(of.dtype()));
+        let back = |x: &Compared, g: Tensor<2>| tracked.then(|| x.backward(g * share));
         match (&inputs.candidates, &c) {
-            (Some(candidates), Some(c)) => attached(
-                value,
-                [
-                    (&inputs.anchors, back(&a, out.anchors, &inputs.anchors)),
-                    (candidates, back(c, out.candidates, candidates)),
-                ],
-            ),
+            (Some(candidates), Some(c)) => {
+                attached(value, [(&inputs.anchors, back(&a, out.anchors)), (candidates, back(c, out.candidates))])
+            }
             _ => {
                 let gradient = tracked.then(|| out.anchors + out.candidates);
-                let gradient = gradient.and_then(|g| back(&a, g, &inputs.anchors));
+                let gradient = gradient.and_then(|g| back(&a, g));
                 attached(value, [(&inputs.anchors, gradient), (&inputs.anchors, None)])
             }
         }
@@ -145,7 +141,7 @@ impl HardContrastive {
 /// Who is compared with whom.
 fn comparison(inputs: &Inputs, pairs: &Pairs, exclusions: &Exclusions) -> Comparison {
     let (n, m, itself) = inputs.check(pairs, &Temperature::Fixed(1.0));
-    assert!(inputs.scale.is_none() && inputs.bias.is_none(), "hard negatives of inputs with a scale or a bias");
+    assert!(inputs.has_rows_alone(), "hard negatives of inputs with a scale, a bias or terms of pairs");
     let positives =
         pairs.resolve(n, m).unwrap_or_else(|| panic!("hard negatives of {n} anchors with positives beside"));
     let excluded: Option<PairLists> = exclusions.resolve(n, m, Some(&positives));

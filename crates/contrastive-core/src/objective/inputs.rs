@@ -41,7 +41,8 @@ impl Inputs {
         self
     }
 
-    /// `[1]` or `[n]`: the inverse temperature; with [`Temperature::Input`].
+    /// `[1]` or `[n]`: the inverse temperature, from 1e-9 to 2e9; with [`Temperature::Input`]. Outside, native kernels panic, and tensor
+    /// operations, which would have to wait for a device to look at it, give NaN.
     pub fn with_scale(mut self, scale: Tensor<1>) -> Self {
         self.scale = Some(scale);
         self
@@ -66,6 +67,11 @@ impl Inputs {
     pub fn with_pair_bias(mut self, bias: PairTerm) -> Self {
         self.pair_terms.bias = Some(bias);
         self
+    }
+
+    /// Neither a scale nor a bias nor terms of pairs.
+    pub(crate) fn has_rows_alone(&self) -> bool {
+        self.scale.is_none() && self.bias.is_none() && self.pair_terms.is_empty()
     }
 
     /// (n, m, a table with itself?)
@@ -128,7 +134,7 @@ pub struct Evaluation {
 /// Gradients of the value with respect to the [`Inputs`]; `None` where there is no such input, or it was not wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Gradients {
-    /// `[n, d]`; of a table compared with itself, the whole gradient.
+    /// `[n, d]`; of a table compared with itself the whole gradient where both sides' were wanted, else that of its rows as anchors.
     pub anchors: Option<Tensor<2>>,
     /// `[m, d]`.
     pub candidates: Option<Tensor<2>>,

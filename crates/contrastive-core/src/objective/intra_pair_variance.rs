@@ -2,7 +2,7 @@
 
 use super::metric_rows::*;
 use super::rowwise::RowFunction;
-use super::{Evaluation, Wanted};
+use super::{Evaluation, Wanted, computed};
 use crate::error::{ObjectiveError, not_negative};
 use crate::similarity::{Similarity, unit_rows};
 use burn::tensor::{Tensor, TensorData};
@@ -63,7 +63,7 @@ impl IntraPairVariance {
     pub fn dense(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
         labelled(&rows, labels);
         let n = labels.len();
-        let x = unit_rows(rows);
+        let x = unit_rows(computed(rows));
         let s = x.clone().matmul(x.transpose());
         let mask = |same: bool| {
             let of = |at: usize| (labels[at / n] == labels[at % n]) == same && at / n != at % n;

@@ -1,5 +1,6 @@
 //! Log-sum-exps over candidates, the building block of objectives that combine several of them.
 
+use super::over_ranks::{DistributedError, Ranks};
 use super::{Denominator, Evaluation, Inputs, PairObjective, PositiveWeights, Reduction, Wanted};
 use crate::attach::attach;
 use crate::error::ObjectiveError;
@@ -13,7 +14,8 @@ use std::sync::Arc;
 ///
 /// An objective whose value is any function f of a few such sums (at several temperatures, over several sets of candidates) is
 /// evaluated in linear memory in two passes: [`values`](Self::values) of each, then [`weighted`](Self::weighted) of each with
-/// `df / dL_i` as weights, which gives the exact gradient. ReSSL is written that way.
+/// `df / dL_i` as weights, which gives the exact gradient. ReSSL is written that way. Over ranks: [`values_over`](Self::values_over) and
+/// [`weighted_over`](Self::weighted_over).
 #[derive(Clone, Debug)]
 pub struct LogSums(PairObjective);
 
@@ -93,6 +95,68 @@ impl LogSums {
         let mut result = objective.evaluate(&inputs, wanted);
         result.gradients.paired = None;
         result
+    }
+
+    /// As [`values`](Self::values), over the candidates of all ranks: `L_i` of this rank's anchors. Exclusions mean what they mean in
+    /// [`PairObjective::evaluate_over`].
+    ///
+    /// # Errors
+    /// As [`PairObjective::evaluate_over`].
+    ///
+    /// # Panics
+    /// As [`values`](Self::values).
+    pub fn values_over(&self, ranks: &Ranks<'_>, inputs: &Inputs) -> Result<Vec<f64>, DistributedError> {
+        let rows = |sums: &Self| {
+            let ones = vec![1.0; inputs.anchors.dims()[0]];
+            Ok::<_, DistributedError>(host(sums.weighted_over(ranks, inputs, ones, Wanted::VALUE)?.rows))
+        };
+        let mut sums = rows(self)?;
+        // so has an anchor that is compared with nothing; with 1 inside the sums, it alone
+        let zeros = sums.iter().filter(|s| **s == 0.0).count();
+        if self.0.offset == 0.0 && ranks.total(zeros as f64)? > 0.0 {
+            let more = rows(&self.clone().offset(1.0)?)?;
+            let nothing = |s: f64, more: f64| s == 0.0 && more == 0.0;
+            sums.iter_mut().zip(more).filter(|(s, m)| nothing(**s, *m)).for_each(|(s, _)| *s = f64::NEG_INFINITY);
+        }
+        Ok(sums)
+    }
+
+    /// As [`weighted`](Self::weighted), over the candidates of all ranks: the value is the sum over the anchors of all ranks, weights and
+    /// gradients are those of this rank's rows.
+    ///
+    /// # Errors
+    /// As [`PairObjective::evaluate_over`].
+    ///
+    /// # Panics
+    /// As [`weighted`](Self::weighted).
+    pub fn weighted_over(
+        &self,
+        ranks: &Ranks<'_>,
+        inputs: &Inputs,
+        weights: Vec<f64>,
+        wanted: Wanted,
+    ) -> Result<Evaluation, DistributedError> {
+        let (objective, inputs) = self.problem(inputs, weights);
+        let mut result = objective.evaluate_over(ranks, &inputs, wanted)?;
+        result.gradients.paired = None;
+        Ok(result)
+    }
+
+    /// As [`loss`](Self::loss), over the anchors and candidates of all ranks.
+    ///
+    /// # Errors
+    /// As [`PairObjective::evaluate_over`].
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss).
+    pub fn loss_over(
+        &self,
+        ranks: &Ranks<'_>,
+        inputs: &Inputs,
+        weights: Vec<f64>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        let (objective, inputs) = self.problem(inputs, weights);
+        objective.loss_over(ranks, &inputs)
     }
 
     /// As positives that count for nothing.

@@ -2,9 +2,9 @@
 
 use super::blocks::{block_values, row_blocks};
 use super::log_sums::{LogSums, numbers};
-use super::{Inputs, computed_in};
+use super::{Inputs, computed, computed_in};
 use crate::attach::attach;
-use crate::error::{ObjectiveError, positive};
+use crate::error::ObjectiveError;
 use crate::linear::SparseOperator;
 use crate::pairs::Exclusions;
 use crate::similarity::{Compared, Similarity, unit_rows};
@@ -142,9 +142,13 @@ impl PamC {
     /// The official proxy at this sharpness (published: 0.25 to 2.25).
     ///
     /// # Errors
-    /// When tau is not a finite number above 0.
+    /// When tau is not between 1e-9 and 1e9.
     pub fn new(tau: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self { tau: positive("tau", tau)?, proxy: MetaNodeProxy::Official })
+        let allowed = "1e-9 to 1e9";
+        match (1e-9..=1e9).contains(&tau) && LogSums::new(1.0 / tau).is_ok() {
+            true => Ok(Self { tau, proxy: MetaNodeProxy::Official }),
+            false => Err(ObjectiveError::Outside { name: "tau", value: tau, allowed }),
+        }
     }
 
     /// What stands for the negatives.
@@ -184,6 +188,7 @@ impl PamC {
     /// # Panics
     /// When the numbers of rows differ.
     pub fn repulsion(&self, rows: &Tensor<2>, clusters: &MetaNodes) -> Tensor<1> {
+        let rows = &computed(rows.clone());
         let count = clusters.counts.len();
         let logs: Vec<f64> = clusters.counts.iter().map(|n| n.ln()).collect();
         match self.proxy {
@@ -253,7 +258,7 @@ impl PamC {
             DType::F64 => self.on_edges::<f64>(&compared.rows, positives.0.to_f64()),
             _ => self.on_edges::<f32>(&compared.rows, positives.0.to_f32()),
         };
-        let value = Tensor::<1>::from_data([value], (&rows.device(), rows.dtype()));
+        let value = Tensor::<1>::from_data([value], (&rows.device(), computed_in(rows.dtype())));
         if rows.is_tracked() { attach(value, rows, compared.backward(gradient)) } else { value }
     }
 

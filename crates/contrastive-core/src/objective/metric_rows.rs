@@ -140,10 +140,7 @@ impl Problem {
     /// # Panics
     /// When inputs and pairs do not fit, or the inputs have what a row function does not know.
     pub fn new(inputs: &Inputs, pairs: &Pairs, similarity: Similarity) -> Self {
-        assert!(
-            inputs.scale.is_none() && inputs.bias.is_none(),
-            "row losses have neither scale nor bias among the inputs"
-        );
+        assert!(inputs.has_rows_alone(), "row losses have neither scale nor bias nor terms of pairs among the inputs");
         let (n, m, itself) = inputs.check(pairs, &Temperature::Fixed(1.0));
         let positives = pairs.resolve(n, m).expect("positives among the candidates");
         let plain = inputs.plain();

@@ -18,6 +18,7 @@
 //! into autodiff; [`dense`](PairObjective::dense) is the same formula in plain tensor operations, the readable definition
 //! and the oracle of the tests.
 
+mod angle;
 mod angular;
 mod bilinear;
 mod blocks;
@@ -26,7 +27,14 @@ mod cacr;
 mod candidates;
 mod centers;
 mod choices;
+mod circle;
+mod class_margin;
+mod classes;
+mod clip;
+mod co_sent;
+mod cosine_regression;
 mod cross_batch;
+mod dcl;
 mod debiased;
 mod dense;
 mod distances;
@@ -40,19 +48,26 @@ mod hard_contrastive;
 mod hard_triplet;
 mod hardest;
 mod histogram;
+mod info_nce;
 mod inputs;
 mod intra_pair_variance;
 mod jensen_shannon;
 mod large_margin;
 mod lifted_embedding;
+mod lifted_structure;
+mod listed_pairs;
 pub(crate) mod log_sums;
 mod margin_based;
+mod margins;
 mod meta_nodes;
-mod metric;
 mod metric_rows;
 mod moco;
+mod multi_similarity;
+mod n_pairs;
+mod nca;
 mod nearest;
 mod nnclr;
+mod nt_xent;
 mod one_to_k;
 pub(crate) mod ops;
 mod optimised;
@@ -64,25 +79,29 @@ mod pair_terms;
 mod pixpro;
 mod pnp;
 mod portable;
-mod presets;
-mod proxies;
+mod proxy_anchor;
 mod ranked_list;
 mod ranking;
 mod resolve;
 mod ressl;
 mod rowwise;
 pub(crate) mod sampled_bce;
-mod sentence;
+mod sentence_pairs;
+mod sig_lip;
 mod signal_to_noise;
 mod smooth_ap;
 mod soft_triple;
 pub(crate) mod spec;
 mod sphere_face;
 mod sub_center_arcface;
+mod sup_con;
+mod triplet;
 mod ts2vec;
-mod tuplet;
+mod tuplet_margin;
 mod unpaired;
+mod views;
 
+pub use angle::AnglE;
 pub use angular::Angular;
 pub use bilinear::BilinearInfoNce;
 pub use blocks::row_blocks;
@@ -90,8 +109,14 @@ pub use bpr::{bpr, bpr_from_scores, embedding_penalty};
 pub use cacr::{Cacr, CacrEvaluation, CacrInfoNce};
 pub use candidates::CandidateBlocks;
 pub use choices::{Direction, PositiveWeights, Reduction};
+pub use circle::Circle;
+pub use class_margin::ClassMargin;
+pub use clip::Clip;
+pub use co_sent::CoSent;
 pub use contrastive_kernels::softmax::{Denominator, Placement, Wanted};
+pub use cosine_regression::cosine_regression;
 pub use cross_batch::CrossBatch;
+pub use dcl::Dcl;
 pub use debiased::DebiasedInfoNce;
 pub use dynamic_soft_margin::DynamicSoftMargin;
 pub use fast_ap::FastAp;
@@ -102,18 +127,24 @@ pub use hard_contrastive::HardContrastive;
 pub use hard_triplet::HardTriplet;
 pub use hardest::{TopK, hardest_negatives, hardest_positives, negatives_below, semi_hard_negatives};
 pub use histogram::Histogram;
+pub use info_nce::InfoNce;
 pub use inputs::{Evaluation, Gradients, Inputs};
 pub use intra_pair_variance::IntraPairVariance;
 pub use jensen_shannon::JensenShannon;
 pub use large_margin::LargeMarginSoftmax;
 pub use lifted_embedding::LiftedStructuredEmbedding;
+pub use lifted_structure::LiftedStructure;
+pub use listed_pairs::ListedPairs;
 pub use log_sums::LogSums;
 pub use margin_based::MarginBased;
 pub use meta_nodes::{MetaNodeProxy, MetaNodes, PamC, SparsePositives};
-pub use metric::{Circle, LiftedStructure, MultiSimilarity, SigLip};
 pub use moco::Moco;
+pub use multi_similarity::MultiSimilarity;
+pub use n_pairs::NPairs;
+pub use nca::Nca;
 pub use nearest::nearest_rows;
 pub use nnclr::NnClr;
+pub use nt_xent::NtXent;
 pub use one_to_k::{OneToK, OneToKParts};
 pub use optimised::*;
 pub use p2s_grad::P2sGrad;
@@ -122,25 +153,37 @@ pub use pair_contrastive::PairContrastive;
 pub use pair_terms::PairTerm;
 pub use pixpro::{CropBox, PixContrast, PixPro, on_cells, propagate, same_place};
 pub use pnp::Pnp;
-pub use presets::{Clip, Dcl, InfoNce, NtXent, SupCon};
-pub use proxies::{ClassMargin, Nca, ProxyAnchor};
+pub use proxy_anchor::ProxyAnchor;
 pub use ranked_list::RankedList;
 pub use ranking::MultipleNegativesRanking;
 pub use ressl::ReSsl;
 pub use sampled_bce::{logistic, sampled_bce, sampled_bce_from_scores, softplus};
-pub use sentence::{AnglE, CoSent, ListedPairs, cosine_regression};
+pub use sig_lip::SigLip;
 pub use signal_to_noise::SignalToNoise;
 pub use smooth_ap::SmoothAp;
 pub use soft_triple::SoftTriple;
 pub use sphere_face::SphereFace;
 pub use sub_center_arcface::SubCenterArcFace;
+pub use sup_con::SupCon;
+pub use triplet::{Mining, Triplet, triplet_margin};
 pub use ts2vec::{Ts2Vec, ViewsEvaluation};
-pub use tuplet::{NPairs, TupletMargin};
+pub use tuplet_margin::TupletMargin;
 pub use unpaired::*;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Tensor};
 
 /// f16 and bf16 are computed in f32.
 pub(crate) fn computed_in(dtype: DType) -> DType {
     if dtype == DType::F64 { DType::F64 } else { DType::F32 }
+}
+
+/// `[1]`: 0, or NaN if a number is not finite; a constant.
+pub(crate) fn nothing_of<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
+    (x.clone().detach() * 0.0).sum()
+}
+
+/// A tensor in the type that is computed in; differentiable.
+pub(crate) fn computed<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let dtype = computed_in(x.dtype());
+    if x.dtype() == dtype { x } else { x.cast(dtype) }
 }

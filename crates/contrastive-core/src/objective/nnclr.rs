@@ -4,7 +4,7 @@ use super::nearest::nearest_rows;
 use super::{Inputs, PairObjective};
 use crate::error::ObjectiveError;
 use crate::memory::Queue;
-use crate::similarity::Similarity;
+use crate::similarity::{Similarity, unit_rows};
 use burn::tensor::Tensor;
 
 /// NNCLR's objective (Dwibedi et al. 2021, equation 3): `nn(z_i)`, the row of the support nearest to z_i by cosine, finds the
@@ -41,7 +41,8 @@ impl NnClr {
             support.rows().unwrap_or_else(|| panic!("neighbours of {:?} rows in an empty support", views.dims()));
         let nearest = nearest_rows(views.clone(), rows.clone(), Similarity::Cosine);
         // what is no number has no neighbour: its row is none either
-        rows.select(0, nearest) + views.inner().sum_dim(1) * 0.0
+        let beyond = unit_rows(views.inner()).sum_dim(1).cast(rows.dtype()) * 0.0;
+        rows.select(0, nearest) + beyond
     }
 
     /// First views (projections) `[n, d]`, which pick the neighbours, and second views (predictions) `[n, d]`, which carry the

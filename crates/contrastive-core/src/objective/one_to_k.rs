@@ -1,5 +1,6 @@
 //! CCRK's 1-to-K objective: an anchor and its K aligned versions.
 
+use super::over_ranks::{DistributedError, Ranks};
 use super::{Evaluation, Inputs, PairObjective, Wanted};
 use crate::error::ObjectiveError;
 use crate::pairs::{PairLists, Pairs};
@@ -83,8 +84,37 @@ impl OneToK {
         scale: Option<Tensor<1>>,
         present: Option<&[bool]>,
     ) -> Result<Tensor<1>, ObjectiveError> {
-        let (objective, inputs) = self.problem(anchors, versions, scale, present)?;
-        Ok(objective.direction_weights(0.5, 0.5 * self.text_weight)?.loss(&inputs))
+        let (lists, inputs) = self.problem(anchors, versions, scale, present)?;
+        Ok(self.objective(lists, 0.5 * self.text_weight)?.loss(&inputs))
+    }
+
+    /// The loss of the instances of all ranks together: each rank brings its own anchors `[n, d]` and versions `[n, k, d]`, k for each
+    /// instance or as many as are present; the inverse temperature `[1]` is the same everywhere, and its gradient is this rank's share. The
+    /// value is `[1]`.
+    ///
+    /// # Errors
+    /// When a rank is gone, ranks disagree about choices, widths or types, or an instance of any rank has no version at all.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss), of this rank's.
+    pub fn loss_over(
+        &self,
+        ranks: &Ranks<'_>,
+        anchors: Tensor<2>,
+        versions: Tensor<3>,
+        scale: Option<Tensor<1>>,
+        present: Option<&[bool]>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        let problem = self.problem(anchors, versions, scale, present);
+        let rows = problem.as_ref().map_or(0, |(lists, _)| lists.columns.len());
+        let same = [("objective (1-to-K)", -8.0), ("weight of the versions", self.text_weight)];
+        // a rank that has none tells the others, which must not wait for it
+        let place = ranks.place(rows, problem.is_err(), &same)?;
+        let (lists, inputs) = problem?;
+        if place.any {
+            return Err(ObjectiveError::Pairs("an instance of another rank has no version".to_string()).into());
+        }
+        self.objective(lists.shifted(place.first), 0.5 * self.text_weight)?.loss_over(ranks, &inputs)
     }
 
     /// The means of both directions, without gradients.
@@ -101,29 +131,42 @@ impl OneToK {
         scale: Option<Tensor<1>>,
         present: Option<&[bool]>,
     ) -> Result<OneToKParts, ObjectiveError> {
-        let (objective, inputs) = self.problem(anchors, versions, scale, present)?;
-        let Evaluation { rows, columns, .. } = objective.direction_weights(0.5, 0.5)?.evaluate(&inputs, Wanted::VALUE);
+        let (lists, inputs) = self.problem(anchors, versions, scale, present)?;
+        let Evaluation { rows, columns, .. } = self.objective(lists, 0.5)?.evaluate(&inputs, Wanted::VALUE);
         Ok(OneToKParts {
             anchors_to_versions: rows.mean(),
             versions_to_anchors: columns.expect("values of both directions").mean(),
         })
     }
 
+    /// Both directions, the versions of each anchor listed.
+    fn objective(&self, lists: PairLists, backward: f64) -> Result<PairObjective, ObjectiveError> {
+        let mut objective = self.objective.clone().pairs(Pairs::Lists(Arc::new(lists)));
+        if !self.siblings {
+            objective = objective.denominator(super::Denominator::OwnPositive);
+        }
+        objective.direction_weights(0.5, backward)
+    }
+
+    /// The versions that are present as candidates, and whose they are.
     fn problem(
         &self,
         anchors: Tensor<2>,
         versions: Tensor<3>,
         scale: Option<Tensor<1>>,
         present: Option<&[bool]>,
-    ) -> Result<(PairObjective, Inputs), ObjectiveError> {
+    ) -> Result<(PairLists, Inputs), ObjectiveError> {
         let ([n, d], [n2, k, d2]) = (anchors.dims(), versions.dims());
         assert_eq!([n, d], [n2, d2], "anchors [{n}, {d}] and versions [{n2}, {k}, {d2}]");
+        if k == 0 {
+            return Err(ObjectiveError::Pairs("instances without versions".to_string()));
+        }
         let mut texts: Tensor<2> = versions.reshape([n * k, d]);
         let mut offsets: Vec<usize> = (0..=n).map(|j| j * k).collect();
         if let Some(present) = present {
             assert_eq!(present.len(), n * k, "which of [{n}, {k}] versions are present");
             let kept: Vec<i32> = (0..n * k).filter(|&at| present[at]).map(|at| at as i32).collect();
-            let counts = present.chunks_exact(k.max(1)).map(|row| row.iter().filter(|p| **p).count());
+            let counts = present.chunks_exact(k).map(|row| row.iter().filter(|p| **p).count());
             offsets = vec![0];
             for (j, count) in counts.enumerate() {
                 if count == 0 {
@@ -134,18 +177,12 @@ impl OneToK {
             let rows = kept.len();
             let kept = Tensor::<1, Int>::from_data(TensorData::new(kept, [rows]), &texts.device());
             texts = texts.select(0, kept);
-        } else if k == 0 {
-            return Err(ObjectiveError::Pairs("instances without versions".to_string()));
         }
         let rows = *offsets.last().expect("a first offset") as u32;
         let lists = PairLists::new(offsets, (0..rows).collect(), None)?;
-        let mut objective = self.objective.clone().pairs(Pairs::Lists(Arc::new(lists)));
-        if !self.siblings {
-            objective = objective.denominator(super::Denominator::OwnPositive);
-        }
         let inputs = Inputs::new(anchors, texts);
         Ok((
-            objective,
+            lists,
             match scale {
                 Some(scale) => inputs.with_scale(scale),
                 None => inputs,

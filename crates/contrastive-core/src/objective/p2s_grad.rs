@@ -1,5 +1,6 @@
 //! P2SGrad.
 
+use super::computed;
 use super::log_sums::beside;
 use super::sphere_face::own_weights;
 use crate::similarity::unit_rows;
@@ -24,7 +25,7 @@ impl P2sGrad {
     /// # Panics
     /// When there are no rows, rows and labels differ in number, widths differ, or a label is no class.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>) -> Tensor<1> {
-        let (rows, weights) = (unit_rows(rows), unit_rows(weights));
+        let (rows, weights) = (unit_rows(computed(rows)), unit_rows(computed(weights)));
         let own = beside(&rows, &own_weights(&rows, labels, &weights));
         let pairs = rows.dims()[0] * weights.dims()[0];
         let moments = |x: Tensor<2>| x.clone().transpose().matmul(x);

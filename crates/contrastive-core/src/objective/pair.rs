@@ -154,7 +154,7 @@ impl PairObjective {
     /// Checks that the choices fit each other.
     ///
     /// # Errors
-    /// When the sum inside the logarithm meets a denominator for each positive or a clamp, or an offset meets a denominator
+    /// When the sum inside the logarithm meets a denominator for each positive, a clamp or negative weights, or an offset meets a denominator
     /// for each positive, or both directions are wanted of a comparison that has no transpose.
     pub fn validate(&self) -> Result<(), ObjectiveError> {
         let inside = self.placement == Placement::Inside;
@@ -165,6 +165,10 @@ impl PairObjective {
             (
                 inside && self.pairs == Pairs::Beside && matches!(self.weights, PositiveWeights::PerAnchor(_)),
                 "weights of paired positives need the sum outside the logarithm",
+            ),
+            (
+                inside && matches!(&self.weights, PositiveWeights::PerAnchor(t) if t.iter().any(|t| *t < 0.0)),
+                "negative weights of positives need the sum outside the logarithm",
             ),
             (inside && self.denominator_weights.is_some(), "denominator weights need the sum outside the logarithm"),
             (own && self.offset > 0.0, "a denominator offset needs one denominator for each anchor"),

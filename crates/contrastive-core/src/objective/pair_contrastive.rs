@@ -109,7 +109,7 @@ impl PairContrastive {
     /// # Panics
     /// When shapes, pairs and exclusions do not fit, or the inputs have a scale, a bias or paired positives.
     pub fn evaluate(&self, inputs: &Inputs, wanted: Wanted) -> Evaluation {
-        assert!(inputs.scale.is_none() && inputs.bias.is_none(), "pair distances have neither scale nor bias");
+        assert!(inputs.has_rows_alone(), "pair distances have neither scale nor bias nor terms of pairs");
         let (n, m, itself) = inputs.check(&self.pairs, &Temperature::Fixed(1.0));
         let positives = self.pairs.resolve(n, m).expect("positives among the candidates");
         let excluded = self.exclusions.resolve(n, m, Some(&positives));

@@ -151,16 +151,16 @@ impl PixPro {
         let mask: Tensor<3> = like(mask, [b, n, n], &from.rows);
         let rows = |side: &Compared| -> Tensor<3> { side.rows.clone().reshape([b, n, d]) };
         let pulled = mask.clone().matmul(rows(&to));
-        let value = (rows(&from) * pulled.clone()).sum().cast(y.dtype());
+        let value = (rows(&from) * pulled.clone()).sum();
         let autodiff = y.is_autodiff() || x.is_autodiff();
         let value = if autodiff { Tensor::from_inner(value) } else { value };
-        let back = |side: &Compared, gradient: Tensor<3>, map: &Tensor<4>| -> Tensor<4> {
+        let back = |side: &Compared, gradient: Tensor<3>| -> Tensor<4> {
             let raw: Tensor<3> = side.backward(gradient.reshape([b * n, d])).reshape([b, n, d]);
-            raw.swap_dims(1, 2).reshape([b, d, height, width]).cast(map.dtype())
+            raw.swap_dims(1, 2).reshape([b, d, height, width])
         };
-        let value = if y.is_tracked() { attach(value, &y, back(&from, pulled, &y)) } else { value };
+        let value = if y.is_tracked() { attach(value, &y, back(&from, pulled)) } else { value };
         match x.is_tracked() {
-            true => attach(value, &x, back(&to, mask.swap_dims(1, 2).matmul(rows(&from)), &x)),
+            true => attach(value, &x, back(&to, mask.swap_dims(1, 2).matmul(rows(&from)))),
             false => value,
         }
     }

@@ -96,7 +96,9 @@ fn sigmoid<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 /// See [`PairOps::unit_rows`](super::ops::PairOps::unit_rows).
 pub fn unit_rows<B: Backend>(x: FloatTensor<B>, shortest: f64) -> (FloatTensor<B>, FloatTensor<B>) {
     let squares = sum_rows::<B>(B::float_mul(x.clone(), x.clone()));
+    // lengths too large for their type become no number
     let lengths = B::float_sqrt(squares);
+    let lengths = B::float_add(lengths.clone(), B::float_mul_scalar(lengths, 0.0.into()));
     let bools = get_device_settings::<B>(&lengths.device()).bool_dtype;
     let none = B::float_lower_elem(lengths.clone(), shortest.into(), bools);
     let lengths = B::float_mask_fill(lengths, none, f64::INFINITY.into());
@@ -224,6 +226,9 @@ pub fn rows<B: Backend>(
                 weight.push(t);
                 has[k] = 1.0;
                 total[k] += t;
+            }
+            if inside && !spec.paired && total[k] == 0.0 {
+                has[k] = 0.0;
             }
             let own = spec.self_offset.map(|o| i + o).filter(|j| *j < m);
             if let Some(excluded) = &spec.excluded {

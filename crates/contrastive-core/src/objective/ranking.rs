@@ -1,6 +1,7 @@
 //! In-batch ranking of documents for queries, as text encoders are trained.
 
 use super::log_sums::{LogSums, attached, beside, column, host, numbers};
+use super::over_ranks::{Among, DistributedError, Place, Ranks};
 use super::{Direction, Evaluation, Gradients, Inputs, PairObjective, Wanted};
 use crate::error::{ObjectiveError, not_negative};
 use crate::pairs::{Exclusions, PairLists};
@@ -64,7 +65,14 @@ impl MultipleNegativesRanking {
     /// # Errors
     /// When alpha is negative, infinite or NaN.
     pub fn with_hardness(self, alpha: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self { form: Form::Hardness(not_negative("strength of hardness weights", alpha)?), ..self })
+        let alpha = not_negative("strength of hardness weights", alpha)?;
+        // the weights raise the scale
+        Temperature::fixed(1.0 / (1.0 / self.temperature + alpha)).map_err(|_| ObjectiveError::Outside {
+            name: "strength of hardness weights",
+            value: alpha,
+            allowed: "0 to 1e9 less the inverse temperature",
+        })?;
+        Ok(Self { form: Form::Hardness(alpha), ..self })
     }
 
     /// Queries `[n, d]` and their documents `[n, d]`. The mean over the queries, `[1]`; of a single pair, which has no
@@ -92,10 +100,56 @@ impl MultipleNegativesRanking {
         self.loss_among(queries, Tensor::cat(vec![documents, negatives], 0))
     }
 
+    /// The loss of the queries of all ranks together, among the documents of all: each rank brings its own queries `[n, d]` and their
+    /// documents `[n, d]`. The value is `[1]`.
+    ///
+    /// # Errors
+    /// When a rank is gone, or ranks disagree about choices, widths or types.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss), of this rank's rows.
+    pub fn loss_over(
+        &self,
+        ranks: &Ranks<'_>,
+        queries: Tensor<2>,
+        documents: Tensor<2>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        assert_eq!(queries.dims(), documents.dims(), "the shapes of queries and documents");
+        self.loss_in(Among::all(ranks), queries, documents)
+    }
+
+    /// The same with each rank's hard negatives `[k n, d]`, which all queries meet; k is the same on all ranks.
+    ///
+    /// # Errors
+    /// As [`loss_over`](Self::loss_over), and when ranks disagree about k.
+    ///
+    /// # Panics
+    /// As [`loss_with_hard_negatives`](Self::loss_with_hard_negatives), of this rank's rows.
+    pub fn loss_with_hard_negatives_over(
+        &self,
+        ranks: &Ranks<'_>,
+        queries: Tensor<2>,
+        documents: Tensor<2>,
+        negatives: Tensor<2>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        assert_eq!(queries.dims(), documents.dims(), "the shapes of queries and documents");
+        self.loss_in(Among::all(ranks), queries, Tensor::cat(vec![documents, negatives], 0))
+    }
+
     fn loss_among(&self, queries: Tensor<2>, documents: Tensor<2>) -> Tensor<1> {
-        let result = self.evaluate(&queries, &documents, queries.is_tracked() || documents.is_tracked());
+        self.loss_in(Among::HERE, queries, documents).expect("one process")
+    }
+
+    fn loss_in(
+        &self,
+        among: Among<'_>,
+        queries: Tensor<2>,
+        documents: Tensor<2>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        let tracked = queries.is_tracked() || documents.is_tracked();
+        let result = self.evaluate_in(among, &queries, &documents, tracked)?;
         let g = result.gradients;
-        attached(result.value, [(&queries, g.anchors), (&documents, g.candidates)])
+        Ok(attached(result.value, [(&queries, g.anchors), (&documents, g.candidates)]))
     }
 
     /// Value, each query's value and, if wanted, the gradients of queries (anchors) and of all documents (candidates).
@@ -103,48 +157,85 @@ impl MultipleNegativesRanking {
     /// # Panics
     /// When the widths differ, or the number of documents is no multiple of the number of queries.
     pub fn evaluate(&self, queries: &Tensor<2>, documents: &Tensor<2>, gradients: bool) -> Evaluation {
+        self.evaluate_in(Among::HERE, queries, documents, gradients).expect("one process")
+    }
+
+    fn evaluate_in(
+        &self,
+        among: Among<'_>,
+        queries: &Tensor<2>,
+        documents: &Tensor<2>,
+        gradients: bool,
+    ) -> Result<Evaluation, DistributedError> {
         let ([n, d], [m, e]) = (queries.dims(), documents.dims());
         assert!(
             n > 0 && m >= n && m.is_multiple_of(n) && d == e && d > 0,
             "queries [{n}, {d}] and documents [{m}, {e}]: as many or a multiple"
         );
+        let (form, alpha) = match self.form {
+            Form::OneWay => (0.0, 0.0),
+            Form::Symmetric => (1.0, 0.0),
+            Form::Joint => (2.0, 0.0),
+            Form::Hardness(alpha) => (3.0, alpha),
+        };
+        let same = [
+            ("objective (multiple-negatives ranking)", -9.0),
+            ("form of the loss", form),
+            ("strength of hardness weights", alpha),
+            ("temperature", self.temperature),
+            ("documents of each query", (m / n) as f64),
+        ];
+        let place = among.place(n, gradients, &same)?;
         let plain = Inputs::new(queries.clone(), documents.clone()).plain();
         let q = Compared::new(Similarity::Cosine, plain.anchors);
         let c = Compared::new(Similarity::Cosine, plain.candidates.expect("documents"));
         let mut result = match self.form {
-            Form::OneWay => self.one_way(&q.rows, &c.rows, gradients),
-            Form::Symmetric => self.both_ways(&q.rows, &c.rows, gradients),
-            Form::Joint => self.jointly(&q.rows, &c.rows, gradients),
-            Form::Hardness(alpha) => self.weighted(&q.rows, &c.rows, alpha, gradients),
-        };
+            Form::OneWay => self.one_way(among, place, &q.rows, &c.rows),
+            Form::Symmetric => self.both_ways(among, place, &q.rows, &c.rows),
+            Form::Joint => self.jointly(among, place, &q.rows, &c.rows),
+            Form::Hardness(alpha) => self.weighted(among, place, &q.rows, &c.rows, alpha),
+        }?;
         result.gradients = Gradients {
             anchors: result.gradients.anchors.map(|g| q.backward(g)),
             candidates: result.gradients.candidates.map(|g| c.backward(g)),
             ..Gradients::default()
         };
-        result
+        Ok(result)
     }
 
     /// Of unit rows, as all below.
-    fn one_way(&self, q: &Tensor<2>, c: &Tensor<2>, gradients: bool) -> Evaluation {
-        let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
-        self.pairs().evaluate(&Inputs::new(q.clone(), c.clone()), wanted)
+    fn one_way(
+        &self,
+        among: Among<'_>,
+        place: Place,
+        q: &Tensor<2>,
+        c: &Tensor<2>,
+    ) -> Result<Evaluation, DistributedError> {
+        let wanted = if place.any { Wanted::ALL } else { Wanted::VALUE };
+        among.evaluate(&self.pairs(), &Inputs::new(q.clone(), c.clone()), wanted)
     }
 
     fn pairs(&self) -> PairObjective {
         PairObjective::new(self.temperature).expect("a checked temperature").similarity(Similarity::Dot)
     }
 
-    fn both_ways(&self, q: &Tensor<2>, c: &Tensor<2>, gradients: bool) -> Evaluation {
-        let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
+    fn both_ways(
+        &self,
+        among: Among<'_>,
+        place: Place,
+        q: &Tensor<2>,
+        c: &Tensor<2>,
+    ) -> Result<Evaluation, DistributedError> {
+        let wanted = if place.any { Wanted::ALL } else { Wanted::VALUE };
         let ([n, d], [m, _]) = (q.dims(), c.dims());
         if n == m {
-            let mut both = self.pairs().direction(Direction::Both).evaluate(&Inputs::new(q.clone(), c.clone()), wanted);
+            let objective = self.pairs().direction(Direction::Both);
+            let mut both = among.evaluate(&objective, &Inputs::new(q.clone(), c.clone()), wanted)?;
             both.rows = (both.rows + both.columns.take().expect("both directions")) * 0.5;
-            return both;
+            return Ok(both);
         }
-        let there = self.one_way(q, c, gradients);
-        let back = self.pairs().evaluate(&Inputs::new(c.clone().slice([0..n, 0..d]), q.clone()), wanted);
+        let there = self.one_way(among, place, q, c)?;
+        let back = among.evaluate(&self.pairs(), &Inputs::new(c.clone().slice([0..n, 0..d]), q.clone()), wanted)?;
         let (mut there_g, back_g) = (there.gradients, back.gradients);
         if let (Some(dq), Some(dc), Some(more_dp), Some(more_dq)) =
             (there_g.anchors.take(), there_g.candidates.take(), back_g.anchors, back_g.candidates)
@@ -153,10 +244,16 @@ impl MultipleNegativesRanking {
             there_g.candidates = Some(add_first(dc, more_dp) * 0.5);
         }
         let (value, rows) = ((there.value + back.value) * 0.5, (there.rows + back.rows) * 0.5);
-        Evaluation { value, rows, columns: None, gradients: there_g }
+        Ok(Evaluation { value, rows, columns: None, gradients: there_g })
     }
 
-    fn jointly(&self, q: &Tensor<2>, c: &Tensor<2>, gradients: bool) -> Evaluation {
+    fn jointly(
+        &self,
+        among: Among<'_>,
+        place: Place,
+        q: &Tensor<2>,
+        c: &Tensor<2>,
+    ) -> Result<Evaluation, DistributedError> {
         let ([n, d], [m, _]) = (q.dims(), c.dims());
         let documents = c.clone().slice([0..n, 0..d]);
         let sums = || LogSums::new(self.temperature).expect("a checked temperature").similarity(Similarity::Dot);
@@ -167,31 +264,39 @@ impl MultipleNegativesRanking {
             columns: (0..n).flat_map(|i| (n + i..n + m).step_by(n).map(|j| j as u32)).collect(),
             ..PairLists::default()
         };
-        let from_documents = sums().exclusions(Exclusions::lists(own));
+        let from_documents = sums().exclusions(Exclusions::lists(own.shifted(place.first * (1 + m / n))));
         let asked = Inputs::new(q.clone(), Tensor::cat(vec![c.clone(), q.clone()], 0));
         let answered = Inputs::new(documents.clone(), Tensor::cat(vec![q.clone(), c.clone()], 0));
-        let (a, b) = (from_queries.values(&asked), from_documents.values(&answered));
+        let (a, b) = (among.values(&from_queries, &asked)?, among.values(&from_documents, &answered)?);
         let positive = host(beside(q, &documents) * (1.0 / self.temperature));
         let all: Vec<f64> = a.iter().zip(&b).map(|(a, b)| log_add(*a, *b)).collect();
         let rows = all.iter().zip(&positive).map(|(l, s)| l - s).collect();
-        let mut result = mean(rows, q);
-        if gradients {
-            let share = |part: &[f64]| part.iter().zip(&all).map(|(p, l)| (p - l).exp() / n as f64).collect();
-            let asked = from_queries.weighted(&asked, share(&a), Wanted::ALL).gradients;
-            let answered = from_documents.weighted(&answered, share(&b), Wanted::ALL).gradients;
+        let mut result = mean(among, place, rows, q)?;
+        if place.any {
+            let queries = place.all as f64;
+            let share = |part: &[f64]| part.iter().zip(&all).map(|(p, l)| (p - l).exp() / queries).collect();
+            let asked = among.weighted(&from_queries, &asked, share(&a), Wanted::ALL)?.gradients;
+            let answered = among.weighted(&from_documents, &answered, share(&b), Wanted::ALL)?.gradients;
             let of = |g: Option<Tensor<2>>| g.expect("a gradient that was wanted");
             let (asked, first) = (of(asked.candidates), of(asked.anchors));
             let (answered, second) = (of(answered.candidates), of(answered.anchors));
-            let pull = 1.0 / (self.temperature * n as f64);
+            let pull = 1.0 / (self.temperature * queries);
             let dq = first + asked.clone().slice([m..m + n, 0..d]) + answered.clone().slice([0..n, 0..d]);
             let dc = asked.slice([0..m, 0..d]) + answered.slice([n..n + m, 0..d]);
             result.gradients.anchors = Some(dq - documents * pull);
             result.gradients.candidates = Some(add_first(dc, second - q.clone() * pull));
         }
-        result
+        Ok(result)
     }
 
-    fn weighted(&self, q: &Tensor<2>, c: &Tensor<2>, alpha: f64, gradients: bool) -> Evaluation {
+    fn weighted(
+        &self,
+        among: Among<'_>,
+        place: Place,
+        q: &Tensor<2>,
+        c: &Tensor<2>,
+        alpha: f64,
+    ) -> Result<Evaluation, DistributedError> {
         let [n, d] = q.dims();
         let documents = c.clone().slice([0..n, 0..d]);
         // the weights only raise the scale, and the gradient keeps the share of it that is not weights
@@ -200,17 +305,17 @@ impl MultipleNegativesRanking {
         let sums = sums.exclusions(Exclusions::own_row(0));
         let inputs = Inputs::new(q.clone(), c.clone());
         let positive = host(beside(q, &documents) * scale);
-        let gaps: Vec<f64> = sums.values(&inputs).iter().zip(&positive).map(|(l, s)| l - s).collect();
-        let mut result = mean(gaps.iter().map(|&g| log_add(g, 0.0)).collect(), q);
-        if gradients {
-            let pull: Vec<f64> = gaps.iter().map(|g| 1.0 / (n as f64 * (1.0 + (-g).exp()))).collect();
+        let gaps: Vec<f64> = among.values(&sums, &inputs)?.iter().zip(&positive).map(|(l, s)| l - s).collect();
+        let mut result = mean(among, place, gaps.iter().map(|&g| log_add(g, 0.0)).collect(), q)?;
+        if place.any {
+            let pull: Vec<f64> = gaps.iter().map(|g| 1.0 / (place.all as f64 * (1.0 + (-g).exp()))).collect();
             let share = pull.iter().map(|p| p * scale / (scale + alpha)).collect();
-            let pushed = sums.weighted(&inputs, share, Wanted::ALL).gradients;
+            let pushed = among.weighted(&sums, &inputs, share, Wanted::ALL)?.gradients;
             let pull = column(&pull, q) * scale;
             result.gradients.anchors = pushed.anchors.map(|g| g - documents * pull.clone());
             result.gradients.candidates = pushed.candidates.map(|g| add_first(g, q.clone() * pull * -1.0));
         }
-        result
+        Ok(result)
     }
 }
 
@@ -219,10 +324,10 @@ fn log_add(a: f64, b: f64) -> f64 {
     if a == b { a + std::f64::consts::LN_2 } else { a.max(b) + (-(a - b).abs()).exp().ln_1p() }
 }
 
-/// Row values and their mean.
-fn mean(rows: Vec<f64>, like: &Tensor<2>) -> Evaluation {
-    let value = numbers(&[rows.iter().sum::<f64>() / rows.len() as f64], like);
-    Evaluation { value, rows: numbers(&rows, like), columns: None, gradients: Gradients::default() }
+/// Row values and their mean, over all rows that are compared.
+fn mean(among: Among<'_>, place: Place, rows: Vec<f64>, like: &Tensor<2>) -> Result<Evaluation, DistributedError> {
+    let value = numbers(&[among.total(rows.iter().sum())? / place.all as f64], like);
+    Ok(Evaluation { value, rows: numbers(&rows, like), columns: None, gradients: Gradients::default() })
 }
 
 /// `to` with `more` added to its first rows.

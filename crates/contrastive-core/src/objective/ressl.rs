@@ -1,6 +1,7 @@
 //! ReSSL: a student shall see the same relations to a queue as its teacher.
 
 use super::log_sums::{LogSums, attached};
+use super::over_ranks::{Among, DistributedError, Ranks};
 use super::{Denominator, Evaluation, Gradients, Inputs, PairObjective, Wanted};
 use crate::error::ObjectiveError;
 use crate::memory::Queue;
@@ -61,8 +62,57 @@ impl ReSsl {
     /// # Panics
     /// When the shapes do not fit.
     pub fn loss_among(&self, student: Tensor<2>, teacher: Tensor<2>, candidates: Tensor<2>) -> Tensor<1> {
-        let result = self.evaluate(&student, &teacher, &candidates, student.is_tracked());
-        attached(result.value, [(&student, result.gradients.anchors), (&teacher, None)])
+        self.loss_in(Among::HERE, student, teacher, candidates).expect("one process")
+    }
+
+    /// The loss of the rows of all ranks together, among the queues of all: each rank brings its own rows `[n, d]` of student and teacher,
+    /// and its own queue, of any length. The value is `[1]`.
+    ///
+    /// Where each rank's rows are to be compared with that rank's queue alone, or all ranks have the same queue, nothing needs to travel: the
+    /// sum over ranks ([`Ranks::sum_of_losses`]) of [`loss`](Self::loss) times this rank's share of the rows.
+    ///
+    /// # Errors
+    /// When a rank is gone, or ranks disagree about temperatures, widths or types.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss), of this rank's rows and queue.
+    pub fn loss_over(
+        &self,
+        ranks: &Ranks<'_>,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        queue: &Queue,
+    ) -> Result<Tensor<1>, DistributedError> {
+        let rows = queue.rows().unwrap_or_else(|| panic!("relations of {:?} rows to an empty queue", student.dims()));
+        self.loss_among_over(ranks, student, teacher, rows)
+    }
+
+    /// The same with each rank's candidates `[m, d]` of any origin, taken as constants.
+    ///
+    /// # Errors
+    /// As [`loss_over`](Self::loss_over).
+    ///
+    /// # Panics
+    /// When this rank's shapes do not fit.
+    pub fn loss_among_over(
+        &self,
+        ranks: &Ranks<'_>,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        candidates: Tensor<2>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        self.loss_in(Among::all(ranks), student, teacher, candidates)
+    }
+
+    fn loss_in(
+        &self,
+        among: Among<'_>,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
+        candidates: Tensor<2>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        let result = self.evaluate_in(among, &student, &teacher, &candidates, student.is_tracked())?;
+        Ok(attached(result.value, [(&student, result.gradients.anchors), (&teacher, None)]))
     }
 
     /// Value, row values and, if wanted, the student's gradient (as that of the anchors).
@@ -76,19 +126,31 @@ impl ReSsl {
         candidates: &Tensor<2>,
         gradients: bool,
     ) -> Evaluation {
+        self.evaluate_in(Among::HERE, student, teacher, candidates, gradients).expect("one process")
+    }
+
+    fn evaluate_in(
+        &self,
+        among: Among<'_>,
+        student: &Tensor<2>,
+        teacher: &Tensor<2>,
+        candidates: &Tensor<2>,
+        gradients: bool,
+    ) -> Result<Evaluation, DistributedError> {
         assert_eq!(student.dims(), teacher.dims(), "the shapes of student and teacher");
         let n = student.dims()[0];
         let dtype = super::computed_in(student.dtype());
         let [q, k, c] = [student, teacher, candidates].map(|x| x.clone().inner().cast(dtype));
-        let k = Sides::new(self.similarity, k, Some(c.clone()), None).anchors.rows;
-        let Sides { anchors: q, candidates: c, .. } = Sides::new(self.similarity, q, Some(c), None);
+        let k = among.sides(self.similarity, k, c.clone())?.anchors.rows;
+        let Sides { anchors: q, candidates: c, .. } = among.sides(self.similarity, q, c)?;
         let c = c.expect("candidates").rows;
         let rows_alone = Wanted { anchors: true, candidates: false };
-        let relations = self.sums.weighted(&Inputs::new(k, c.clone()), vec![1.0; n], rows_alone).gradients.anchors;
+        let relations =
+            among.weighted(&self.sums, &Inputs::new(k, c.clone()), vec![1.0; n], rows_alone)?.gradients.anchors;
         let means = relations.expect("the gradient of the teacher's rows") * self.teacher;
         let inputs = Inputs::new(q.rows.clone(), c).with_paired(means);
-        let result = self.student.evaluate(&inputs, if gradients { rows_alone } else { Wanted::VALUE });
+        let result = among.evaluate(&self.student, &inputs, if gradients { rows_alone } else { Wanted::VALUE })?;
         let anchors = result.gradients.anchors.map(|g| q.backward(g));
-        Evaluation { gradients: Gradients { anchors, ..Gradients::default() }, ..result }
+        Ok(Evaluation { gradients: Gradients { anchors, ..Gradients::default() }, ..result })
     }
 }

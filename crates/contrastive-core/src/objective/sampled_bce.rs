@@ -1,5 +1,6 @@
 //! Binary cross-entropy of a positive and sampled negatives.
 
+use super::computed;
 use burn::tensor::{Bool, Tensor, TensorData};
 
 /// `1 / (1 + e^-x)` to the last digits of the type, where a backend's own may round to f32; beyond 80 without a slope.
@@ -27,6 +28,7 @@ pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 pub fn sampled_bce(states: Tensor<2>, positives: Tensor<2>, negatives: Tensor<2>, real: &[bool]) -> Tensor<1> {
     assert_eq!(states.dims(), positives.dims(), "the shapes of states and positives");
     assert_eq!(states.dims(), negatives.dims(), "the shapes of states and negatives");
+    let [states, positives, negatives] = [states, positives, negatives].map(computed);
     let n = states.dims()[0];
     let positive = (states.clone() * positives).sum_dim(1).reshape([n]);
     sampled_bce_from_scores(positive, (states * negatives).sum_dim(1), real)
@@ -42,6 +44,7 @@ pub fn sampled_bce_from_scores(positives: Tensor<1>, negatives: Tensor<2>, real:
     assert_eq!(n, real.len(), "scores [{n}] and which of them are real");
     let padding: Vec<bool> = real.iter().map(|real| !real).collect();
     let padding = Tensor::<1, Bool>::from_data(TensorData::new(padding, [n]), &positives.device());
+    let (positives, negatives) = (computed(positives), computed(negatives));
     let rows = softplus(positives * -1.0) + softplus(negatives).sum_dim(1).reshape([n]);
     let count = real.iter().filter(|real| **real).count();
     rows.mask_fill(padding, 0.0).sum() * (1.0 / count.max(1) as f64)

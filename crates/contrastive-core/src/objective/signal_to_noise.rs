@@ -4,7 +4,7 @@ use super::log_sums::attached;
 use super::metric_rows::labelled;
 use super::pair_contrastive::mean_beyond;
 use super::rowwise::Comparison;
-use super::{Inputs, Wanted, log_sums::numbers};
+use super::{Inputs, Wanted, computed, log_sums::numbers};
 use crate::error::{ObjectiveError, not_negative};
 use crate::similarity::unit_rows;
 use burn::tensor::Tensor;
@@ -49,7 +49,7 @@ impl SignalToNoise {
         let [n, d] = rows.dims();
         assert!(n > 0 && d > 0, "rows [{n}, {d}]");
         let (_, pairs) = labelled(&rows, labels);
-        let x = unit_rows(rows);
+        let x = unit_rows(computed(rows));
         let h = x.clone() - x.mean_dim(1);
         let square = (h.clone() * h.clone()).sum_dim(1);
         let least = square.clone().clamp_min(LEAST);

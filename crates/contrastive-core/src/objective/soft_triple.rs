@@ -1,6 +1,7 @@
 //! SoftTriple.
 
 use super::centers::{center_loss, checked};
+use super::computed;
 use crate::error::{ObjectiveError, not_negative, positive};
 use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorData};
@@ -39,6 +40,7 @@ impl SoftTriple {
     pub fn regularizer(&self, centers: Tensor<2>) -> Tensor<1> {
         let ([m, d], each) = (centers.dims(), self.function.centers);
         assert!(m > 0 && m.is_multiple_of(each), "centres [{m}, {d}] of classes of {each} each");
+        let centers = computed(centers);
         let (device, dtype) = (centers.device(), centers.dtype());
         let x = unit_rows(centers).reshape([m / each, each, d]);
         let upper: Vec<f64> = (0..each * each).map(|at| f64::from(at / each < at % each)).collect();

@@ -1,8 +1,8 @@
 //! SphereFace, and softmax over classes with a logit of the right class's own.
 
+use super::classes::classes;
 use super::log_sums::{beside, column, host};
-use super::proxies::classes;
-use super::{Inputs, PairObjective};
+use super::{Inputs, PairObjective, computed};
 use crate::error::{ObjectiveError, positive};
 use crate::pairs::{Exclusions, PairLists, Pairs};
 use crate::similarity::{Similarity, unit_rows};
@@ -36,7 +36,7 @@ impl SphereFace {
     /// # Panics
     /// When there are no rows, rows and labels differ in number, widths differ, or a label is no class.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>) -> Tensor<1> {
-        self.margin.loss(rows, labels, unit_rows(weights), self.scale)
+        self.margin.loss(rows, labels, unit_rows(computed(weights)), self.scale)
     }
 }
 
@@ -70,6 +70,7 @@ impl MultipleAngle {
     /// # Panics
     /// When the shapes do not fit, or a label is no class.
     pub fn loss(self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>, scale: f64) -> Tensor<1> {
+        let [rows, weights] = [rows, weights].map(computed);
         let own = own_weights(&rows, labels, &weights);
         let rows = rows * scale;
         let target = self.target(&rows, &own);

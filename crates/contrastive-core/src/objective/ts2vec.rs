@@ -145,7 +145,7 @@ impl Ts2Vec {
         let autodiff = z1.is_autodiff() || z2.is_autodiff();
         let value = if autodiff { Tensor::from_inner(result.value) } else { result.value };
         match result.views {
-            Some([a, b]) => attach(attach(value, &z1, a.cast(z1.dtype())), &z2, b.cast(z2.dtype())),
+            Some([a, b]) => attach(attach(value, &z1, a), &z2, b),
             None => value,
         }
     }

@@ -108,14 +108,15 @@ impl Amcl {
     /// Omega(tau)`, summed over both directions. Projections are constants. The value is `[1]`.
     ///
     /// # Panics
-    /// When the shapes differ.
+    /// When the shapes differ, or there are no rows.
     pub fn simsiam_loss(
         &self,
         predictions: [Tensor<2>; 2],
         projections: [Tensor<2>; 2],
         network: &PairTemperature,
     ) -> Tensor<1> {
-        let width = predictions[0].dims()[1];
+        let [n, width] = predictions[0].dims();
+        assert!(n > 0 && width > 0, "predictions of views [{n}, {width}]");
         let [p0, p1] = predictions.map(unit_rows);
         let [z0, z1] = projections.map(|z| unit_rows(z.detach()));
         let term = |p: Tensor<2>, z: Tensor<2>| {

@@ -141,7 +141,9 @@ impl Hydra {
                     .reduction(Reduction::Weighted(Arc::new(weights)));
                 objective.loss(&Inputs::new(anchors, unit_rows(second)))
             }
-            GatedSimilarity::Cosine => self.cosine(first, second, squares.clone(), labels, paired, &weights),
+            GatedSimilarity::Cosine => {
+                self.cosine(first, second, [gates.clone(), squares.clone()], labels, paired, &weights)
+            }
         };
         let open = gates.clone().inner();
         let probabilities = host(open);
@@ -204,14 +206,13 @@ impl Hydra {
         &self,
         first: Tensor<2>,
         second: Tensor<2>,
-        squares: Tensor<2>,
+        [gates, squares]: [Tensor<2>; 2],
         labels: &[i64],
         paired: &[i64],
         weights: &[f64],
     ) -> Tensor<1> {
         let n = labels.len();
-        let length = (squares.clone() * first.clone() * first.clone()).sum_dim(1).clamp_min(SHORTEST).sqrt();
-        let anchors = first * squares.clone() / length;
+        let anchors = unit_rows(first * gates.clone()) * gates;
         let dtype = computed_in(anchors.dtype());
         let plain = |x: &Tensor<2>| x.clone().inner().cast(dtype);
         let (a, c, g) = (plain(&anchors), plain(&second), plain(&squares));
@@ -223,7 +224,9 @@ impl Hydra {
             let (a, g) = (rows_of(&a, &range), rows_of(&g, &range));
             let square = g.clone().matmul(lengths_of.clone().transpose());
             let bounded = square.clone().lower_equal_elem(SHORTEST);
-            let inverse = square.clamp_min(SHORTEST).sqrt().recip();
+            // no direction where a candidate has no length; what is too long for its type is no number
+            let inverse = square.clone().clamp_min(SHORTEST).sqrt().recip() + square * 0.0;
+            let inverse = inverse.mask_fill(bounded.clone(), 0.0);
             let s = a.clone().matmul(c.clone().transpose()) * inverse.clone();
             let masks = self.masks(&range, labels, paired, &a);
             let (rows, by_s) = self.rows(s.clone(), masks, &column(&weights[range], &a));

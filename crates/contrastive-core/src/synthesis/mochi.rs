@@ -169,12 +169,13 @@ impl Mochi {
         step: usize,
         seed: u64,
     ) -> Result<MochiEvaluation, SynthesisError> {
+        let [n, d] = queries.dims();
+        assert!(n > 0 && d > 0 && [n, d] == keys.dims(), "queries [{n}, {d}] and keys {:?}", keys.dims());
         let Some(rows) = queue.rows() else {
             let loss = nothing([&queries, &keys]);
             let none = f64::NEG_INFINITY;
             return Ok(MochiEvaluation { loss, proxy_accuracy: 1.0, hardest_real: none, hardest_synthetic: none });
         };
-        let n = queries.dims()[0];
         let dtype = computed_in(queries.dtype());
         let table = unit_rows(rows.cast(dtype));
         let (q, k) = (unit_rows(queries), unit_rows(keys));

@@ -218,8 +218,8 @@ impl Global {
         let [of_first, of_second] = gradients;
         Ok(Estimate {
             value: numbers(&[value], &a.rows),
-            first: a.backward(of_first).cast(first.dtype()),
-            second: b.backward(of_second).cast(second.dtype()),
+            first: a.backward(of_first),
+            second: b.backward(of_second),
             objective: objective / rows as f64,
             divergence: divergence / rows as f64,
         })

@@ -3,6 +3,7 @@
 //! Each rank describes its own rows; the objective is that of their union. Keys travel as unit rows if the similarity is the
 //! cosine, so that lengths are taken once, and their gradients come back to the rank that owns them.
 
+mod among;
 mod keys;
 mod links;
 mod moments;
@@ -14,8 +15,11 @@ mod uniformity;
 
 use crate::distributed::{CommunicationError, Communicator, Floats};
 use crate::error::ObjectiveError;
+use crate::similarity::{Sides, Similarity, mean_row};
 use burn::tensor::{Device, Tensor};
 use thiserror::Error;
+
+pub(super) use among::{Among, Place};
 
 /// How keys reach the anchors of other ranks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,16 +119,54 @@ impl<'a> Ranks<'a> {
             let numbers = ("number of inputs and choices", there.len() as f64, all[0].len() as f64);
             let each = same().enumerate().map(|(k, s)| (s.0, there.get(K + k), all[0].get(K + k)));
             let each = each.map(|(what, a, b)| (what, a.copied().unwrap_or(f64::NAN), b.copied().unwrap_or(f64::NAN)));
-            if let Some((what, there, first)) = std::iter::once(numbers).chain(each).find(|(_, a, b)| a != b) {
+            if let Some((what, there, first)) =
+                std::iter::once(numbers).chain(each).find(|(_, a, b)| a != b && !(a.is_nan() && b.is_nan()))
+            {
                 return Err(DistributedError::Disagreement { what, rank, there, first });
             }
         }
         Ok(all.iter().map(|one| std::array::from_fn(|k| one[k] as usize)).collect())
     }
 
+    /// Where this rank's `rows` stand among those of all ranks, which mean the same, and whether any of them sets its `flag`.
+    pub(super) fn place(
+        &self,
+        rows: usize,
+        flag: bool,
+        same: &[(&'static str, f64)],
+    ) -> Result<Place, DistributedError> {
+        let counts = self.meet([rows, usize::from(flag)], same)?;
+        let starts = starts(counts.iter().map(|c| c[0]));
+        Ok(Place { first: starts[self.rank()], all: starts[starts.len() - 1], any: counts.iter().any(|c| c[1] > 0) })
+    }
+
     /// The sum over ranks.
-    fn total(&self, mine: f64) -> Result<f64, DistributedError> {
+    pub(super) fn total(&self, mine: f64) -> Result<f64, DistributedError> {
         Ok(self.communicator.all_reduce(Floats::F64(vec![mine]))?.into_f64()[0])
+    }
+
+    /// The logarithm of the sum of `e^value` over the values of all ranks.
+    pub(super) fn log_sum(&self, values: &[f64]) -> Result<f64, DistributedError> {
+        let largest = |values: &mut dyn Iterator<Item = f64>| values.fold(f64::NEG_INFINITY, f64::max);
+        let top = largest(&mut values.iter().copied());
+        let mine = Floats::F64(vec![top, values.iter().map(|v| (v - top).exp()).sum()]);
+        let parts: Vec<_> = self.communicator.all_gather(mine)?.into_iter().map(Floats::into_f64).collect();
+        let top = largest(&mut parts.iter().map(|p| p[0]));
+        Ok(top + parts.iter().map(|p| p[1] * (p[0] - top).exp()).sum::<f64>().ln())
+    }
+
+    /// Rows as they are compared, distances measured from the mean of all ranks' candidates.
+    fn sides(
+        &self,
+        similarity: Similarity,
+        anchors: Tensor<2>,
+        candidates: Option<Tensor<2>>,
+        paired: Option<Tensor<2>>,
+    ) -> Result<Sides, DistributedError> {
+        Sides::measured(similarity, anchors, candidates, paired, |candidates| {
+            let m = candidates.dims()[0] as f64;
+            self.sum(mean_row(candidates) * (m / self.total(m)?))
+        })
     }
 
     /// The sum over ranks of a tensor.

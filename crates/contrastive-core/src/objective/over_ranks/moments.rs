@@ -87,9 +87,9 @@ impl BarlowTwins {
         let pull = slope.clone() * correlation;
         // of the standardised rows first; what their columns have in common with the rows themselves is lost to the variance
         let rows = y.clone().matmul(slope.clone().transpose()) - x.clone() * pull.clone().sum_dim(1).transpose();
-        loss = attach(loss, &a, (rows * share / p).cast(a.dtype()));
+        loss = attach(loss, &a, rows * share / p);
         let rows = x.matmul(slope) - y * pull.sum_dim(0);
-        Ok(attach(loss, &b, (rows * share / q).cast(b.dtype())))
+        Ok(attach(loss, &b, rows * share / q))
     }
 }
 
@@ -125,6 +125,6 @@ impl VicReg {
         }
         let loss = constant(value, if a.is_autodiff() { &a } else { &b }, &x);
         let parts = [&a, &b].into_iter().zip(gradients);
-        Ok(parts.fold(loss, |loss, (input, gradient)| attach(loss, input, gradient.cast(input.dtype()))))
+        Ok(parts.fold(loss, |loss, (input, gradient)| attach(loss, input, gradient)))
     }
 }

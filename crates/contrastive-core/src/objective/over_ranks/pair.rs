@@ -9,7 +9,7 @@ use crate::objective::evaluate::attached;
 use crate::objective::log_sums::{host, numbers};
 use crate::objective::{Direction, Evaluation, Gradients, Inputs, PairObjective, Reduction, Wanted};
 use crate::pairs::{PairLists, Pairs};
-use crate::similarity::{Compared, Similarity};
+use crate::similarity::{Compared, Sides};
 use burn::tensor::{DType, Tensor};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -196,12 +196,10 @@ impl PairObjective {
         let (n, m, itself) = inputs.check(&self.pairs, &self.temperature);
         self.validate()?;
         let local_only = self.reduction == Reduction::MeanNonZero
-            || self.similarity == Similarity::NegativeSquaredDistance
             || matches!(self.pairs, Pairs::Views(_) | Pairs::Band(_))
             || !inputs.pair_terms.is_empty();
         if local_only {
-            let what =
-                "over ranks there are no squared distances, numbers of pairs, views, bands or means of what is above 0";
+            let what = "over ranks there are no numbers of pairs, views, bands or means of what is above 0";
             return Err(ObjectiveError::Contradiction(what).into());
         }
         let both = self.direction == Direction::Both;
@@ -223,7 +221,13 @@ impl PairObjective {
             ("a bias", flag(plain.bias.is_some())),
         ];
         let any = wanted != Wanted::VALUE;
-        let counts = ranks.meet([n, m, usize::from(wanted.anchors), usize::from(wanted.candidates)], &same)?;
+        let fit = Relation::own_rows_fit(self, [n, m], itself);
+        let mine = [n, m, usize::from(wanted.anchors), usize::from(wanted.candidates), usize::from(fit)];
+        let counts = ranks.meet(mine, &same)?;
+        if counts.iter().any(|c| c[4] == 0) {
+            let what = "over ranks, the anchors' own rows must be among the candidates of the same rank";
+            return Err(ObjectiveError::Contradiction(what).into());
+        }
         let wanted = Wanted {
             anchors: counts.iter().any(|c| c[2] > 0 || (c[3] > 0 && (itself || both))),
             candidates: counts.iter().any(|c| c[3] > 0 || (c[2] > 0 && (itself || both))),
@@ -233,20 +237,24 @@ impl PairObjective {
         let candidate_starts = starts(counts.iter().map(|c| c[1]));
         let [all_anchors, all_candidates] = [&anchor_starts, &candidate_starts].map(|s| s[s.len() - 1]);
 
-        let compared = |x: Tensor<2>| Compared::new(self.similarity, x);
-        let anchors = compared(plain.anchors);
-        let candidates = plain.candidates.map(compared);
-        let paired = plain.paired.map(compared);
+        let sides = ranks.sides(self.similarity, plain.anchors, plain.candidates, plain.paired)?;
+        let Sides { anchors, candidates, paired } = sides;
         let keys = candidates.as_ref().unwrap_or(&anchors);
-        let relation = Relation::new(self, [n, m], [candidate_starts[rank], all_candidates], itself)?;
-        let reversed = match (both, &self.pairs) {
-            (true, Pairs::Lists(lists)) => {
-                let listed = reversed_lists(ranks, lists, &anchor_starts, &candidate_starts)?;
-                Some(relation.reversed(self, [m, n], anchor_starts[rank], Some(listed)))
-            }
-            (true, _) => Some(relation.reversed(self, [m, n], anchor_starts[rank], None)),
-            (false, _) => None,
+        let relation = Relation::new(self, [n, m], [candidate_starts[rank], all_candidates], itself);
+        let listed = match &self.pairs {
+            Pairs::Lists(lists) => Some(lists),
+            _ => None,
         };
+        let mut reversed = None;
+        if both {
+            let mut turned = [None, None];
+            for (turned, lists) in turned.iter_mut().zip([listed, self.exclusions.lists.as_ref()]) {
+                if let Some(lists) = lists {
+                    *turned = Some(reversed_lists(ranks, lists, &anchor_starts, &candidate_starts)?);
+                }
+            }
+            reversed = Some(relation.reversed(self, [m, n], anchor_starts[rank], turned));
+        }
         let own = |rows: &Compared, first: usize, relation: &Relation, bias: Option<Tensor<1>>| Keys {
             first,
             rows: rows.rows.clone(),
@@ -285,12 +293,17 @@ impl PairObjective {
             part.keys.rows = plus(part.keys.rows, more.anchors);
             part.scale = plus(part.scale, more.scale);
         }
-        if itself {
+        if candidates.is_none() {
             part.anchors = plus(part.anchors, part.keys.rows.take());
         }
+        let mut of_anchors = part.anchors.filter(|_| wanted.anchors).map(|g| anchors.backward(g));
+        let mut of_candidates = part.keys.rows.and_then(|g| candidates.as_ref().map(|c| c.backward(g)));
+        if itself {
+            of_anchors = plus(of_anchors, of_candidates.take());
+        }
         let gradients = Gradients {
-            anchors: part.anchors.filter(|_| wanted.anchors).map(|g| anchors.backward(g)),
-            candidates: part.keys.rows.and_then(|g| candidates.as_ref().map(|c| c.backward(g))),
+            anchors: of_anchors,
+            candidates: of_candidates,
             paired: part.paired.and_then(|g| paired.as_ref().map(|p| p.backward(g))),
             scale: part.scale.filter(|_| any),
             bias: part.keys.bias,

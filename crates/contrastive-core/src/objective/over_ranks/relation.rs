@@ -1,7 +1,6 @@
 //! Who belongs to whom, when candidates come in blocks.
 
 use super::keys::Keys;
-use crate::error::ObjectiveError;
 use crate::objective::PairObjective;
 use crate::pairs::{Exclusions, PairLists, Pairs};
 use std::sync::Arc;
@@ -52,7 +51,7 @@ impl PairLists {
     }
 
     /// All entries `by` further on.
-    fn shifted(&self, by: usize) -> Self {
+    pub(in crate::objective) fn shifted(&self, by: usize) -> Self {
         Self { columns: self.columns.iter().map(|j| j + by as u32).collect(), ..self.clone() }
     }
 
@@ -77,24 +76,11 @@ impl PairLists {
 impl Relation {
     /// The pairs of an objective, for n anchors and candidates number `first..first + m` of `total` on this rank.
     ///
-    /// # Errors
-    /// When the own row of an anchor lies beyond this rank's candidates.
-    ///
     /// # Panics
     /// When pairs and numbers do not fit.
-    pub fn new(
-        objective: &PairObjective,
-        [n, m]: [usize; 2],
-        [first, total]: [usize; 2],
-        itself: bool,
-    ) -> Result<Self, ObjectiveError> {
+    pub fn new(objective: &PairObjective, [n, m]: [usize; 2], [first, total]: [usize; 2], itself: bool) -> Self {
         let exclusions = &objective.exclusions;
         let offset = exclusions.offset.or(itself.then_some(0));
-        if offset.is_some_and(|o| n + o > m) {
-            return Err(ObjectiveError::Contradiction(
-                "over ranks, the anchors' own rows must be among the candidates of the same rank",
-            ));
-        }
         let mut names = Vec::new();
         let positives = match &objective.pairs {
             Pairs::Labels { anchors, candidates } => {
@@ -121,26 +107,38 @@ impl Relation {
         if let Some(lists) = &exclusions.lists {
             lists.check("exclusions", n, total);
         }
-        Ok(Self { n, own: [first, m], positives, offset, ids, excluded: exclusions.lists.clone(), names })
+        Self { n, own: [first, m], positives, offset, ids, excluded: exclusions.lists.clone(), names }
     }
 
-    /// The reverse: candidates, n of them here, among anchors, number `first..first + m`. `listed` are the positives of the
-    /// candidates where they are given as lists. There are no exclusions (see [`PairObjective::validate`]).
+    /// Do the anchors' own rows lie among the candidates of their rank, and, in both directions, the other way round?
+    pub fn own_rows_fit(objective: &PairObjective, [n, m]: [usize; 2], itself: bool) -> bool {
+        let offset = objective.exclusions.offset.or(itself.then_some(0));
+        let both = objective.direction == crate::objective::Direction::Both;
+        offset.is_none_or(|o| n + o <= m && (!both || n == m))
+    }
+
+    /// The reverse: candidates, n of them here, among anchors, number `first..first + m`. `listed` are the positives and the exclusions of
+    /// the candidates where they are given as lists.
     pub fn reversed(
         &self,
         objective: &PairObjective,
         [n, m]: [usize; 2],
         first: usize,
-        listed: Option<PairLists>,
+        [listed, excluded]: [Option<PairLists>; 2],
     ) -> Self {
-        let (positives, names) = match (&self.positives, &objective.pairs) {
+        let (positives, mut names) = match (&self.positives, &objective.pairs) {
             (_, Pairs::Labels { anchors, candidates }) => {
                 (Positives::Labels(candidates.clone()), vec![anchors.to_vec()])
             }
             (Positives::Own(lists), _) => (Positives::Own(lists.transpose(n)), Vec::new()),
             (_, _) => (listed.map_or(Positives::Beside, |l| Positives::Listed(Arc::new(l))), Vec::new()),
         };
-        Self { n, own: [first, m], positives, offset: None, ids: None, excluded: None, names }
+        let mut ids = None;
+        if let Some([anchors, candidates]) = &objective.exclusions.same {
+            names.push(anchors.to_vec());
+            ids = Some(candidates.clone());
+        }
+        Self { n, own: [first, m], positives, offset: self.offset, ids, excluded: excluded.map(Arc::new), names }
     }
 
     /// Positives and exclusions among the keys of a block, counted from its first: an objective of the anchors and those keys

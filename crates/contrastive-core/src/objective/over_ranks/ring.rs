@@ -183,7 +183,7 @@ impl Tally {
         let mut active = vec![false; n];
         for i in 0..n {
             let positive = own.is_some() || if inside { self.weights[i] > 0.0 } else { self.counts[i] > 0 };
-            active[i] = positive && (own_denominators || self.log[i] > f64::NEG_INFINITY);
+            active[i] = positive && (own_denominators || self.log[i] != f64::NEG_INFINITY);
             if !active[i] || own_denominators {
                 continue;
             }
@@ -220,7 +220,7 @@ impl Tally {
                 }
             }
             for i in (0..n).filter(|_| inside) {
-                active[i] = active[i] && inner[i] > f64::NEG_INFINITY;
+                active[i] = active[i] && inner[i] != f64::NEG_INFINITY;
                 match active[i] {
                     true => slopes.rows[i] -= inner[i],
                     false => (slopes.rows[i], slopes.logs[i]) = (0.0, 0.0),
@@ -312,13 +312,12 @@ pub(super) fn evaluate(ranks: &Ranks<'_>, side: &Side<'_>) -> Result<Part, Distr
         return Ok(Part { value, rows: slopes.rows, ..Part::default() });
     }
     let pulls = column(&slopes.pulls, side.anchors);
-    let ones = Tensor::<2>::ones_like(&pulls);
     let mut collected = Collected::default();
     let keys = ranks.visit_back(&side.keys, side.starts, |k, keys| {
         let (local, spec) = spec_of(side, keys);
-        let share = |i: usize| match tally.logs[k][i] > f64::NEG_INFINITY {
-            true => slopes.logs[i] * (tally.logs[k][i] - tally.log[i]).exp(),
-            false => 0.0,
+        let share = |i: usize| match tally.logs[k][i] == f64::NEG_INFINITY {
+            true => 0.0,
+            false => slopes.logs[i] * (tally.logs[k][i] - tally.log[i]).exp(),
         };
         let sums = denominators(&local, &spec);
         let g = sums.weighted(&inputs(side, keys), (0..n).map(share).collect(), side.wanted).gradients;
@@ -329,25 +328,29 @@ pub(super) fn evaluate(ranks: &Ranks<'_>, side: &Side<'_>) -> Result<Part, Distr
             return Ok::<_, DistributedError>(back);
         }
         let (links, pulls) = match &tally.pairs {
-            None => (Links::of(&spec, n, keys.len()).0, &pulls),
+            None => (Links::of(&spec, n, keys.len()).0, pulls.clone()),
             Some(blocks) => {
+                // operators hold numbers: an anchor one of whose weights is none is none itself
+                let mut factors = vec![1.0; n];
+                blocks[k].iter().filter(|p| !p.weight.is_finite()).for_each(|p| factors[p.row] = f64::NAN);
+                let weight = |p: &Pair| if p.weight.is_finite() { p.weight } else { 1.0 };
                 let mut pairs = blocks[k].iter().peekable();
                 let rows = (0..n).map(|i| {
-                    let next = || pairs.next_if(|p| p.row == i).map(|p| (p.key, p.weight));
+                    let next = || pairs.next_if(|p| p.row == i).map(|p| (p.key, weight(p)));
                     std::iter::from_fn(next).collect()
                 });
-                (Links::new(n, keys.len(), rows), &ones)
+                (Links::new(n, keys.len(), rows), column(&factors, side.anchors))
             }
         };
         if side.wanted.anchors {
-            collected.add(side, pulls, links.apply(keys.rows.clone()));
+            collected.add(side, &pulls, links.apply(keys.rows.clone()));
         }
         if side.wanted.candidates {
             let more = links.back(side.anchors.clone() * side.scale_column() * pulls.clone());
             back.rows = plus(back.rows, Some(more));
         }
         if back.bias.is_some() {
-            back.bias = plus(back.bias, Some(links.back(pulls.clone()).reshape([keys.len()])));
+            back.bias = plus(back.bias, Some(links.back(pulls).reshape([keys.len()])));
         }
         Ok(back)
     })?;

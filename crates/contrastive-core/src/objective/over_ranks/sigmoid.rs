@@ -75,7 +75,7 @@ impl SigLip {
         let mut loss = constant(ranks.total(value)? * share, autodiff, &a.rows);
         for (input, rows, gradient) in [(&images, &a, anchors), (&texts, &c, keys.rows)] {
             if let Some(gradient) = gradient {
-                loss = attach(loss, input, rows.backward(gradient * share).cast(images.dtype()));
+                loss = attach(loss, input, rows.backward(gradient * share));
             }
         }
         for (input, sum) in [(&scale, sums[0]), (&bias, sums[1])] {

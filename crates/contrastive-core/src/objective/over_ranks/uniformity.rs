@@ -3,7 +3,6 @@
 use super::keys::Keys;
 use super::{DistributedError, Ranks, constant, starts};
 use crate::attach::attach;
-use crate::distributed::Floats;
 use crate::objective::log_sums::{column, host};
 use crate::objective::{Alignment, AlignmentUniformity, Inputs, Uniformity, Wanted, computed_in};
 use crate::pairs::Exclusions;
@@ -89,16 +88,12 @@ impl Uniformity {
             Ok::<_, DistributedError>(())
         })?;
         let r: Vec<f64> = merged.logs.iter().zip(host(squares)).map(|(log, square)| log - square).collect();
-        let top = r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let mine = Floats::F64(vec![top, r.iter().map(|r| (r - top).exp()).sum()]);
-        let parts: Vec<Vec<f64>> = ranks.communicator.all_gather(mine)?.into_iter().map(Floats::into_f64).collect();
-        let top = parts.iter().map(|p| p[0]).fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = parts.iter().map(|p| p[1] * (p[0] - top).exp()).sum();
-        let value = constant(top + sum.ln() - (all as f64).ln() - ((all - 1) as f64).ln(), &x, &rows);
+        let total = ranks.log_sum(&r)?;
+        let value = constant(total - (all as f64).ln() - ((all - 1) as f64).ln(), &x, &rows);
         let Some(pulled) = merged.gradients else { return Ok(value) };
-        let weights: Vec<f64> = r.iter().map(|r| (r - top).exp() / sum).collect();
+        let weights: Vec<f64> = r.iter().map(|r| (r - total).exp()).collect();
         let gradient = (pulled * 2.0 - rows.clone() * (4.0 * self.t)) * column(&weights, &rows);
-        Ok(attach(value, &x, compared.backward(gradient).cast(x.dtype())))
+        Ok(attach(value, &x, compared.backward(gradient)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::moments::{centred, diagonal, off_diagonal_squares};
 use crate::error::{ObjectiveError, not_negative, positive};
+use crate::objective::computed;
 use burn::tensor::Tensor;
 
 /// Barlow Twins (Zbontar et al. 2021, equations 1 and 2): of two views, each column standardised over the batch,
@@ -54,6 +55,7 @@ impl BarlowTwins {
         let [n, d] = a.dims();
         assert_eq!([n, d], b.dims(), "the shapes of two views");
         assert!(n > 0 && d > 0, "Barlow Twins of views [{n}, {d}]");
+        let [a, b] = [a, b].map(computed);
         let share = 1.0 / n as f64;
         let standard = |x: Tensor<2>| {
             let x = centred(x);

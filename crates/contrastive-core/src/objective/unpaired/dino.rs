@@ -2,6 +2,7 @@
 
 use super::soft_targets::cross_entropy;
 use crate::error::ObjectiveError;
+use crate::objective::computed;
 use crate::temperature::Temperature;
 use burn::tensor::{DType, Device, Tensor, TensorData, activation::softmax};
 
@@ -118,9 +119,11 @@ impl Dino {
     pub fn targets(&self, teacher: &Tensor<2>, center: &DinoCenter) -> Tensor<2> {
         let [n, k] = teacher.dims();
         assert_eq!(center.values.dims(), [k], "the centre and the teacher's outputs [{n}, {k}]");
-        let teacher = teacher.clone().inner();
+        let teacher = computed(teacher.clone().inner());
         let center = center.values.clone().cast(teacher.dtype()).reshape([1, k]);
-        softmax((teacher - center) * (1.0 / self.teacher), 1)
+        // without a number there is no distribution
+        let beyond = (teacher.clone() * 0.0).sum_dim(1);
+        softmax((teacher - center) * (1.0 / self.teacher), 1) + beyond
     }
 
     /// The centre after a step: after the loss, which sees the one before it.
@@ -131,7 +134,7 @@ impl Dino {
         let [n, k] = teacher.first().expect("a centre of at least one teacher's view").dims();
         let sum = teacher.iter().map(|t| {
             assert_eq!(t.dims(), [n, k], "the shapes of the teacher's views");
-            t.clone().inner().sum_dim(0)
+            computed(t.clone().inner()).sum_dim(0)
         });
         let sum = sum.reduce(|a, b| a + b).expect("at least one view").reshape([k]);
         let share = (1.0 - self.momentum) / (n * teacher.len()) as f64;

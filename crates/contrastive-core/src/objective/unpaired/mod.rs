@@ -1,5 +1,5 @@
 //! Objectives that compare no pairs of rows, or only few: two views of a thing, dimensions with each other, rows with
-//! prototypes, triplets.
+//! prototypes.
 
 mod alignment_uniformity;
 mod barlow_twins;
@@ -10,7 +10,6 @@ mod simsiam;
 mod sinkhorn;
 mod soft_targets;
 mod swav;
-mod triplet;
 mod vicreg;
 mod w_mse;
 mod whitening;
@@ -25,7 +24,6 @@ pub use simsiam::{negative_cosine, simsiam};
 pub use sinkhorn::{Sinkhorn, SinkhornError};
 pub use soft_targets::soft_cross_entropy;
 pub use swav::{SwAv, SwAvQueues, SwAvSizes};
-pub use triplet::{Mining, Triplet, triplet_margin};
 pub use vicreg::{Variance, VicReg};
 pub use w_mse::WMse;
 pub use whitening::{Whitening, WhiteningError, WhiteningForm};

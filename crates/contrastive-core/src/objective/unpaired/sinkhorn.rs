@@ -117,7 +117,7 @@ impl Sinkhorn {
     }
 
     /// The plan whose column sums are all within `tolerance` of their masses; its row sums are exact. At most the set number
-    /// of iterations, with a look at every tenth. Outside autodiff.
+    /// of iterations, with a look at each or, on other backends than the CPU's, at every tenth. Outside autodiff.
     ///
     /// # Errors
     /// When the masses are negative, not finite or differ in sum, or the tolerance is not reached.

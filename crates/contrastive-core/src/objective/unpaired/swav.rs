@@ -5,6 +5,7 @@ use super::soft_targets::cross_entropy;
 use crate::error::ObjectiveError;
 use crate::head::Prototypes;
 use crate::memory::{MemoryError, Queue};
+use crate::objective::computed;
 use crate::temperature::Temperature;
 use burn::tensor::{Int, Tensor, TensorCreationOptions, TensorData};
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ impl SwAv {
             .enumerate()
             .map(|(a, scores)| {
                 assert_eq!(scores.dims(), [n, k], "the shapes of the scores of the crops");
-                let scores = scores.clone().inner();
+                let scores = computed(scores.clone().inner());
                 match queues {
                     None => self.sinkhorn.codes(scores),
                     Some(queues) => {
@@ -207,9 +208,15 @@ impl SwAvQueues {
     /// Takes over what [`state`](Self::state) gave. The queues are unchanged after an error.
     ///
     /// # Errors
-    /// [`MemoryError::State`] when a part is missing or does not fit.
+    /// [`MemoryError::State`] when a part is missing or does not fit, or belongs to no queue.
     pub fn load_state(&mut self, state: &BTreeMap<String, TensorData>) -> Result<(), MemoryError> {
         let mut queues = self.queues.clone();
+        let known = |name: &String| {
+            name.split_once('.').and_then(|(k, _)| k.parse().ok()).is_some_and(|k: usize| k < queues.len())
+        };
+        if let Some(name) = state.keys().find(|name| !known(name)) {
+            return Err(MemoryError::State(format!("{name} among the parts of {} queues", queues.len())));
+        }
         for (k, queue) in queues.iter_mut().enumerate() {
             let prefix = format!("{k}.");
             let own =

@@ -2,6 +2,7 @@
 
 use super::moments::{centred, diagonal, off_diagonal_squares};
 use crate::error::{ObjectiveError, not_negative, positive};
+use crate::objective::computed;
 use burn::tensor::{Tensor, activation::relu};
 
 /// How the variance terms of the two views become one.
@@ -76,6 +77,7 @@ impl VicReg {
         let [n, d] = a.dims();
         assert_eq!([n, d], b.dims(), "the shapes of two views");
         assert!(n > 1 && d > 0, "VICReg of views [{n}, {d}]: two rows at least");
+        let [a, b] = [a, b].map(computed);
         let difference = a.clone() - b.clone();
         let invariance = (difference.clone() * difference).sum() * (self.invariance / (n * d) as f64);
         let share = 1.0 / (n - 1) as f64;

@@ -3,6 +3,7 @@
 use super::alignment_uniformity::Alignment;
 use super::whitening::{Whitening, WhiteningError, WhiteningForm};
 use crate::error::{ObjectiveError, positive};
+use crate::objective::computed;
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// W-MSE (Ermolov et al. 2021): `mean_i (2 - 2 cos(w(a)_i, w(b)_i))`, where each view is whitened by
@@ -54,6 +55,7 @@ impl WMse {
     pub fn loss(&self, a: Tensor<2>, b: Tensor<2>, order: Option<&[usize]>) -> Result<Tensor<1>, WhiteningError> {
         let [n, d] = a.dims();
         assert_eq!([n, d], b.dims(), "the shapes of two views");
+        assert!(n > 1 && d > 0, "W-MSE of views [{n}, {d}]: two rows at least");
         let size = self.size.unwrap_or(n);
         if !n.is_multiple_of(size) {
             return Err(WhiteningError::SubBatches { rows: n, size });
@@ -70,6 +72,7 @@ impl WMse {
                 Some(Tensor::<1, Int>::from_data(TensorData::new(order, [n]), &a.device()))
             }
         };
+        let [a, b] = [a, b].map(computed);
         let white = |x: Tensor<2>| -> Result<Tensor<2>, WhiteningError> {
             let x = match &order {
                 Some(order) => x.select(0, order.clone()),

@@ -2,6 +2,7 @@
 
 use super::moments::centred;
 use crate::error::{ObjectiveError, not_negative};
+use crate::objective::computed;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use nalgebra::{Cholesky, DMatrix, DVector, SymmetricEigen};
 use thiserror::Error;
@@ -147,11 +148,13 @@ impl Whitening {
         if !d.is_multiple_of(self.groups) {
             return Err(WhiteningError::Groups { columns: d, groups: self.groups });
         }
-        let x = centred(x);
+        let dtype = x.dtype();
+        let x = centred(computed(x));
         let width = d / self.groups;
         let group = |g: usize| x.clone().slice([0..n, g * width..(g + 1) * width]);
         let parts: Result<Vec<_>, _> = (0..self.groups).map(|g| self.group(group(g), g)).collect();
-        Ok(Tensor::cat(parts?, 1))
+        let white = Tensor::cat(parts?, 1);
+        Ok(if white.dtype() == dtype { white } else { white.cast(dtype) })
     }
 
     /// The same with the columns taken to the groups in this order and put back: `order[k]` is the column that stands at
