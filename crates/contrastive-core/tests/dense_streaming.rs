@@ -1,7 +1,11 @@
 //! Dense == streaming to 1e-10 in f64: value and every gradient, over random shapes and all choices of the family; the
 //! native kernels, the portable body, and the plain tensor form must be one function. Finite differences agree with them.
 
+#[path = "dense_streaming/blocks.rs"]
+mod blocks;
 mod common;
+#[path = "dense_streaming/identities.rs"]
+mod identities;
 
 use burn::tensor::{DType, Tensor};
 use common::*;

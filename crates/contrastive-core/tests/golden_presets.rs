@@ -10,10 +10,14 @@ use contrastive_core::pairs::Pairs;
 use contrastive_core::similarity::Similarity;
 use serde_json::Value;
 
+fn types() -> Vec<DType> {
+    if has_f64() { vec![DType::F64, DType::F32] } else { vec![DType::F32] }
+}
+
 /// Runs every case in every type and says how far off the worst numbers were.
 fn each(name: &str, mut test: impl FnMut(&mut Case)) {
     let Some(file) = golden(name) else { return };
-    let types = if has_f64() { vec![DType::F64, DType::F32] } else { vec![DType::F32] };
+    let types = types();
     for dtype in types {
         let (mut compared, mut loss, mut gradient) = (0, 0f64, 0f64);
         for case in cases(&file) {
@@ -108,10 +112,11 @@ fn golden_moco_memory_bank() {
     // the bank of the reference drops what does not fit; until then (and where the batch divides the bank) they agree
     let Some(file) = golden("moco") else { return };
     let mut agreed = 0;
-    for case in cases(&file).iter().filter(|c| c["name"].as_str().unwrap().starts_with("memory_bank")) {
-        let bank = |name: &str| matrix(&case["inputs"][name], DType::F32).inner();
+    let banks = cases(&file).iter().filter(|c| c["name"].as_str().unwrap().starts_with("memory_bank"));
+    for (case, dtype) in banks.flat_map(|case| types().into_iter().map(move |dtype| (case.clone(), dtype))) {
+        let bank = |name: &str| matrix(&case["inputs"][name], dtype).inner();
         let size = case["params"]["size"].as_u64().unwrap() as usize;
-        let mut queue = Queue::new(size, bank("initial_bank").dims()[1], (&device(), DType::F32)).unwrap();
+        let mut queue = Queue::new(size, bank("initial_bank").dims()[1], (&device(), dtype)).unwrap();
         queue.push(bank("initial_bank"));
         for (step, expected) in case["expected"]["steps"].as_array().unwrap().iter().enumerate() {
             let batch = bank(&format!("batch_{step}"));
@@ -125,7 +130,7 @@ fn golden_moco_memory_bank() {
             agreed += 1;
         }
     }
-    assert!(agreed >= 10, "{agreed} steps compared");
+    assert!(agreed >= 10 * types().len(), "{agreed} steps compared");
 }
 
 #[test]
@@ -222,7 +227,7 @@ fn golden_hard_debiased_infonce() {
 #[test]
 fn golden_cross_batch_memory() {
     let Some(file) = golden("cross_batch_memory") else { return };
-    for dtype in if has_f64() { vec![DType::F64, DType::F32] } else { vec![DType::F32] } {
+    for dtype in types() {
         let (mut steps, mut worst) = (0, [0f64; 2]);
         for case in cases(&file) {
             let number = |name: &str| case["params"][name].as_f64().unwrap();

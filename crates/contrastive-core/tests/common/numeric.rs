@@ -33,7 +33,17 @@ pub fn queue(values: &[f64], width: usize) -> Queue {
 
 /// Value and the gradients of the leaves (zeros where none arrives), with an upstream factor.
 pub fn gradients(tables: &[Vec<f64>], width: usize, f: impl Fn(&[Tensor<2>]) -> Tensor<1>) -> (f64, Vec<Vec<f64>>) {
-    let leaves: Vec<_> = tables.iter().map(|t| leaf(t, width)).collect();
+    gradients_in(DType::F64, tables, width, f)
+}
+
+/// The same of leaves of a type.
+pub fn gradients_in(
+    dtype: DType,
+    tables: &[Vec<f64>],
+    width: usize,
+    f: impl Fn(&[Tensor<2>]) -> Tensor<1>,
+) -> (f64, Vec<Vec<f64>>) {
+    let leaves: Vec<_> = tables.iter().map(|t| tracked(t.clone(), [t.len() / width, width], dtype)).collect();
     let value = f(&leaves);
     let all = (value.clone() * 3.0).backward();
     let of = |x: &Tensor<2>| x.grad(&all).map_or(vec![0.0; x.dims()[0] * width], |g| values(&(g / 3.0)));

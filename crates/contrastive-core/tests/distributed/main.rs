@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod losses;
 mod ranks;
 mod softmax;
 mod sums;

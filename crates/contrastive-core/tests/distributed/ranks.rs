@@ -8,7 +8,6 @@ use contrastive_core::distributed::{
 };
 use contrastive_core::objective::*;
 use contrastive_core::pairs::Exclusions;
-use contrastive_core::similarity::Similarity;
 
 #[test]
 fn the_ring_sends_less_than_all_keys_need() {
@@ -133,10 +132,10 @@ fn disagreements_are_named() {
     };
     assert!(fails(&contradiction).contains("no sum inside the logarithm"));
     let local = |_| {
-        let objective = objective.clone().similarity(Similarity::NegativeSquaredDistance);
+        let objective = objective.clone().reduction(Reduction::MeanNonZero);
         (objective, plain(3, DType::F32), Travel::Ring)
     };
-    assert!(fails(&local).contains("over ranks there are no squared distances"));
+    assert!(fails(&local).contains("over ranks there are no numbers of pairs"));
     let few = in_process(1, |c| {
         VicReg::default().loss_over(
             &Ranks::ring(c),

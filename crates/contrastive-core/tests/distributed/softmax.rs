@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use crate::support::*;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use contrastive_core::distributed::{Communicator, Ranks, in_process};
 use contrastive_core::objective::*;
 use contrastive_core::pairs::{Exclusions, PairLists, Pairs};
@@ -184,6 +184,144 @@ fn candidates_of_weight_zero_and_anchors_without_any() {
         });
         for (k, (got, want)) in together(got.unwrap(), true).iter().zip(&want).enumerate() {
             close(&format!("{travel:?} {k}"), got, want, tolerance(problem.dtype), 0.0);
+        }
+    }
+}
+
+#[test]
+fn squared_distances() {
+    // f32 rounds differently when distances are measured from elsewhere
+    for counts in WORLDS.iter().filter(|_| has_f64()) {
+        let base = || PairObjective::new(0.7).unwrap().similarity(Similarity::NegativeSquaredDistance);
+        let mut problem = Problem::new(counts, DType::F64);
+        for choice in 0..2 * 3 * 3 {
+            let (biased, rest) = (choice % 2 == 0, choice / 2);
+            let (pairs, kind) = (rest % 3, rest / 3);
+            problem.biased = biased;
+            problem.paired = pairs == 2;
+            let objective = |part: Part, diagonal: Pairs| {
+                let objective = base().pairs(match pairs {
+                    0 => diagonal,
+                    1 => Pairs::labels_between(&names(0, part.n, 3), &names(1, part.m, 3)),
+                    _ => Pairs::Beside,
+                });
+                match kind {
+                    0 => objective,
+                    1 => objective.placement(Placement::Inside).denominator_offset(0.3).unwrap(),
+                    _ => objective.denominator(Denominator::OwnPositive).positive_clamp(2.0).unwrap(),
+                }
+            };
+            let global = objective(problem.all(), diagonals(&problem));
+            same("distances", &problem, &global, &|part| objective(part, Pairs::Diagonal));
+        }
+        let mut problem = Problem::new(counts, DType::F64);
+        problem.scales = Some(1);
+        let both = |part: Part| {
+            let objective = PairObjective::with_input_scale().similarity(Similarity::NegativeSquaredDistance);
+            objective
+                .direction(Direction::Both)
+                .pairs(Pairs::labels_between(&names(0, part.n, 3), &names(1, part.m, 3)))
+        };
+        same("distances in both directions", &problem, &both(problem.all()), &both);
+        let mut problem = Problem::new(counts, DType::F64);
+        problem.itself = true;
+        for (placement, clamp) in [(Placement::Inside, false), (Placement::Outside, false), (Placement::Outside, true)]
+        {
+            let labelled = |part: Part| {
+                let objective = base().pairs(Pairs::labels(&names(3, part.n, 3))).placement(placement);
+                if clamp { objective.positive_clamp(2.0).unwrap() } else { objective }
+            };
+            same("distances of a table from itself", &problem, &labelled(problem.all()), &labelled);
+        }
+        // far from the origin, and not around it on any rank
+        let far = |part: Part| Inputs::within(problem.rows(1, part.n, D) + 1e4);
+        let objective = |part: Part| base().pairs(Pairs::labels(&names(3, part.n, 3)));
+        let want = values(&objective(problem.all()).loss(&far(problem.all())));
+        for travel in TRAVELS {
+            let got = in_process(counts.len(), |c| {
+                let part = problem.parts()[c.rank()];
+                objective(part).loss_over(&Ranks::new(c, travel), &far(part)).map(|l| values(&l))
+            });
+            got.unwrap().iter().for_each(|got| close("far away", got, &want, 1e-9, 0.0));
+        }
+    }
+}
+
+#[test]
+fn exclusions_hold_in_both_directions() {
+    for_all(|counts, dtype| {
+        let both = || PairObjective::new(0.3).unwrap().direction(Direction::Both);
+        let labels = |p: Part| Pairs::labels_between(&names(0, p.n, 3), &names(1, p.m, 3));
+        let mut problem = Problem::new(counts, dtype);
+        let m = problem.all().m[1];
+        let ids = |p: Part| Exclusions::same_ids(&names(2, p.n, 4), &names(5, p.m, 4));
+        let listed = |p: Part| Exclusions::lists(lists(4, p, m));
+        for (what, exclusions) in [("ids", &ids as &(dyn Fn(Part) -> Exclusions + Sync)), ("lists", &listed)] {
+            for denominator in [Denominator::WithPositives, Denominator::NegativesOnly, Denominator::OwnPositive] {
+                let labelled = |p: Part| both().pairs(labels(p)).exclusions(exclusions(p)).denominator(denominator);
+                same(what, &problem, &labelled(problem.all()), &labelled);
+                let with_lists = |p: Part| {
+                    let objective = both().exclusions(exclusions(p)).denominator(denominator);
+                    objective.pairs(Pairs::Lists(Arc::new(lists(1, p, m)))).reduction(Reduction::MeanWithPositives)
+                };
+                same(&format!("{what} and lists"), &problem, &with_lists(problem.all()), &with_lists);
+            }
+        }
+        problem = Problem::new(&square(counts), dtype);
+        let without = |p: Part| both().pairs(labels(p)).exclusions(Exclusions::own_row(0));
+        same("own rows", &problem, &without(problem.all()), &without);
+        let ids = |p: Part| both().pairs(labels(p)).exclusions(ids(p).and_own_row(0));
+        same("ids and own rows", &problem, &ids(problem.all()), &ids);
+    });
+}
+
+#[test]
+fn what_is_no_number_reaches_every_rank() {
+    let dtype = precisions()[0];
+    let problem = Problem::new(&[[3, 3], [2, 2], [4, 4]], dtype);
+    // a row of the anchors and one of the keys, on the second rank
+    for broken in 0..2 {
+        let inputs = |part: Part| {
+            let row = |rows: [usize; 2], table: usize| {
+                let of = |i| if table == broken && i == 4 { f64::NAN } else { 0.0 };
+                let values: Vec<f64> = (rows[0]..rows[1]).map(of).collect();
+                let len = values.len();
+                Tensor::<2>::from_data(burn::tensor::TensorData::new(values, [len, 1]), (&device(), dtype))
+            };
+            let plain = |seed, rows| problem.rows(seed, rows, D).inner();
+            Inputs::new(plain(1, part.n) + row(part.n, 0), plain(2, part.m) + row(part.m, 1))
+        };
+        let base = || PairObjective::new(0.3).unwrap();
+        let labels = |p: Part| Pairs::labels_between(&names(0, p.n, 3), &names(1, p.m, 3));
+        for kind in 0..7 {
+            let objective = |p: Part, diagonal: Pairs| match kind {
+                0 => base().pairs(diagonal),
+                1 => base().pairs(diagonal).denominator(Denominator::NegativesOnly),
+                2 => base().pairs(labels(p)).denominator(Denominator::OwnPositive),
+                3 => base().pairs(labels(p)).placement(Placement::Inside),
+                4 => base().pairs(diagonal).direction(Direction::Both),
+                5 => base().pairs(labels(p)).positive_clamp(0.8).unwrap(),
+                _ => base().pairs(labels(p)).similarity(Similarity::NegativeSquaredDistance),
+            };
+            let global = objective(problem.all(), diagonals(&problem));
+            // value, rows, columns, and gradients of anchors and candidates
+            let numbers = |e: &Evaluation| flat(e)[..5].to_vec();
+            let want = numbers(&global.evaluate(&inputs(problem.all()), Wanted::ALL));
+            assert!(want[0][0].is_nan(), "kind {kind}");
+            for travel in TRAVELS {
+                let got = in_process(3, |c| {
+                    let part = problem.parts()[c.rank()];
+                    let objective = objective(part, Pairs::Diagonal);
+                    objective.evaluate_over(&Ranks::new(c, travel), &inputs(part), Wanted::ALL).map(|e| numbers(&e))
+                });
+                let got = got.unwrap();
+                assert!(got.iter().all(|rank| rank[0][0].is_nan()), "kind {kind}, broken {broken}, {travel:?}");
+                for k in 1..5 {
+                    let got = got.iter().flat_map(|rank| rank[k].iter().map(|x| x.is_nan()));
+                    let want = want[k].iter().map(|x| x.is_nan());
+                    assert!(got.eq(want), "kind {kind}, broken {broken}, {travel:?}, numbers {k}");
+                }
+            }
         }
     }
 }

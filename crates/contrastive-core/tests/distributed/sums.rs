@@ -3,7 +3,8 @@
 use crate::common::*;
 use crate::support::*;
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
+use burn::module::{ModuleVisitor, Param};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
 use contrastive_core::distributed::{
@@ -11,6 +12,7 @@ use contrastive_core::distributed::{
 };
 use contrastive_core::objective::*;
 use contrastive_core::similarity::Similarity;
+use std::collections::BTreeMap;
 
 /// A loss of two tables over ranks and in one process: value and gradients of both.
 fn same_loss(
@@ -107,8 +109,8 @@ fn parameters_of_an_encoder() {
     let dtype = precisions()[0];
     let make = |values: &[Tensor<1>; 2]| {
         let mut encoder: Linear = LinearConfig::new(D, 3).init(&device().autodiff());
-        encoder.weight = burn::module::Param::from_tensor(values[0].clone().reshape([D, 3]).detach().require_grad());
-        encoder.bias = Some(burn::module::Param::from_tensor(values[1].clone().detach().require_grad()));
+        encoder.weight = Param::from_tensor(values[0].clone().reshape([D, 3]).detach().require_grad());
+        encoder.bias = Some(Param::from_tensor(values[1].clone().detach().require_grad()));
         encoder
     };
     let parameters = [tracked(normal(7, D * 3), [D * 3], dtype), tracked(normal(8, 3), [3], dtype)];
@@ -150,4 +152,79 @@ fn parameters_of_an_encoder() {
         close("averages", &got, &want, tolerance(dtype), tolerance(dtype));
     }
     assert_eq!(encoder.num_params(), D * 3 + 3);
+}
+
+/// What has gradients in all kinds of ways.
+#[derive(Module, Debug)]
+struct Parts {
+    shared: Linear,
+    /// Used on rank 1 alone.
+    seldom: Linear,
+    frozen: Linear,
+    /// With running statistics.
+    norm: BatchNorm,
+}
+
+impl Parts {
+    fn loss(&self, rank: usize) -> Tensor<1> {
+        let rows = Tensor::<2>::from_inner(tracked(normal(3 + rank as u64, 4 * D), [4, D], DType::F32).inner());
+        let rows = self.frozen.forward(self.shared.forward(rows));
+        let rows = self.norm.forward(rows);
+        (if rank == 1 { self.seldom.forward(rows) } else { rows }).powi_scalar(2).sum()
+    }
+}
+
+/// The gradients that are there, by the order of the parameters.
+struct Present<'a> {
+    gradients: &'a GradientsParams,
+    found: BTreeMap<usize, Vec<f64>>,
+    at: usize,
+}
+
+impl ModuleVisitor for Present<'_> {
+    fn visit_float<const N: usize>(&mut self, param: &Param<Tensor<N>>) {
+        if let Some(gradient) = self.gradients.get::<N>(param.id) {
+            self.found.insert(self.at, values(&gradient));
+        }
+        self.at += 1;
+    }
+}
+
+#[test]
+fn what_has_no_gradient_on_any_rank_gets_none() {
+    let linear = || LinearConfig::new(D, D).init(&device().autodiff());
+    let parts = Parts {
+        shared: linear(),
+        seldom: linear(),
+        frozen: linear().no_grad(),
+        norm: BatchNormConfig::new(D).init(&device().autodiff()),
+    };
+    let present = |gradients: &GradientsParams| {
+        let mut present = Present { gradients, found: BTreeMap::new(), at: 0 };
+        parts.visit(&mut present);
+        (present.found, present.at)
+    };
+    let alone = |rank| GradientsParams::from_grads(parts.loss(rank).backward(), &parts);
+    let each: Vec<_> = (0..3).map(|rank| present(&alone(rank)).0).collect();
+    // weight and bias, or scale and shift: shared 0 and 1, seldom 2 and 3, frozen 4 and 5, norm 6 and 7 and its two statistics
+    assert_eq!(each[0].keys().copied().collect::<Vec<_>>(), [0, 1, 6, 7]);
+    assert_eq!(each[1].keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 6, 7]);
+    for mean in [false, true] {
+        let got = in_process(3, |c| {
+            let mine = alone(c.rank());
+            let all = if mean { average_gradients(c, &parts, mine) } else { sum_gradients(c, &parts, mine) };
+            all.map(|g| present(&g))
+        });
+        for (found, parameters) in got.unwrap() {
+            assert_eq!(parameters, 10);
+            assert_eq!(found.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 6, 7]);
+            for (at, got) in found {
+                let parts = each.iter().filter_map(|rank| rank.get(&at));
+                let mut want = vec![0.0; got.len()];
+                parts.for_each(|part| want.iter_mut().zip(part).for_each(|(w, p)| *w += p));
+                want.iter_mut().filter(|_| mean).for_each(|w| *w /= 3.0);
+                close(&format!("parameter {at}"), &got, &want, 1e-4, 1e-5);
+            }
+        }
+    }
 }

@@ -1,31 +1,33 @@
 //! A group axis is a loop over groups.
 
 use crate::*;
+use rand::RngExt;
 
-#[test]
-fn a_group_axis_is_a_loop_over_groups() {
-    needs_f64!();
-    let (groups, n, m, d) = (5, 6, 9, 4);
-    let tables = [random(groups * n * d, 1), random(groups * m * d, 2), random(groups * n * d, 3)];
+/// A named objective of groups: compared within one table?, lists of each group's own, the objective.
+type Case = (&'static str, bool, Option<Vec<Pairs>>, PairObjective);
+
+/// What there is to compare in groups of n anchors and m candidates, with random labels, weights and lists.
+fn objectives(rng: &mut ChaCha8Rng, [groups, n, m]: [usize; 3]) -> Vec<Case> {
     let lists = |g: usize| {
         // some anchors without a positive
         let offsets = (0..=n).map(|i| i.div_ceil(2)).collect();
-        Pairs::Lists(Arc::new(
-            PairLists::new(offsets, (0..3).map(|q| ((g + q * q) % m) as u32).collect(), None).unwrap(),
-        ))
+        let columns = (0..n.div_ceil(2)).map(|q| ((g + q * q) % m) as u32).collect();
+        Pairs::Lists(Arc::new(PairLists::new(offsets, columns, None).unwrap()))
     };
     let base = || PairObjective::new(0.3).unwrap();
-    let weights = Arc::new((0..n).map(|i| 0.1 + i as f64).collect::<Vec<_>>());
-    let labels = [0, 1, 0, 2, 1, 1];
-    let cases: Vec<(&str, bool, Option<Vec<Pairs>>, PairObjective)> = vec![
+    let weights = Arc::new((0..n).map(|_| 0.1 + rng.random::<f64>()).collect::<Vec<_>>());
+    let classes = n.div_ceil(2) as i64;
+    let labels: Vec<i64> = (0..n).map(|_| rng.random_range(0..classes)).collect();
+    let of_labels = || base().pairs(Pairs::labels(&labels));
+    vec![
         ("InfoNCE", false, None, base()),
         ("both directions", false, None, base().pairs(Pairs::Diagonal).direction(Direction::Both)),
         ("NT-Xent", true, None, base().pairs(Pairs::TwoViews)),
         ("inner products", true, None, base().pairs(Pairs::TwoViews).similarity(Similarity::Dot)),
-        ("SupCon", true, None, base().pairs(Pairs::labels(&labels)).reduction(Reduction::MeanWithPositives)),
-        ("own denominators", true, None, base().pairs(Pairs::labels(&labels)).denominator(Denominator::OwnPositive)),
+        ("SupCon", true, None, of_labels().reduction(Reduction::MeanWithPositives)),
+        ("own denominators", true, None, of_labels().denominator(Denominator::OwnPositive)),
         ("DCL", false, None, base().denominator(Denominator::NegativesOnly)),
-        ("one other row", true, None, base().pairs(Pairs::labels(&[0; 6])).denominator(Denominator::NegativesOnly)),
+        ("one other row", true, None, base().pairs(Pairs::labels(&vec![0; n])).denominator(Denominator::NegativesOnly)),
         (
             "weighted rows",
             false,
@@ -41,13 +43,19 @@ fn a_group_axis_is_a_loop_over_groups() {
         ),
         ("beside", false, None, base().pairs(Pairs::Beside)),
         ("beside, DCL", false, None, base().pairs(Pairs::Beside).denominator(Denominator::NegativesOnly)),
-    ];
-    for (name, itself, pairs, objective) in cases {
+    ]
+}
+
+/// One shape, one seed, one type: the group axis in both bodies against a loop over the groups' dense definitions.
+fn loop_over_groups(dtype: DType, [groups, n, m, d]: [usize; 4], seed: u64) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let tables = [n, m, n].map(|rows| numeric::normal(&mut rng, groups * rows, d));
+    let shares: Vec<f64> = (0..groups).map(|g| 0.3 + (g % 5) as f64).collect();
+    for (name, itself, pairs, objective) in objectives(&mut rng, [groups, n, m]) {
         let beside = name.starts_with("beside");
         let square = name == "both directions";
-        let shares: Vec<f64> = (0..groups).map(|g| 0.3 + g as f64).collect();
         for weighted in [false, true] {
-            let by_loop = gradients(&tables, d, |x| {
+            let (value, slopes) = gradients_in(dtype, &tables, d, |x| {
                 let terms = (0..groups).map(|g| {
                     let own = group_of(&x[0], groups, g);
                     let mut inputs = match (itself, square) {
@@ -74,7 +82,7 @@ fn a_group_axis_is_a_loop_over_groups() {
                 if weighted {
                     grouped = grouped.with_weights(shares.clone());
                 }
-                let by_axis = gradients(&tables, d, |x| {
+                let (got, found) = gradients_in(dtype, &tables, d, |x| {
                     let other = if square { &x[2] } else { &x[1] };
                     let mut inputs = match itself {
                         true => GroupedInputs::within(three(&x[0], groups)),
@@ -85,8 +93,26 @@ fn a_group_axis_is_a_loop_over_groups() {
                     }
                     grouped.loss(&inputs)
                 });
-                same(&format!("{name}, portable {portable}, weighted {weighted}"), by_axis, by_loop.clone(), 1e-11);
+                let what = format!(
+                    "{name}, [{groups}, {n}, {m}, {d}], seed {seed}, {dtype:?}, portable {portable}, weighted {weighted}"
+                );
+                let tolerance = if dtype == DType::F64 { 1e-11 } else { 5e-4 };
+                close(&what, &[got], &[value], tolerance, tolerance);
+                for (k, (found, slopes)) in found.iter().zip(&slopes).enumerate() {
+                    let largest = slopes.iter().fold(1f64, |a, g| a.max(g.abs()));
+                    close(&format!("{what}, gradient {k}"), found, slopes, tolerance * largest, tolerance);
+                }
             }
+        }
+    }
+}
+
+/// Over shapes from a single small group to many and to wide ones, seeds, and all types of the device.
+#[test]
+fn a_group_axis_is_a_loop_over_groups() {
+    for shape in [[1, 2, 2, 2], [5, 6, 9, 4], [3, 4, 4, 7], [17, 8, 11, 3], [2, 40, 53, 17], [2, 130, 131, 5]] {
+        for seed in 1..4 {
+            types().into_iter().for_each(|dtype| loop_over_groups(dtype, shape, seed));
         }
     }
 }

@@ -17,7 +17,7 @@ use common::*;
 use contrastive_core::objective::*;
 use contrastive_core::pairs::{Exclusions, PairLists, Pairs};
 use contrastive_core::similarity::Similarity;
-use numeric::{gradients, same};
+use numeric::{gradients, gradients_in};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;

@@ -1,10 +1,12 @@
 //! Objectives of rows of similarities and of given pairs: reference values, definitions in loops, identities, forms against each other,
 //! finite differences, bad settings.
 
+mod blocks;
 mod cacr;
 #[path = "../common/mod.rs"]
 mod common;
 mod forms;
+mod halves;
 mod mining;
 mod sentence;
 #[path = "../unpaired/support.rs"]

@@ -1,11 +1,13 @@
 //! Image and text: label smoothing, SwALIP's assignments, BarLIP and SiamLIP, the scale that is clamped; CCRK's floor.
 
 use crate::common::*;
+use crate::digits::step;
 use crate::inputs::*;
 use crate::support::*;
 use crate::{gradient, reordered, tight};
 use burn::module::Param;
-use burn::tensor::Tensor;
+use burn::optim::SgdConfig;
+use burn::tensor::{DType, Tensor};
 use contrastive_core::objective::*;
 use contrastive_core::pairs::Exclusions;
 use contrastive_core::similarity::unit_rows;
@@ -114,6 +116,69 @@ fn scales_stay_below_their_bound() {
     for log in [4.0f64, 4.6, 4.7, 20.0] {
         scale.log_scale = Param::from_tensor(Tensor::from_data([log as f32], &device().autodiff()).require_grad());
         near("clamped", values(&scale.scale())[0], log.exp().min(100.0), 1e-3);
+    }
+}
+
+/// The slope by the logarithm of the scale, a parameter in f32, is the difference of the loss of rows in either type.
+#[test]
+fn a_learned_scale_has_its_slope_for_rows_of_any_type() {
+    let shape = [6, 4];
+    let tables = [normal(1, 24), normal(2, 24)];
+    type Loss<'a> = &'a dyn Fn([Tensor<2>; 2], Tensor<1>) -> Tensor<1>;
+    let losses: [(&str, Loss); 2] = [
+        ("CLIP", &|[a, b], scale| Clip::with_logit_scale().loss_with_scale(a, b, scale)),
+        ("SigLIP", &|[a, b], scale| SigLip::new().loss(a, b, scale, constant(vec![-2.0], [1]))),
+    ];
+    let types = if has_f64() { vec![DType::F64, DType::F32] } else { vec![DType::F32] };
+    let (h, tolerance) = if has_f64() { (1e-4, 1e-4) } else { (2e-2, 5e-3) };
+    for (name, loss) in losses {
+        for temperature in [0.07, 0.5, 2.0] {
+            let scale = LogitScale::new(temperature, 100.0, &device().autodiff()).unwrap();
+            let log = values(&scale.log_scale.val())[0];
+            let at = |log: f64| {
+                let rows = tables.clone().map(|x| tracked(x, shape, wide()));
+                one(loss(rows, constant(vec![log.exp()], [1])))
+            };
+            let expected = (at(log + h) - at(log - h)) / (2.0 * h);
+            assert!(expected.abs() > 1e-3, "{name} at {temperature}: {expected}");
+            for dtype in &types {
+                let what = format!("{name} at {temperature} in {dtype:?}");
+                let rows = tables.clone().map(|x| tracked(x, shape, *dtype));
+                let all = loss(rows.clone(), scale.scale()).backward();
+                let slope = scale.log_scale.val().grad(&all).expect("a gradient of the logarithm");
+                assert_eq!(slope.dtype(), scale.log_scale.val().dtype(), "{what}");
+                near(&what, one(slope), expected, tolerance);
+                let of_rows = rows.map(|x| x.grad(&all).expect("a gradient of the rows").dtype());
+                assert_eq!(of_rows, [*dtype; 2], "{what}");
+            }
+        }
+    }
+}
+
+/// Pairs that fit, among others that nearly do, ask for an ever larger scale: it learns its way to its bound, and stays there.
+#[test]
+fn a_scale_grows_to_its_bound_and_stays() {
+    let angles = (0..6).flat_map(|i| [(0.35 * f64::from(i)).cos(), (0.35 * f64::from(i)).sin()]);
+    let x = constant(angles.collect(), [6, 2]);
+    let loss = |scale: &LogitScale| Clip::with_logit_scale().loss_with_scale(x.clone(), x.clone(), scale.scale());
+    let mut scale = LogitScale::new(0.1, 20.0, &device().autodiff()).unwrap();
+    let mut optimiser = SgdConfig::new().init();
+    let (mut scales, mut logs) = (Vec::new(), Vec::new());
+    for _ in 0..60 {
+        let value = loss(&scale);
+        scale = step(scale, &mut optimiser, 0.5, value);
+        scales.push(one(scale.scale()));
+        logs.push(one(scale.log_scale.val()));
+    }
+    assert!(scales[0] > 10.0 && scales[0] < 20.0, "{scales:?}");
+    assert!(scales.windows(2).all(|s| s[0] <= s[1]), "{scales:?}");
+    close("at its bound", &scales[40..], &[20.0; 20], 1e-4, 0.0);
+    assert!(logs[40..].iter().all(|log| *log == logs[40]), "{logs:?}");
+    // beyond the bound there is no slope, up or down
+    for texts in [x.clone(), x.clone() * -1.0] {
+        let value = Clip::with_logit_scale().loss_with_scale(x.clone(), texts, scale.scale());
+        let slope = scale.log_scale.val().grad(&value.backward());
+        assert!(slope.is_none_or(|slope| one(slope) == 0.0));
     }
 }
 

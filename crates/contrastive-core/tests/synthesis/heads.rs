@@ -228,11 +228,13 @@ fn worked_values_of_the_baselines() {
     near_value("NT-Xent at 0.5", NtXent::new(0.5).unwrap().loss(a.clone(), b.clone()), 1.077116398);
     near_value("NT-Xent at 0.1", NtXent::new(0.1).unwrap().loss(a.clone(), b.clone()), 0.326571501);
     let mut queue = Queue::new(5, 3, (&device(), wide())).unwrap();
-    queue.push(stored());
-    let loss = Moco::new(0.2).unwrap().loss(a.clone(), b.clone().detach(), &queue);
+    let past = stored().require_grad();
+    queue.push(past.clone());
+    let loss = Moco::new(0.2).unwrap().loss(a.clone(), b.clone(), &queue);
     near_value("MoCo", loss.clone(), 0.550286470);
     let gradients = loss.backward();
-    assert!(a.grad(&gradients).is_some() && b.grad(&gradients).is_none());
+    // keys that are tracked have a gradient, what went into the queue has none
+    assert!(a.grad(&gradients).is_some() && b.grad(&gradients).is_some() && past.grad(&gradients).is_none());
     let [p0, p1] = [0.1, 0.2].map(|phase| tracked(worked(4, 3, phase), [4, 3], wide()));
     near_value("SimSiam", simsiam(p0, p1, a.clone(), b), -0.973389006);
     // all rows equal: 2 n - 1 candidates that cannot be told apart

@@ -138,3 +138,42 @@ fn triplets_that_are_none() {
     let nan = tracked([0.3, f64::NAN, 0.5].repeat(4), [4, 3], wide());
     assert!(one(triplet.loss(nan, &[0, 0, 1, 1])).is_nan());
 }
+
+/// The kernel, with few and with many positives of each row, the body of tensor operations, and the definition.
+#[test]
+fn every_form_of_the_triplet_loss_is_the_same() {
+    let tight = if has_f64() { 1e-10 } else { 2e-4 };
+    for (n, classes) in [(1, 1), (6, 6), (23, 5), (150, 2)] {
+        let labels: Vec<i64> = (0..n as i64).map(|i| (i * i + i / 7) % classes).collect();
+        let data = normal(9, n * 4);
+        let of = |triplet: &Triplet, form: usize| {
+            let x = tracked(data.clone(), [n, 4], wide());
+            let value = match form {
+                0 => triplet.dense(x.clone(), &labels),
+                1 => triplet.loss(x.clone(), &labels),
+                _ => triplet.clone().portable(true).loss(x.clone(), &labels),
+            };
+            // any upstream factor
+            let gradients = (value.clone() * -1.5).backward();
+            (values(&value), values(&x.grad(&gradients).unwrap()))
+        };
+        let minings =
+            [Mining::All, Mining::Hard, Mining::Semihard, Mining::Easy, Mining::BatchHard, Mining::BatchEasySemihard];
+        for (mining, similarity) in minings.into_iter().flat_map(|m| [(m, Similarity::Cosine), (m, Similarity::Dot)]) {
+            let plain = Triplet::new(0.2).unwrap().with_mining(mining).unwrap().with_similarity(similarity);
+            let mut all = vec![plain.clone(), plain.clone().smooth(), plain.clone().over_all()];
+            if mining == Mining::All && n < 100 {
+                all.push(plain.clone().with_swap().unwrap());
+                all.push(plain.smooth().with_swap().unwrap().over_all());
+            }
+            for triplet in all {
+                let (value, gradient) = of(&triplet, 0);
+                for form in [1, 2] {
+                    let (v, g) = of(&triplet, form);
+                    close(&format!("{triplet:?}, form {form} of {n} rows"), &v, &value, tight, tight);
+                    close(&format!("gradient of {triplet:?}, form {form} of {n} rows"), &g, &gradient, tight, tight);
+                }
+            }
+        }
+    }
+}
