@@ -14,11 +14,13 @@
 //! the rounds' shares and its standard error. Objectives that do not compare all pairs have none. `dense` is the definition in
 //! tensor operations and its backward pass.
 
+use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
 use contrastive::Device;
 use contrastive::core::objective::*;
-use contrastive::core::pairs::Pairs;
+use contrastive::core::pairs::{Exclusions, Pairs};
+use contrastive::core::similarity::unit_rows;
 use measure::{Measured, Products, available, measure, numbers};
 use std::error::Error;
 
@@ -101,6 +103,80 @@ fn two(a: &Tensor<2>, c: &Tensor<2>) -> Inputs {
     Inputs::new(a.clone(), c.clone())
 }
 
+/// `[n, m]` cosines.
+fn cosines(a: &Tensor<2>, c: &Tensor<2>) -> Tensor<2> {
+    unit_rows(a.clone()).matmul(unit_rows(c.clone()).transpose())
+}
+
+/// 1 on the diagonal.
+fn diagonal(n: usize, like: &Tensor<2>) -> Tensor<2> {
+    Tensor::eye(n, &like.device())
+}
+
+/// 1 for different rows of one label.
+fn same_label(labels: &[i64], like: &Tensor<2>) -> Tensor<2> {
+    let n = labels.len();
+    let one = |at: usize| f32::from(u8::from(at / n != at % n && labels[at / n] == labels[at % n]));
+    Tensor::from_data(TensorData::new((0..n * n).map(one).collect::<Vec<_>>(), [n, n]), &like.device())
+}
+
+/// The definitions of objectives that have no form with the whole matrix of their own.
+mod definitions {
+    use super::*;
+
+    /// MoCo of keys beside a queue.
+    pub fn moco(a: &Tensor<2>, queue: &Tensor<2>, temperature: f64) -> Tensor<1> {
+        let n = a.dims()[0];
+        let own = (unit_rows(a.clone()) * unit_rows(constant(a))).sum_dim(1);
+        let logits = Tensor::cat(vec![own, cosines(a, &constant(queue))], 1) * (1.0 / temperature);
+        log_softmax(logits, 1).slice([0..n, 0..1]).mean() * -1.0
+    }
+
+    pub fn ressl(a: &Tensor<2>, queue: &Tensor<2>, [student, teacher]: [f64; 2]) -> Tensor<1> {
+        let queue = constant(queue);
+        let targets = softmax(cosines(&constant(a), &queue) * (1.0 / teacher), 1);
+        (log_softmax(cosines(a, &queue) * (1.0 / student), 1) * targets).sum_dim(1).mean() * -1.0
+    }
+
+    /// Both directions.
+    pub fn ranking(a: &Tensor<2>, c: &Tensor<2>, temperature: f64) -> Tensor<1> {
+        let (n, logits) = (a.dims()[0], cosines(a, c) * (1.0 / temperature));
+        let both = log_softmax(logits.clone(), 1) + log_softmax(logits, 0);
+        (both * diagonal(n, a)).sum() * (-0.5 / n as f64)
+    }
+
+    pub fn nca(a: &Tensor<2>, labels: &[i64], scale: f64) -> Tensor<1> {
+        let n = labels.len();
+        let logits = cosines(a, a) * (2.0 * scale) - diagonal(n, a) * 1e9;
+        (softmax(logits, 1) * same_label(labels, a)).sum_dim(1).log().mean() * -1.0
+    }
+
+    /// The mean positive distance, and what negatives are within the margin, over those that are.
+    pub fn contrastive(a: &Tensor<2>, labels: &[i64], margin: f64) -> Tensor<1> {
+        let n = labels.len();
+        let (near, own) = (same_label(labels, a), diagonal(n, a));
+        let d = (cosines(a, a) * -2.0 + 2.0).clamp_min(1e-6).sqrt();
+        let mean = |x: Tensor<2>| {
+            let some = x.clone().detach().greater_elem(0.0).float().sum().clamp_min(1.0);
+            x.sum() / some
+        };
+        let far = (near.clone() + own) * -1.0 + 1.0;
+        mean(d.clone() * near) + mean((d * -1.0 + margin).clamp_min(0.0) * far)
+    }
+
+    /// Alignment with exponent 2 and uniformity of both tables at 2.
+    pub fn align_uniform(a: &Tensor<2>, c: &Tensor<2>) -> Tensor<1> {
+        let n = a.dims()[0];
+        let gap = unit_rows(a.clone()) - unit_rows(c.clone());
+        let apart = diagonal(n, a) * -1.0 + 1.0;
+        let uniform = |x: &Tensor<2>| {
+            let potential = ((cosines(x, x) * 2.0 - 2.0) * 2.0).exp() * apart.clone();
+            (potential.sum() * (1.0 / (n * (n - 1)) as f64)).log()
+        };
+        (gap.clone() * gap).sum() * (1.0 / n as f64) + (uniform(a) + uniform(c)) * 0.5
+    }
+}
+
 fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
     let t = 0.2;
     let of_pairs = |name, objective: PairObjective| {
@@ -127,6 +203,7 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
     let (moco, ressl) = (Moco::new(t)?, ReSsl::new(0.1, 0.04)?);
     let ranking = MultipleNegativesRanking::new(0.05)?.symmetric();
     let nca = Nca::new(10.0)?;
+    let (dclw, one_to_k) = (Dcl::new(t)?.weighted(0.5)?, OneToK::new(t)?);
     Ok(vec![
         of_pairs("InfoNCE", InfoNce::new(t)?.objective().clone()),
         makes(4.0, within("NT-Xent", NtXent::new(t)?.objective().clone())),
@@ -143,10 +220,49 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
         }),
         makes(4.0, views("debiased", debiased)),
         makes(4.0, views("hard negatives", hard)),
-        makes(4.0, row("MoCo", move |a, c, _| moco.loss_among(a.clone(), constant(a), constant(c)), None)),
-        makes(8.0, row("ReSSL", move |a, c, _| ressl.loss_among(a.clone(), constant(a), constant(c)), None)),
-        makes(8.0, row("ranking", move |a, c, _| ranking.loss(a.clone(), c.clone()), None)),
-        row("NCA", move |a, _, labels| nca.loss(a.clone(), labels), None),
+        makes(
+            4.0,
+            row(
+                "MoCo",
+                move |a, c, _| moco.loss_among(a.clone(), constant(a), constant(c)),
+                boxed(move |a, c, _| definitions::moco(a, c, t)),
+            ),
+        ),
+        makes(
+            8.0,
+            row(
+                "ReSSL",
+                move |a, c, _| ressl.loss_among(a.clone(), constant(a), constant(c)),
+                boxed(move |a, c, _| definitions::ressl(a, c, [0.1, 0.04])),
+            ),
+        ),
+        makes(
+            8.0,
+            row(
+                "ranking",
+                move |a, c, _| ranking.loss(a.clone(), c.clone()),
+                boxed(move |a, c, _| definitions::ranking(a, c, 0.05)),
+            ),
+        ),
+        row(
+            "NCA",
+            move |a, _, labels| nca.loss(a.clone(), labels),
+            boxed(move |a, _, labels| definitions::nca(a, labels, 10.0)),
+        ),
+        row("DCLW", move |a, _, _| dclw.loss(halves(a).0, halves(a).1), None),
+        // half as many anchors as versions, in both directions
+        makes(
+            4.0,
+            row(
+                "1 to K, 2 versions",
+                move |a, c, _| {
+                    let [n, d] = c.dims();
+                    let versions = c.clone().reshape([n / 2, 2, d]);
+                    one_to_k.loss(halves(a).0, versions, None, None).expect("versions of each")
+                },
+                None,
+            ),
+        ),
         of_pairs(
             "distances",
             PairObjective::new(t)?.similarity(contrastive::core::similarity::Similarity::NegativeSquaredDistance),
@@ -157,6 +273,7 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
 fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
     let number = |x: f32, like: &Tensor<2>| Tensor::<1>::from_data([x], &like.device());
     let (cacr, hard) = (Cacr::new(1.0, 2.0)?, HardContrastive::new(0.2, 0.25)?);
+    let (again, of_pairs) = (cacr.clone(), hard.clone());
     let pairs = PairContrastive::of_distances(0.0, 1.0)?;
     let (arcface, proxies) = (ClassMargin::arcface(0.5, 30.0)?, 1000);
     Ok(vec![
@@ -176,7 +293,7 @@ fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
         row(
             "contrastive",
             move |a, _, labels| pairs.clone().pairs(Pairs::labels(labels)).loss(&Inputs::within(a.clone())),
-            None,
+            boxed(move |a, _, labels| definitions::contrastive(a, labels, 1.0)),
         ),
         Row {
             made: 0.0,
@@ -191,12 +308,24 @@ fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
                 None,
             )
         },
-        row("CACR", move |a, c, _| cacr.loss(&[a.clone(), c.clone()]), None),
+        row(
+            "CACR",
+            move |a, c, _| cacr.loss(&[a.clone(), c.clone()]),
+            boxed(move |a, c, _| again.dense(&[a.clone(), c.clone()])),
+        ),
         labelled("tuplet margin", TupletMargin::new(0.1, 64.0)?, TupletMargin::loss, TupletMargin::dense),
         labelled("FastAP", FastAp::new(10)?, FastAp::loss, FastAp::dense),
-        row("Jensen-Shannon", move |a, c, _| JensenShannon::new().loss(&two(a, c)), None),
-        row("hard contrastive", move |a, c, _| hard.loss(a.clone(), c.clone()), None),
-        row("triplet, all", |a, _, labels| Triplet::new(0.05).expect("a margin").loss(a.clone(), labels), None),
+        row(
+            "Jensen-Shannon",
+            move |a, c, _| JensenShannon::new().loss(&two(a, c)),
+            boxed(move |a, c, _| JensenShannon::new().dense(&two(a, c))),
+        ),
+        row(
+            "hard contrastive",
+            move |a, c, _| hard.loss(a.clone(), c.clone()),
+            boxed(move |a, c, _| of_pairs.dense(&two(a, c), &Pairs::Diagonal, &Exclusions::none())),
+        ),
+        labelled("triplet, all", Triplet::new(0.05)?, Triplet::loss, Triplet::dense),
     ])
 }
 
@@ -204,7 +333,14 @@ fn aggregates() -> Result<Vec<Row>, Box<dyn Error>> {
     let uniform = AlignmentUniformity::new(Alignment::new(2.0)?, Uniformity::new(2.0)?, 1.0)?;
     let (barlow, vicreg) = (BarlowTwins::new(5e-3)?, VicReg::default());
     Ok(vec![
-        makes(8.0, row("align, uniform", move |a, c, _| uniform.loss(a.clone(), c.clone()), None)),
+        makes(
+            8.0,
+            row(
+                "align, uniform",
+                move |a, c, _| uniform.loss(a.clone(), c.clone()),
+                boxed(|a, c, _| definitions::align_uniform(a, c)),
+            ),
+        ),
         Row { made: 0.0, ..row("Barlow Twins", move |a, c, _| barlow.loss(a.clone(), c.clone()), None) },
         Row { made: 0.0, ..row("VICReg", move |a, c, _| vicreg.loss(a.clone(), c.clone()), None) },
     ])
