@@ -324,42 +324,48 @@ struct Against<'a, T, F> {
     pair: F,
 }
 
+impl<T: Element, F: Fn(T, T) -> [T; 3]> Against<'_, T, F> {
+    /// The similarities of a chunk; adds to the sums.
+    #[inline(always)]
+    fn chunk(&mut self, chunk: &mut [T; LANES], sums: &mut [[T; LANES]; 2]) {
+        let (zero, nothing) = (T::zero(), nothing::<T>());
+        let mut open = [zero; LANES];
+        let mut distances = [zero; LANES];
+        let mut pulls = [zero; LANES];
+        for l in 0..LANES {
+            open[l] = if chunk[l] <= nothing { zero } else { T::one() };
+            distances[l] = distance_of(chunk[l], self.unit);
+        }
+        for (p, slopes) in self.near.iter().zip(self.slopes.iter_mut()) {
+            for l in 0..LANES {
+                let [value, slope, counted] = (self.pair)(*p, distances[l]);
+                sums[0][l] = value.mul_add(open[l], sums[0][l]);
+                sums[1][l] = counted.mul_add(open[l], sums[1][l]);
+                let slope = slope * open[l];
+                pulls[l] += slope;
+                slopes[l] += slope;
+            }
+        }
+        for l in 0..LANES {
+            chunk[l] = -pulls[l] * derivative_of(distances[l], self.unit);
+        }
+    }
+}
+
 impl<T: Element, F: Fn(T, T) -> [T; 3]> WithSimd for Against<'_, T, F> {
     type Output = [T; 2];
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> [T; 2] {
-        let Self { row, near, slopes, unit, pair } = self;
-        let (zero, nothing) = (T::zero(), nothing::<T>());
-        let mut sums = [[zero; LANES]; 2];
-        let mut step = |chunk: &mut [T; LANES]| {
-            let mut open = [zero; LANES];
-            let mut distances = [zero; LANES];
-            let mut pulls = [zero; LANES];
-            for l in 0..LANES {
-                open[l] = if chunk[l] <= nothing { zero } else { T::one() };
-                distances[l] = distance_of(chunk[l], unit);
-            }
-            for (p, slopes) in near.iter().zip(slopes.iter_mut()) {
-                for l in 0..LANES {
-                    let [value, slope, counted] = pair(*p, distances[l]);
-                    sums[0][l] = value.mul_add(open[l], sums[0][l]);
-                    sums[1][l] = counted.mul_add(open[l], sums[1][l]);
-                    let slope = slope * open[l];
-                    pulls[l] += slope;
-                    slopes[l] += slope;
-                }
-            }
-            for l in 0..LANES {
-                chunk[l] = -pulls[l] * derivative_of(distances[l], unit);
-            }
-        };
-        let (chunks, rest) = row.as_chunks_mut::<LANES>();
-        chunks.iter_mut().for_each(&mut step);
+    fn with_simd<S: Simd>(mut self, _: S) -> [T; 2] {
+        let mut sums = [[T::zero(); LANES]; 2];
+        let (chunks, rest) = std::mem::take(&mut self.row).as_chunks_mut::<LANES>();
+        for chunk in chunks {
+            self.chunk(chunk, &mut sums);
+        }
         if !rest.is_empty() {
             let mut chunk = [masked(); LANES];
             chunk[..rest.len()].copy_from_slice(rest);
-            step(&mut chunk);
+            self.chunk(&mut chunk, &mut sums);
             rest.copy_from_slice(&chunk[..rest.len()]);
         }
         sums.map(total)
