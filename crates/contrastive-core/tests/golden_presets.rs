@@ -116,17 +116,18 @@ fn golden_moco_memory_bank() {
     for (case, dtype) in banks.flat_map(|case| types().into_iter().map(move |dtype| (case.clone(), dtype))) {
         let bank = |name: &str| matrix(&case["inputs"][name], dtype).inner();
         let size = case["params"]["size"].as_u64().unwrap() as usize;
+        let exact = if dtype == DType::F64 { 1e-15 } else { 1e-7 };
         let mut queue = Queue::new(size, bank("initial_bank").dims()[1], (&device(), dtype)).unwrap();
         queue.push(bank("initial_bank"));
         for (step, expected) in case["expected"]["steps"].as_array().unwrap().iter().enumerate() {
             let batch = bank(&format!("batch_{step}"));
             let fits = (step + 1) * batch.dims()[0] <= size || size.is_multiple_of(batch.dims()[0]);
-            close("seen", &values(&queue.rows().unwrap()), &numbers(&expected["negatives_seen"]), 1e-7, 0.0);
+            close("seen", &values(&queue.rows().unwrap()), &numbers(&expected["negatives_seen"]), exact, 0.0);
             queue.push(batch);
             if !fits {
                 break;
             }
-            close("after", &values(&queue.rows().unwrap()), &numbers(&expected["bank_after"]), 1e-7, 0.0);
+            close("after", &values(&queue.rows().unwrap()), &numbers(&expected["bank_after"]), exact, 0.0);
             agreed += 1;
         }
     }
