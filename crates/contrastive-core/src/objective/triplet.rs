@@ -20,7 +20,7 @@ pub use contrastive_kernels::rowwise::Mining;
 /// Memory is linear in n, never n^3 nor n^2: 6 n^2 d flops for value and gradient, and for the triplets of an anchor's P positives and N
 /// negatives N P steps of vector code or, from 64 positives on, N log P of a search; the smooth form takes N P,
 /// [`with_swap`](Self::with_swap) N P d in f64. Distances of unit rows are resolved to 1e-3 in f32 and 1e-7 in f64; raw rows are compared in
-/// f64 on the CPU, and near ones by their differences. Without a native kernel each positive takes a pass over the block.
+/// f64 by the native kernels, and near ones by their differences. Without a native kernel each positive takes a pass over the block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Triplet {
     margin: f64,

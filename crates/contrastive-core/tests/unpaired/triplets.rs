@@ -93,7 +93,9 @@ fn rows_that_nearly_coincide_are_told_apart() {
         let triplet = Triplet::new(0.0).unwrap().with_mining(mining).unwrap().smooth().with_similarity(Similarity::Dot);
         let [sum, _, all] = triplets(&data, d, &labels, 0.0, mining, true, false);
         let got = one(triplet.loss(tracked(data.clone(), [n, d], wide()), &labels));
-        close(&format!("{mining:?}"), &[got], &[sum / all.max(1.0)], 1e-13, 1e-12);
+        // tensor operations have them from inner products
+        let bound = if on_ndarray() { 1e-10 } else { 1e-13 };
+        close(&format!("{mining:?}"), &[got], &[sum / all.max(1.0)], bound, 1e-12);
     }
 }
 
@@ -114,7 +116,8 @@ fn triplets_over_several_blocks_of_anchors() {
     close("in another order", &values(&again), &values(&loss), 1e-6, 1e-9);
     let (g, h) = (values(&x.grad(&loss.backward()).unwrap()), values(&y.grad(&again.backward()).unwrap()));
     let back: Vec<f64> = order.iter().flat_map(|&i| g[i * d..(i + 1) * d].to_vec()).collect();
-    close("gradients", &h, &back, 1e-9, 1e-6);
+    let (absolute, relative) = if has_f64() { (1e-9, 1e-6) } else { (1e-6, 2e-3) };
+    close("gradients", &h, &back, absolute, relative);
     let largest = g.iter().fold(0f64, |m, v| m.max(v.abs()));
     assert!(
         largest > 1e-5 && (0..d).all(|k| (0..n).map(|i| g[i * d + k]).sum::<f64>().abs() < 1e-6 * n as f64 * largest)
