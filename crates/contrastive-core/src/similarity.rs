@@ -152,6 +152,6 @@ pub fn unit_rows(x: Tensor<2>) -> Tensor<2> {
     let none = squares.clone().detach().lower_elem(SHORTEST * SHORTEST);
     // what is too long for its type becomes no number
     let beyond = squares.clone().detach() * 0.0;
-    let unit = x / squares.clamp_min(SHORTEST * SHORTEST).sqrt().mask_fill(none, f64::INFINITY) + beyond;
+    let unit = x / (squares.clamp_min(SHORTEST * SHORTEST).sqrt().mask_fill(none, f64::INFINITY) + beyond);
     if unit.dtype() == dtype { unit } else { unit.cast(dtype) }
 }

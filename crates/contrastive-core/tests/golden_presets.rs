@@ -17,8 +17,7 @@ fn types() -> Vec<DType> {
 /// Runs every case in every type and says how far off the worst numbers were.
 fn each(name: &str, mut test: impl FnMut(&mut Case)) {
     let Some(file) = golden(name) else { return };
-    let types = types();
-    for dtype in types {
+    for dtype in types() {
         let (mut compared, mut loss, mut gradient) = (0, 0f64, 0f64);
         for case in cases(&file) {
             let mut case = Case { case, dtype, loss: 0.0, gradient: 0.0, compared: 0 };

@@ -2,12 +2,12 @@
 
 use super::log_sums::{host, numbers};
 use super::over_ranks::{DistributedError, Ranks};
+use super::sentence_pairs::cosines;
 use super::views::{stacked, two_things};
 use super::{Denominator, Inputs, PairObjective, PositiveWeights, computed};
 use crate::attach::attach;
 use crate::error::{ObjectiveError, positive};
 use crate::pairs::Pairs;
-use crate::similarity::unit_rows;
 use crate::temperature::Temperature;
 use burn::tensor::{Tensor, activation::softmax};
 use std::sync::Arc;
@@ -136,11 +136,4 @@ impl Dcl {
         let objective = self.objective.clone().denominator_weights(Arc::new(vec![1.0; weights.len()]));
         objective.positive_weights(PositiveWeights::PerAnchor(Arc::new(weights)))
     }
-}
-
-/// `[n]`: the cosine of each row with its other view.
-fn cosines(first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
-    let n = first.dims()[0];
-    assert_eq!(first.dims(), second.dims(), "the shapes of the two views");
-    (unit_rows(computed(first)) * unit_rows(computed(second))).sum_dim(1).reshape([n])
 }

@@ -1,5 +1,5 @@
-//! What the losses of given pairs of sentences with a label or a score each share. All are linear in the number of pairs: CoSENT and AnglE,
-//! which compare every pair with every other, by sorting.
+//! Cosines of rows that stand beside each other, and what losses of given pairs of sentences share. All are linear in the number of pairs: CoSENT
+//! and AnglE, which compare every pair with every other, by sorting.
 
 use super::computed;
 use crate::similarity::unit_rows;
@@ -17,6 +17,7 @@ pub(super) fn cosine_column(first: Tensor<2>, second: Tensor<2>) -> Tensor<2> {
     (unit_rows(computed(first)) * unit_rows(computed(second))).sum_dim(1)
 }
 
+/// The same as `[n]`.
 pub(super) fn cosines(first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
     let n = first.dims()[0];
     cosine_column(first, second).reshape([n])
