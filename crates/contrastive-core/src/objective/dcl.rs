@@ -68,11 +68,12 @@ impl Dcl {
     /// When the shapes differ, or there are less than two things: a single one has no negatives.
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
         two_things("DCL", &first);
+        let inputs = Inputs::within(stacked(first.clone(), second.clone()));
         let objective = match self.weights(&first, &second) {
             Some(weights) => self.weighing(&weights),
             None => self.objective.clone(),
         };
-        let value = objective.loss(&Inputs::within(stacked(first.clone(), second.clone())));
+        let value = objective.loss(&inputs);
         match (self.sigma, objective.temperature) {
             (Some(sigma), Temperature::Fixed(t)) if self.differentiated => {
                 // of the positive terms -w_i s_i / (n t) the part that moves with w_i = 2 - n p_i
