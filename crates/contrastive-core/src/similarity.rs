@@ -1,7 +1,7 @@
 //! How alike two rows are.
 
 use crate::objective::computed;
-use crate::objective::ops::PairOps;
+use crate::objective::engine::ops::PairOps;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 use std::convert::Infallible;

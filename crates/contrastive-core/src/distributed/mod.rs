@@ -32,7 +32,7 @@ mod metered;
 #[cfg(feature = "mpi")]
 mod mpi;
 
-pub use crate::objective::over_ranks::{DistributedError, Ranks, Travel};
+pub use crate::objective::distributed::{DistributedError, Ranks, Travel};
 pub use floats::Floats;
 pub use gradients::{average_gradients, sum_gradients};
 pub use in_process::{Cause, InProcess, RankFailure, in_process};

@@ -5,7 +5,7 @@ use super::pair_temperature::{Given, Learned, PairTemperature, Temperatures};
 use super::{SynthesisError, add, blocks, constant, rows_of};
 use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::log_sums::host;
+use crate::objective::engine::log_sums::host;
 use crate::objective::{Direction, computed_in};
 use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorData};

@@ -5,7 +5,7 @@ use super::random::{beta, generator};
 use super::score_trace::ScoreTrace;
 use super::{SynthesisError, places};
 use crate::error::{ObjectiveError, positive};
-use crate::objective::log_sums::host;
+use crate::objective::engine::log_sums::host;
 use crate::pairs::Exclusions;
 use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorData};

@@ -3,8 +3,8 @@
 use super::{SynthesisError, add, blocks, constant, rows_of};
 use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::log_sums::{column, host};
-use crate::objective::sampled_bce::softplus;
+use crate::objective::engine::log_sums::{column, host};
+use crate::objective::ranking::sampled_bce::softplus;
 use crate::objective::{Denominator, Inputs, PairObjective, Reduction, computed_in};
 use crate::pairs::{Exclusions, Pairs};
 use crate::similarity::{Similarity, unit_rows};

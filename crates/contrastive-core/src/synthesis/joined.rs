@@ -3,7 +3,7 @@
 use super::{blocks, constant, rows_of};
 use crate::attach::attach;
 use crate::error::ObjectiveError;
-use crate::objective::log_sums::{column, host, numbers};
+use crate::objective::engine::log_sums::{column, host, numbers};
 use crate::objective::{Denominator, Inputs, LogSums, Wanted, computed_in};
 use crate::pairs::Exclusions;
 use crate::similarity::Similarity;

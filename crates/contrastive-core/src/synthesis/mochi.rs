@@ -7,7 +7,7 @@ use super::{SynthesisError, places, rows_of};
 use crate::error::{ObjectiveError, positive};
 use crate::memory::Queue;
 use crate::objective::computed_in;
-use crate::objective::log_sums::host;
+use crate::objective::engine::log_sums::host;
 use crate::pairs::Exclusions;
 use crate::similarity::unit_rows;
 use burn::tensor::{DType, Element, Tensor, TensorData};

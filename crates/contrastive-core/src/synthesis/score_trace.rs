@@ -1,7 +1,7 @@
 //! What scores do during training.
 
 use super::joined::products;
-use crate::objective::log_sums::host;
+use crate::objective::engine::log_sums::host;
 use crate::objective::{Inputs, LogSums, computed_in};
 use crate::similarity::Similarity;
 use burn::tensor::Tensor;

@@ -1,0 +1,86 @@
+//! SigLIP over ranks: a sum over all pairs, so that one round is enough.
+
+use super::keys::{KeyGradients, Keys, plus};
+use super::{DistributedError, Ranks, constant, starts};
+use crate::attach::attach;
+use crate::objective::engine::log_sums::{host, numbers};
+use crate::objective::engine::rowwise::Comparison;
+use crate::objective::{SigLip, Wanted, computed_in};
+use crate::pairs::PairLists;
+use crate::similarity::{Compared, Similarity};
+use burn::tensor::{DType, Tensor};
+use contrastive_kernels::rowwise::Sigmoid;
+
+impl SigLip {
+    /// The loss of the images and texts of all ranks together. Each rank brings its own pairs `[n, d]`; scale `[1]` and bias
+    /// `[1]` are the same everywhere, and their gradients are this rank's share. The value is `[1]`.
+    ///
+    /// # Errors
+    /// When a rank is gone, or ranks disagree about widths, types, scale or bias.
+    ///
+    /// # Panics
+    /// When this rank's shapes do not fit.
+    pub fn loss_over(
+        &self,
+        ranks: &Ranks<'_>,
+        images: Tensor<2>,
+        texts: Tensor<2>,
+        scale: Tensor<1>,
+        bias: Tensor<1>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        let [n, d] = images.dims();
+        assert_eq!([n, d], texts.dims(), "the shapes of images and texts");
+        assert_eq!([scale.dims(), bias.dims()], [[1], [1]], "the shapes of scale and bias");
+        let dtype = computed_in(images.dtype());
+        let function =
+            Sigmoid { scale: host(scale.clone().inner())[0], bias: host(bias.clone().inner())[0], weights: [1.0; 2] };
+        let tracked = images.is_tracked() || texts.is_tracked();
+        let same = [
+            ("objective (sigmoid)", -1.0),
+            ("width of the rows", d as f64),
+            ("f64 rather than f32", f64::from(u8::from(dtype == DType::F64))),
+            ("scale", function.scale),
+            ("bias", function.bias),
+        ];
+        let counts = ranks.meet([n, usize::from(tracked)], &same)?;
+        let wanted = if counts.iter().any(|c| c[1] > 0) { Wanted::ALL } else { Wanted::VALUE };
+        let starts = starts(counts.iter().map(|c| c[0]));
+        let share = 1.0 / starts[starts.len() - 1] as f64;
+
+        let compared = |x: &Tensor<2>| Compared::new(Similarity::Cosine, x.clone().inner().cast(dtype));
+        let (a, c) = (compared(&images), compared(&texts));
+        let first = starts[ranks.rank()];
+        let own = Keys { first, rows: c.rows.clone(), bias: None, names: Vec::new() };
+        let (mut value, mut sums, mut anchors) = (0.0, [0.0; 2], None);
+        let keys = ranks.visit_back(&own, &starts, |_, keys| {
+            let here = keys.first <= first && first < keys.first + keys.len();
+            let positive = |i: usize| (first + i - keys.first) as u32;
+            let positives = PairLists {
+                groups: None,
+                offsets: if here { (0..=n).collect() } else { vec![0; n + 1] },
+                columns: if here { (0..n).map(positive).collect() } else { Vec::new() },
+                weights: None,
+            };
+            let comparison = Comparison { positives, excluded: None, own: None };
+            let out = comparison.evaluate(&function, &a.rows, &keys.rows, wanted, self.portable);
+            value += out.value;
+            sums.iter_mut().zip(out.sums).for_each(|(t, s)| *t += s);
+            if wanted == Wanted::VALUE {
+                return Ok::<_, DistributedError>(KeyGradients::default());
+            }
+            anchors = plus(anchors.take(), Some(out.anchors));
+            Ok(KeyGradients { rows: Some(out.candidates), bias: None })
+        })?;
+        let autodiff = [&images, &texts].into_iter().find(|x| x.is_autodiff()).unwrap_or(&images);
+        let mut loss = constant(ranks.total(value)? * share, autodiff, &a.rows);
+        for (input, rows, gradient) in [(&images, &a, anchors), (&texts, &c, keys.rows)] {
+            if let Some(gradient) = gradient {
+                loss = attach(loss, input, rows.backward(gradient * share));
+            }
+        }
+        for (input, sum) in [(&scale, sums[0]), (&bias, sums[1])] {
+            loss = attach(loss, input, numbers(&[sum * share], &a.rows));
+        }
+        Ok(loss)
+    }
+}

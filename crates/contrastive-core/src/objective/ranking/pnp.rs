@@ -1,0 +1,63 @@
+//! PNP.
+
+use crate::error::{ObjectiveError, positive};
+use crate::objective::engine::metric_rows::*;
+use contrastive_kernels::rowwise::{self as kernel, RankCost};
+
+row_loss!(
+    /// PNP (Li et al. 2022): penalises the negatives that come before a positive in the ranking of all rows by their cosine with the
+    /// anchor. With the smooth number `r` of negatives before positive j, `r = sum_n sigma((s_n - s_j) / temperature)`, the mean over
+    /// the positives of
+    ///
+    /// ```text
+    /// O    r                 Ds   log(1 + r)           Dq   1 - (1 + r)^-alpha
+    /// Iu   (1 + r) log(1 + r)                          Ib   (b r - log(1 + b r)) / b^2
+    /// ```
+    ///
+    /// and over anchors that have positives; 0 without any. The anchor is one of its positives, as in the released code. P comparisons of each row: P n^2 steps beside the
+    /// products, memory linear in n.
+    Pnp of PositiveRanks,
+    mean_of_counted
+);
+
+impl Pnp {
+    /// The original function O; the temperature (0.01).
+    ///
+    /// # Errors
+    /// When it is not a finite number above 0.
+    pub fn new(temperature: f64) -> Result<Self, ObjectiveError> {
+        let temperature = positive("temperature", temperature)?;
+        Ok(Self { function: kernel::PositiveRanks { temperature, cost: RankCost::Negatives }, portable: false })
+    }
+
+    fn with(mut self, cost: RankCost) -> Self {
+        self.function.cost = cost;
+        self
+    }
+
+    /// The slowly decreasing function Ds.
+    pub fn logarithmic(self) -> Self {
+        self.with(RankCost::Logarithm)
+    }
+
+    /// The quickly decreasing function Dq with its alpha (1 or more; the paper's best is 4).
+    ///
+    /// # Errors
+    /// When alpha is not a finite number above 0.
+    pub fn decreasing(self, alpha: f64) -> Result<Self, ObjectiveError> {
+        Ok(self.with(RankCost::Power(positive("alpha", alpha)?)))
+    }
+
+    /// The unboundedly increasing function Iu.
+    pub fn increasing(self) -> Self {
+        self.with(RankCost::Increasing)
+    }
+
+    /// The boundedly increasing function Ib with its b (2).
+    ///
+    /// # Errors
+    /// When b is not a finite number above 0.
+    pub fn bounded(self, b: f64) -> Result<Self, ObjectiveError> {
+        Ok(self.with(RankCost::Bounded(positive("b", b)?)))
+    }
+}
