@@ -52,7 +52,7 @@ pub enum BehaviourError {
         /// Its length.
         length: f64,
     },
-    /// Similarities that are no numbers.
+    /// Similarities that are NaN or infinite.
     #[error("the similarities of anchor {0} are not finite")]
     NotFinite(usize),
     /// Too few rows.

@@ -11,7 +11,7 @@ use std::convert::Infallible;
 pub enum Similarity {
     /// The cosine of the angle between them: both are scaled to length 1 and gradients are those of the raw rows. A row
     /// shorter than 1e-12 has no direction: its cosine to everything is 0, and it has no gradient. One whose squared length is too large
-    /// for its type (from 1.8e19 in f32) is no number.
+    /// for its type (from 1.8e19 in f32) is NaN.
     #[default]
     Cosine,
     /// Their inner product.
@@ -150,7 +150,7 @@ pub fn unit_rows(x: Tensor<2>) -> Tensor<2> {
     // clamped before the root, whose slope at 0 is infinite
     let squares = (x.clone() * x.clone()).sum_dim(1);
     let none = squares.clone().detach().lower_elem(SHORTEST * SHORTEST);
-    // what is too long for its type becomes no number
+    // a length too large for its type becomes NaN
     let beyond = squares.clone().detach() * 0.0;
     let unit = x / (squares.clamp_min(SHORTEST * SHORTEST).sqrt().mask_fill(none, f64::INFINITY) + beyond);
     if unit.dtype() == dtype { unit } else { unit.cast(dtype) }

@@ -274,7 +274,7 @@ fn transport_that_does_not_converge_says_so() {
     let lost = plain(vec![f64::NAN, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0], [3, 3], dtype);
     match OptimalTransport::new(0.1).unwrap().plan(lost, third(), third()) {
         Err(SinkhornError::NotConverged { residual, .. }) => assert!(residual.is_nan()),
-        other => panic!("costs that are no numbers: {other:?}"),
+        other => panic!("NaN costs: {other:?}"),
     }
     let negative = plain(vec![-1.0, 1.0, 1.0], [3], dtype);
     let error = OptimalTransport::new(0.1).unwrap().plan(cost(), negative, third()).unwrap_err();

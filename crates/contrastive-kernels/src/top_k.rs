@@ -70,7 +70,7 @@ impl<T> TopK<T> {
 /// * `queries`: `n x width`, row-major; `candidates`: `m x width`, row-major.
 /// * `seen`: candidates that a query must not be given, and for each of the `n` queries the row of the sets it uses.
 ///
-/// Ties go to the smaller candidate index. A score that is not a number ranks above all others, so that it cannot go
+/// Ties go to the smaller candidate index. A NaN score ranks above all others, so that it cannot go
 /// unnoticed. Memory beside the result: one copy of the candidates, and about `3 k` entries for each of 240 queries
 /// a thread. Work: `2 n m width` operations.
 ///

@@ -17,7 +17,7 @@ pub fn unit_rows<T: Element>(x: &[T], width: usize, shortest: T) -> (Vec<T>, Vec
         |i| {
             let row = &x[i * width..][..width];
             let own = dot_within(row, row).sqrt();
-            // a length that is no number stays so, and one too large for its type becomes so
+            // a NaN length stays NaN, and one too large for its type becomes NaN
             let length = if own < shortest { T::infinity() } else { own + own * T::zero() };
             let share = T::one() / length;
             (

@@ -203,7 +203,7 @@ fn all_positive_weights_zero_is_a_row_without_positives() {
 }
 
 #[test]
-fn a_number_that_is_none_is_never_hidden() {
+fn nan_is_never_hidden() {
     for (denominator, placement) in CHOICES {
         for poison in [f64::NAN, f64::INFINITY] {
             let mut case = Source::new(11).case(5, 70, 4, 10.0);

@@ -239,7 +239,7 @@ fn a_pair_of_views_alone_has_no_loss() {
 }
 
 #[test]
-fn a_number_that_is_none_is_never_hidden() {
+fn nan_is_never_hidden() {
     for denominator in DENOMINATORS {
         for scale in [3.0, 200.0] {
             let mut both = rectangle(&mut Source::new(6), 30, 20, 4, scale, denominator);

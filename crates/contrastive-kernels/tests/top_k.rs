@@ -34,7 +34,7 @@ fn score<T: Score>(a: &[T], b: &[T]) -> T {
     a.iter().zip(b).fold(T::zero(), |sum, (&a, &b)| a.mul_add(b, sum))
 }
 
-/// Not a number first, then the larger score, then the smaller index.
+/// NaN first, then the larger score, then the smaller index.
 fn sorted<T: Score>(scores: &[T], seen: &[u32], k: usize) -> (Vec<u32>, Vec<T>) {
     let mut all: Vec<u32> = (0..scores.len() as u32).filter(|i| !seen.contains(i)).collect();
     let rank = |i: u32| if scores[i as usize].is_nan() { T::infinity() } else { scores[i as usize] };

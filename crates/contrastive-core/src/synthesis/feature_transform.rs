@@ -257,7 +257,7 @@ impl FeatureDraw {
 fn unit_length(what: &'static str, rows: &Tensor<2>) -> Result<(), SynthesisError> {
     let plain = rows.clone().inner();
     let lengths = host((plain.clone() * plain).sum_dim(1).sqrt());
-    // what is not a number is no length of 1 either
+    // NaN is no length of 1 either
     match lengths.iter().position(|length| length.is_nan() || (length - 1.0).abs() > TOLERANCE) {
         Some(row) => Err(SynthesisError::NotUnit { what, row, length: lengths[row] }),
         None => Ok(()),

@@ -224,7 +224,7 @@ impl Hydra {
             let (a, g) = (rows_of(&a, &range), rows_of(&g, &range));
             let square = g.clone().matmul(lengths_of.clone().transpose());
             let bounded = square.clone().lower_equal_elem(SHORTEST);
-            // no direction where a candidate has no length; what is too long for its type is no number
+            // no direction where a candidate has no length; a length too large for its type is NaN
             let inverse = square.clone().clamp_min(SHORTEST).sqrt().recip() + square * 0.0;
             let inverse = inverse.mask_fill(bounded.clone(), 0.0);
             let s = a.clone().matmul(c.clone().transpose()) * inverse.clone();

@@ -131,7 +131,7 @@ impl JoinedInfoNce {
         for i in 0..n {
             let all = parts.iter().map(|part| part.logs[i]);
             let first = if self.decoupled { f64::NEG_INFINITY } else { logits[i] };
-            // not a fold of `max`, which would swallow what is not a number
+            // not a fold of `max`, which would swallow NaN
             let top = all.clone().fold(first, |a, b| if b <= a { a } else { b });
             if parts.iter().all(|part| part.logs[i] == f64::NEG_INFINITY) {
                 continue;

@@ -162,7 +162,7 @@ fn more_wanted_than_there_is() {
     let below = negatives_below(&inputs(&x), &pairs, Similarity::Cosine, &[2.0; 6], 50);
     assert_eq!(counts(&below), [4, 4, 3, 3, 3, 5]);
     assert_eq!(counts(&semi_hard_negatives(&inputs(&x), &pairs, Similarity::Cosine, 50))[5], 0);
-    // what is no number comes first
+    // NaN comes first
     x[4 * 4] = f64::NAN;
     let found = hardest_negatives(&inputs(&x), &pairs, Similarity::Cosine, 2);
     assert_eq!((found.row(0).0[0], found.row(0).1[0].is_nan()), (4, true));
@@ -207,7 +207,7 @@ fn scales_that_cannot_be() {
     }
     let seen = run(&one_way, &[10.0, f64::NAN, 10.0, 10.0]);
     assert!(matches!(&seen, Seen::NoNumber), "NaN in a row: {seen:?}");
-    // tensor operations do not wait for the device to look at it: no number comes out
+    // tensor operations do not wait for the device to look at it: the value is NaN
     let portable = one_way.portable(true);
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-10, 3e9] {
         for scales in [vec![bad], vec![10.0, bad, 10.0, 10.0]] {
@@ -398,7 +398,7 @@ fn inputs_that_an_objective_does_not_know_panic() {
     assert!(other.contains("[4, 5]") && other.contains("[4, 4]"), "{other:?}");
 }
 
-/// Noise samples where the model has no density, and a normaliser that is no number.
+/// Noise samples where the model has no density, and a NaN normaliser.
 #[test]
 fn densities_of_nothing() {
     let column = |values: [f64; 3]| tracked(values.to_vec(), [3], DType::F32);

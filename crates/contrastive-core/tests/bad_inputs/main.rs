@@ -251,7 +251,7 @@ fn inputs(entry: &Entry, column: &str) -> Vec<(String, Batch, Vec<[usize; 2]>)> 
             };
             tables.iter().map(long).collect()
         }
-        "no number" => {
+        "NaN entry" => {
             let mut found = Vec::new();
             for (t, (name, shape)) in entry.tables.iter().enumerate() {
                 if matches!(shape, Scale(_)) {

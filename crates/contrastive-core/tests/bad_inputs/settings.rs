@@ -131,7 +131,7 @@ fn settings_that_cannot_be_are_errors() {
     ]);
 }
 
-/// A plan that two iterations cannot reach, masses that differ, and costs that are no numbers.
+/// A plan that two iterations cannot reach, masses that differ, and NaN costs.
 #[test]
 fn plans_that_cannot_be_are_errors() {
     let device = common::device();

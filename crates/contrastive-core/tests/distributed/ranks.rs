@@ -135,7 +135,7 @@ fn disagreements_are_named() {
         let objective = objective.clone().reduction(Reduction::MeanNonZero);
         (objective, plain(3, DType::F32), Travel::Ring)
     };
-    assert!(fails(&local).contains("over ranks there are no numbers of pairs"));
+    assert!(fails(&local).contains("over ranks there are no counts of pairs"));
     let few = in_process(1, |c| {
         VicReg::default().loss_over(
             &Ranks::ring(c),

@@ -252,7 +252,7 @@ fn one_row_is_refused() {
     Cacr::new(1.0, 2.0).unwrap().loss(&[rows(1, [1, 3]), rows(2, [1, 3])]);
 }
 
-/// Rows of zero length are nowhere, a row that is no number is seen, equal rows are finite.
+/// Rows of zero length are nowhere, a NaN row is seen, equal rows are finite.
 #[test]
 fn degenerate_rows() {
     let objective = Cacr::new(1.0, 2.0).unwrap();

@@ -200,7 +200,7 @@ fn degenerate_batches() {
         assert_eq!(one(loss(rows(1, [1, 3]), &[7])), 0.0, "{name} of one row");
         let mut bad = normal(3, 12);
         bad[4] = f64::NAN;
-        assert!(one(loss(tracked(bad, [4, 3], wide()), &[0, 0, 1, 1])).is_nan(), "{name} of what is no number");
+        assert!(one(loss(tracked(bad, [4, 3], wide()), &[0, 0, 1, 1])).is_nan(), "{name} of NaN");
     }
     let alone = |y: &[i64; 4], k: usize| one(losses[k].1(rows(5, [4, 3]), y));
     assert_eq!([alone(&[0; 4], 0), alone(&[0, 1, 2, 3], 0), alone(&[0, 1, 2, 3], 1)], [0.0; 3]);

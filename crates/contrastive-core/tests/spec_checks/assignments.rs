@@ -155,7 +155,7 @@ fn sizes_that_make_no_sense_are_refused() {
     assert_eq!(new(2, 0, 4, 5), MemoryError::Size { capacity: 0, width: 5 });
     says(queues(2 * B).of_data(7).unwrap_err(), "a queue of 8 rows for a data set of 7 things");
     assert!(queues(2 * B).of_data(8).is_ok());
-    // what is no number is no loss
+    // NaN is no loss
     let bad = constant(vec![f64::NAN; B * K], [B, K]);
     assert!(one(swav().loss(&[bad, rows(1, [B, K])], &[])).is_nan());
     let bad = rows(1, [B, K]) * f64::INFINITY;

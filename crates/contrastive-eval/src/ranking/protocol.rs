@@ -267,7 +267,7 @@ fn check_finite<T: Score>(side: Side, table: &[T], width: usize) -> Result<(), R
     Err(RankingError::NonFinite { side, row, value })
 }
 
-/// The kernel ranks a score that is not a number first, so the first of each row tells.
+/// The kernel ranks a NaN score first, so the first of each row tells.
 fn check_scores<T: Score>(best: &TopK<T>, users: &[u32]) -> Result<(), RankingError> {
     for (row, &user) in users.iter().enumerate() {
         let (items, scores) = best.row(row);

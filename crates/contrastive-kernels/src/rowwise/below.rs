@@ -10,7 +10,7 @@ use rayon::prelude::*;
 const BLOCK: usize = 1 << 20;
 
 /// Of every anchor the `k` most similar negatives whose similarity is below the anchor's limit, most similar first, equal ones by
-/// column; a row with fewer is filled up with [`NO_ITEM`]. A similarity that is no number comes before all others.
+/// column; a row with fewer is filled up with [`NO_ITEM`]. A NaN similarity comes before all others.
 ///
 /// 2 n m d flops; beside the result a block of rows for each thread. What is wanted of `problem` does not matter.
 ///

@@ -18,7 +18,7 @@ impl PairCurves {
     #[inline]
     pub fn place(s: f64, points: usize) -> (usize, f64) {
         let at = (s.clamp(-1.0, 1.0) + 1.0) * 0.5 * (points - 1) as f64;
-        // what is no number is at point 0, and a part of the way that is none
+        // NaN is at point 0, with a NaN part of the way
         let low = (at as usize).min(points - 2);
         (low, at - low as f64)
     }

@@ -18,7 +18,7 @@ impl<T: Element> RowLoss<T> for Debiased {
         let positive = self.scale * kept[0].f64();
         let highest = vector::max(row).f64();
         if highest <= nothing::<T>().f64() {
-            // there are negatives, but no numbers
+            // there are negatives, but all are NaN
             row.fill(T::nan());
             return (f64::NAN, Sums::default());
         }

@@ -25,7 +25,7 @@ impl FastAp {
     fn place(&self, s: f64) -> Place {
         let at = (2.0 - 2.0 * s) * self.bins as f64 / 4.0;
         let inside = at.clamp(0.0, self.bins as f64);
-        // what is no number falls into bin 0 with a share that is none
+        // NaN falls into bin 0 with a NaN share
         let low = (inside as usize).min(self.bins - 1);
         Place { low, share: inside - low as f64, moves: at == inside }
     }

@@ -123,7 +123,7 @@ impl<T: Element> RowLoss<T> for Margins {
         hide(pairs, row, kept);
         let mut sums = Sums::default();
         let (margin, weight, one, zero) = (T::of(self.negative), T::of(self.weights[1]), T::one(), T::zero());
-        // a cost that is no number is not below 0
+        // a NaN cost is not below 0
         let hinge = move |cost: T, slope: T| {
             let none = cost <= zero;
             let of = |x: T| if none { zero } else { x };
@@ -174,7 +174,7 @@ impl<T: Element> RowLoss<T> for MultiSimilarity {
         let nothing = nothing();
         let hardest_negative = if highest > nothing { highest.f64() } else { f64::NEG_INFINITY };
         if let Some(epsilon) = self.epsilon {
-            // nothing is mined among what is no number
+            // nothing is mined among NaN
             if row.iter().chain(kept.iter()).any(|s| s.is_nan()) {
                 row.fill(T::nan());
                 return (f64::NAN, Sums::default());

@@ -251,7 +251,7 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
             });
         }
     }
-    // a row that is no number may be compared with nothing, and then have no value, but gradients that are none
+    // a NaN row that is compared with nothing has no value, but NaN gradients
     if out.value.is_finite() && !vector::all_finite(&[problem.anchors, problem.candidates]) {
         out.value = f64::NAN;
     }
@@ -326,13 +326,13 @@ fn nothing<T: Element>() -> T {
     vector::masked::<T>() * T::of(0.5)
 }
 
-/// Is this a similarity, or no number, but not what [`hide`] took away?
+/// Is this a similarity or NaN, but not what [`hide`] took away?
 fn compared<T: Element>(s: T) -> bool {
     s > nothing() || s.is_nan()
 }
 
 /// Puts the shares `e^{scale s} / sum` in place of the negatives that [`hide`] left, 0 in all other places; returns `log sum` and the
-/// mean similarity under the shares. Without negatives `None` and a row of zeros; what is no number comes through.
+/// mean similarity under the shares. Without negatives `None` and a row of zeros; NaN comes through.
 fn shares<T: Element>(row: &mut [T], scale: f64) -> Option<(f64, f64)> {
     let highest = vector::max(row);
     if highest > nothing() {

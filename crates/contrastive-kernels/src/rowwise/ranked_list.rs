@@ -33,7 +33,7 @@ impl RankedList {
         for (x, _) in costs.iter() {
             sum += weight(*x);
             dot += weight(*x) * x.max(0.0);
-            // the maximum with 0 hides what is no number
+            // the maximum with 0 hides NaN
             dot += if x.is_nan() { f64::NAN } else { 0.0 };
         }
         let mean = if sum > 0.0 { dot / sum } else { dot };

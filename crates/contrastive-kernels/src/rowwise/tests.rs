@@ -311,7 +311,7 @@ fn sigmoid_sums_are_derivatives() {
     assert!((sums[0] - by_scale).abs() < 1e-6 && (sums[1] - by_bias).abs() < 1e-6, "{sums:?}, {by_scale}, {by_bias}");
 }
 
-/// A number that is none reaches the value, in any column: of short rows, and in the vectors and the rest of long ones.
+/// NaN reaches the value, in any column: of short rows, and in the vectors and the rest of long ones.
 #[test]
 fn nan_is_not_swallowed() {
     fn swallowed<T: Element>(n: usize, bad: usize) -> Vec<&'static str> {

@@ -150,7 +150,7 @@ impl Triplets {
     /// Every positive with every negative: value, how many are above 0, how many count.
     pub(super) fn each<T: Element>(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut [T]) -> [f64; 3] {
         let (margin, zero) = (T::of(self.margin), T::zero());
-        // what does not count; what is no number does
+        // what does not count; NaN does
         match self.mining {
             Mining::Hard => self.each_of(pairs, row, kept, |p, d| p < d),
             Mining::Semihard => self.each_of(pairs, row, kept, move |p, d| (p >= d) | (p - d + margin < zero)),

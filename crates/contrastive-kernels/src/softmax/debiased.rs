@@ -32,7 +32,7 @@ impl Debiased {
         let (p, r) = ((positive - top).exp(), (log_sum - top).exp());
         let free = (r - self.hidden * others * p) / (1.0 - self.hidden);
         let least = (others.ln() - self.scale - top).exp();
-        // in this order, so that what is not a number stays none
+        // in this order, so that NaN stays NaN
         let (negatives, by_sum, by_positive) = match free <= least {
             true => (least, 0.0, 0.0),
             false => (free, r / (1.0 - self.hidden), -self.hidden * others * p / (1.0 - self.hidden)),

@@ -67,7 +67,7 @@ kernel! {
     }
 }
 
-/// Each anchor's largest `scale * x + bias`, with a bias for each candidate or none; passes over what is no number.
+/// Each anchor's largest `scale * x + bias`, with a bias for each candidate or none; passes over NaN.
 pub(super) fn max<T: Element>(panel: &[T], scale: &[T], bias: &[T], out: &mut [T]) {
     let lanes = out.len();
     Arch::new().dispatch(Max { panel, scale, bias, out, lanes, of: Default::default() });
@@ -193,7 +193,7 @@ kernel! {
             let mut width = W / 2;
             while width > 0 {
                 for l in 0..width {
-                    // passes over what is no number, on either side
+                    // passes over NaN, on either side
                     across[l] = if across[l].is_nan() { across[l + width] } else { larger(across[l + width], across[l]) };
                 }
                 width /= 2;

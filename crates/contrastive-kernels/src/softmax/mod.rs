@@ -98,7 +98,7 @@ impl<'a> RowSets<'a> {
         &self.columns[self.offsets[set]..self.offsets[set + 1]]
     }
 
-    /// Is row i in list j of the other whenever j is in list i? Lists of groups are taken at their word.
+    /// Is row i in list j of the other whenever j is in list i? Assumed, not checked, for group lists.
     fn is_in(&self, other: &Self) -> bool {
         let lists = |sets: &Self| 0..sets.offsets.len() - 1;
         let holds = |i: usize, j: u32| other.of(j as usize).binary_search(&(i as u32)).is_ok();

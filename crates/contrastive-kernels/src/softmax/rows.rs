@@ -35,7 +35,7 @@ pub(super) struct Positive<T> {
 pub(super) struct Stripe<T> {
     /// Largest logit of each row; finite or `-inf`, the latter for a row with nothing to compare.
     pub max: Vec<T>,
-    /// Sum of the exponentials relative to `max`; NaN if a logit is none.
+    /// Sum of the exponentials relative to `max`; NaN if a logit is NaN.
     pub sum: Vec<T>,
     /// Sum of exponential times inner product.
     pub dot: Vec<T>,
@@ -79,7 +79,7 @@ pub fn rows<T: Element>(problem: &SoftmaxProblem<'_, T>) -> SoftmaxOutput<T> {
     // one entry into the thread pool, not one for each step
     rayon::scope(|_| {
         let mut out = evaluate(problem, shape);
-        // a row that is no number may be compared with nothing, and then have no value, but gradients that are none
+        // a NaN row that is compared with nothing has no value, but NaN gradients
         let tables = [problem.anchors, problem.candidates, problem.paired.unwrap_or_default()];
         if out.value.is_finite() && !vector::all_finite(&tables) {
             out.value = f64::NAN;
@@ -253,7 +253,7 @@ impl<T: Element> Block<'_, T> {
             }
             let (sums, dots) = (&mut stripe.sum[rows.clone()], &mut stripe.dot[rows.clone()]);
             lanes::exp(panel, &scales, bias, &shifts, [&mut *sums, &mut *dots]);
-            // either nothing is compared, or the maximum passed over logits that are no numbers
+            // either nothing is compared, or the maximum passed over NaN logits
             for ((max, sum), dot) in stripe.max[rows].iter_mut().zip(sums).zip(dots) {
                 if *max == T::neg_infinity() {
                     let nan = sum.is_nan();

@@ -13,7 +13,7 @@ pub(super) const SHARED_RANGE: f64 = 60.0;
 pub(super) fn logit_bound<T: Element>(scale: T, sides: [&[T]; 2], d: usize) -> Option<T> {
     let longest = |x: &[T]| {
         let squares = x.par_chunks(d * 256).map(|rows| {
-            // a length that is no number is longer than every other
+            // a NaN length is longer than every other
             let longer = |m: T, s: T| if s > m || s.is_nan() { s } else { m };
             rows.chunks_exact(d).map(|row| vector::dot(row, row)).fold(T::zero(), longer)
         });
@@ -35,7 +35,7 @@ impl<T: Element> LogSum<T> {
         Self { reference: T::neg_infinity(), sum: T::zero() }
     }
 
-    /// What a logit that is no number makes of a sum.
+    /// What a NaN logit makes of a sum.
     pub fn nan() -> Self {
         Self { reference: T::zero(), sum: T::nan() }
     }

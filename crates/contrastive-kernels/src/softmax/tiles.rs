@@ -278,7 +278,7 @@ impl<T: Element> Engine<'_, T> {
         let maxima = || row_max[..r].iter().chain(&*column_max).filter(some);
         let (high, low) = maxima().fold((T::neg_infinity(), T::infinity()), |(h, l), &m| (T::max(h, m), T::min(l, m)));
         if high == T::neg_infinity() {
-            // either nothing is compared, or the maxima passed over logits that are no numbers
+            // either nothing is compared, or the maxima passed over NaN logits
             let of =
                 |(p, panel): (usize, &[T])| panel[self.made(diagonal, p, c)[0] * line..].iter().any(|v| v.is_nan());
             let nan = panels().any(of);
@@ -314,7 +314,7 @@ impl<T: Element> Engine<'_, T> {
         for ((p, panel), rows) in panels().zip(row_max.chunks_exact_mut(line)) {
             let [from, both] = self.made(diagonal, p, c);
             let shifts = &mut row_shifts[..line];
-            // 0 where there is nothing: its terms vanish, and what is no number stays
+            // 0 where there is nothing: its terms vanish, and NaN stays
             let shift = |m: &T| if *m > nothing { -(scale * *m) } else { T::zero() };
             shifts.iter_mut().zip(rows.iter()).for_each(|(s, m)| *s = shift(m));
             let mut within = [T::zero(); LONGEST];

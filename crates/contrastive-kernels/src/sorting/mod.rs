@@ -27,7 +27,7 @@ use std::sync::Arc;
 pub enum SortingError {
     /// A network of no wires, or too many.
     Size(usize),
-    /// A steepness that is zero, negative, infinite or not a number.
+    /// A steepness that is zero, negative, infinite or NaN.
     Steepness(f64),
 }
 

@@ -28,7 +28,7 @@ pub trait Lanes: Real {
     /// Whether a mask has a lane.
     fn any<S: Simd>(mask: Self::Mask<S>) -> bool;
 
-    /// The key of a candidate; a score that is not a number comes first of all.
+    /// The key of a candidate; a NaN score comes first of all.
     fn key(self, index: u32) -> Self::Key;
     /// The candidate of a key.
     fn candidate(key: Self::Key) -> (Self, u32);

@@ -17,7 +17,7 @@ pub struct Selection<'a, T: Lanes> {
 }
 
 struct Row<'a, T> {
-    /// Not a number until `k` candidates are known: nothing is at most that, so all are taken in.
+    /// NaN until `k` candidates are known: nothing is at most that, so all are taken in.
     threshold: T,
     len: usize,
     /// Seen items from the last candidate on.

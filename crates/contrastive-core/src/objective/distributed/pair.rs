@@ -199,7 +199,7 @@ impl PairObjective {
             || matches!(self.pairs, Pairs::Views(_) | Pairs::Band(_))
             || !inputs.pair_terms.is_empty();
         if local_only {
-            let what = "over ranks there are no numbers of pairs, views, bands or means of what is above 0";
+            let what = "over ranks there are no counts of pairs, views, bands or means of what is above 0";
             return Err(ObjectiveError::Contradiction(what).into());
         }
         let both = self.direction == Direction::Both;

@@ -330,7 +330,7 @@ pub(super) fn evaluate(ranks: &Ranks<'_>, side: &Side<'_>) -> Result<Part, Distr
         let (links, pulls) = match &tally.pairs {
             None => (Links::of(&spec, n, keys.len()).0, pulls.clone()),
             Some(blocks) => {
-                // operators hold numbers: an anchor one of whose weights is none is none itself
+                // operators hold numbers: an anchor with a NaN weight is NaN
                 let mut factors = vec![1.0; n];
                 blocks[k].iter().filter(|p| !p.weight.is_finite()).for_each(|p| factors[p.row] = f64::NAN);
                 let weight = |p: &Pair| if p.weight.is_finite() { p.weight } else { 1.0 };

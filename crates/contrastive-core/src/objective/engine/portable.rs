@@ -96,7 +96,7 @@ fn sigmoid<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 /// See [`PairOps::unit_rows`](super::ops::PairOps::unit_rows).
 pub fn unit_rows<B: Backend>(x: FloatTensor<B>, shortest: f64) -> (FloatTensor<B>, FloatTensor<B>) {
     let squares = sum_rows::<B>(B::float_mul(x.clone(), x.clone()));
-    // lengths too large for their type become no number
+    // lengths too large for their type become NaN
     let lengths = B::float_sqrt(squares);
     let lengths = B::float_add(lengths.clone(), B::float_mul_scalar(lengths, 0.0.into()));
     let bools = get_device_settings::<B>(&lengths.device()).bool_dtype;

@@ -54,7 +54,7 @@ impl Angular {
         let blocks = blocks(&classes);
         let pairs: usize = blocks.iter().map(Block::pairs).sum();
         if pairs == 0 {
-            // 0, or what is no number
+            // 0, or NaN
             let value = (rows.clone().inner() * 0.0).sum();
             let value = if rows.is_autodiff() { Tensor::from_inner(value) } else { value };
             return attach(value, &rows, rows.clone().inner().zeros_like());

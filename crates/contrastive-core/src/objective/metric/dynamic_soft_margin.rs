@@ -52,7 +52,7 @@ impl DynamicSoftMargin {
     /// first. The value is `[1]`; 0 of a single pair, which has no negative.
     ///
     /// # Errors
-    /// When a distance is no number, which the histogram would keep; it stays as it was.
+    /// When a distance is NaN, which the histogram would keep; it stays as it was.
     ///
     /// # Panics
     /// When there are no pairs, or the shapes differ.

@@ -45,7 +45,7 @@ macro_rules! in_type {
 
 /// Of every anchor the `k` most similar negatives, most similar first and equal ones by place. Positives, by `pairs`, and the anchor
 /// itself in a table compared with itself are no negatives. An anchor with fewer than `k` negatives has as many
-/// ([`TopK::row`] gives no more). A similarity that is no number comes before all others.
+/// ([`TopK::row`] gives no more). A NaN similarity comes before all others.
 ///
 /// Computed on the host, exactly, in the type of the inputs (f16 and bf16 in f32): 2 n m d flops, memory linear in n + m and in the
 /// number of positive pairs. No gradient: compare the chosen rows again.
@@ -155,7 +155,7 @@ fn farthest<T: BurnElement + Element>(problem: &Problem, k: usize) -> TopK<f64> 
     let rows = out.indices.par_chunks_mut(k).zip(out.scores.par_chunks_mut(k)).enumerate();
     rows.for_each(|(i, (indices, scores))| {
         let mut found: Vec<(f64, u32)> = positives(problem, &tables, i).map(|(j, s)| (s.f64(), j)).collect();
-        // what is no number first
+        // NaN first
         let key = |s: f64| if s.is_nan() { f64::NEG_INFINITY } else { s };
         let order = |a: &(f64, u32), b: &(f64, u32)| key(a.0).total_cmp(&key(b.0)).then(a.1.cmp(&b.1));
         if found.len() > k {

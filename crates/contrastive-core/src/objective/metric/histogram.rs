@@ -113,7 +113,7 @@ impl RowFunction for PairCurves {
         let at = (s.clamp(-1.0, 1.0) + 1.0) * (0.5 * (points - 1) as f64);
         let low = at.clone().detach().floor().clamp(0.0, (points - 2) as f64);
         let part = at - low.clone();
-        // what is no number has no place; it stays in `part`
+        // NaN has no place; it stays in `part`
         let unplaced = low.clone().is_nan();
         let places: Tensor<1, Int> = low.mask_fill(unplaced, 0.0).int().reshape([b * m]);
         let value = |side: usize| {

@@ -54,7 +54,7 @@ impl CoSent {
         attach(value, &scores, number(gradient))
     }
 
-    /// Value and gradient of the similarities; not a number if one of them is none.
+    /// Value and gradient of the similarities; NaN if one of them is NaN.
     ///
     /// # Panics
     /// As [`loss_of_scores`](Self::loss_of_scores).

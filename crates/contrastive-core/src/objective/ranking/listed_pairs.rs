@@ -50,7 +50,7 @@ impl ListedPairs {
         total * if self.online { 1.0 } else { 0.5 / n as f64 }
     }
 
-    /// Which pairs count. One whose distance is no number does, so that it reaches the value.
+    /// Which pairs count. One of NaN distance does, so that it reaches the value.
     fn counting(&self, distances: &[f64], alike: &[bool]) -> Vec<bool> {
         if !self.online {
             return vec![true; alike.len()];

@@ -187,7 +187,7 @@ impl RowFunction for kernel::Debiased {
     }
 }
 
-/// The larger of two; what is no number on either side comes through.
+/// The larger of two; NaN on either side comes through.
 fn larger(a: Tensor<1>, b: Tensor<1>) -> Tensor<1> {
     b.clone() + (a - b).clamp_min(0.0)
 }

@@ -166,7 +166,7 @@ impl<T: Element> RowLoss<T> for Interval {
         }
         let positives = kept.len();
         let nothing = masked::<T>() * T::of(0.5);
-        // what is no number stays, so that it shows
+        // NaN stays, so that it reaches the value
         kept.extend(row.iter().copied().filter(|s| *s > nothing || s.is_nan()));
         let count = kept.len() - positives;
         if positives == 0 || count == 0 {

@@ -285,7 +285,7 @@ impl PamC {
             slopes.iter_mut().for_each(|s| *s *= factor);
         }
         if !value.is_finite() {
-            // rows that are no numbers: neither are the results
+            // NaN rows: the results are NaN
             let none = TensorData::new(vec![T::nan(); n * d], [n, d]);
             return (f64::NAN, Tensor::from_data(none, (&unit.device(), unit.dtype())));
         }

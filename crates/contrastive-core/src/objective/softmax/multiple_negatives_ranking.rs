@@ -319,7 +319,7 @@ impl MultipleNegativesRanking {
     }
 }
 
-/// `log(e^a + e^b)`; not a number if either is none.
+/// `log(e^a + e^b)`; NaN if either is NaN.
 fn log_add(a: f64, b: f64) -> f64 {
     if a == b { a + std::f64::consts::LN_2 } else { a.max(b) + (-(a - b).abs()).exp().ln_1p() }
 }

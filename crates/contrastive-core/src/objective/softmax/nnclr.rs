@@ -40,7 +40,7 @@ impl NnClr {
         let rows =
             support.rows().unwrap_or_else(|| panic!("neighbours of {:?} rows in an empty support", views.dims()));
         let nearest = nearest_rows(views.clone(), rows.clone(), Similarity::Cosine);
-        // what is no number has no neighbour: its row is none either
+        // a NaN row has no neighbour: its result is NaN
         let beyond = unit_rows(views.inner()).sum_dim(1).cast(rows.dtype()) * 0.0;
         rows.select(0, nearest) + beyond
     }

@@ -170,7 +170,7 @@ fn an_encoder_reaches_as_far_as_its_dilations() {
     let moved: Vec<usize> = (0..t).filter(|s| before[5 * s..5 * s + 5] != after[5 * s..5 * s + 5]).collect();
     // two convolutions in each of three blocks: 2 (1 + 2 + 4)
     assert_eq!([moved[0], moved[moved.len() - 1]], [at - 14, at + 14]);
-    // a row that is no number is a masked one
+    // a NaN row is a masked one
     x[2 * at + 1] = f32::NAN;
     let missing = run(&x, None);
     let kept: Vec<bool> = (0..t).map(|s| s != at).collect();
