@@ -200,8 +200,8 @@ fn objectives<'a>(tables: &'a [Tensor<2>; 2]) -> Result<Vec<Objective<'a>>, Box<
         let own = (a.clone() * c.clone()).sum_dim(1) * (1.0 / TEMPERATURE);
         (a.matmul(c.transpose()) * (1.0 / TEMPERATURE), own)
     };
-    let one_way = PairObjective::new(TEMPERATURE)?.pairs(contrastive::core::pairs::Pairs::TwoViews);
-    let one_way = one_way.exclusions(Exclusions::own_row(0)).portable(false);
+    let one_way = PairObjective::new(TEMPERATURE)?.with_pairs(contrastive::core::pairs::Pairs::TwoViews);
+    let one_way = one_way.with_exclusions(Exclusions::own_row(0)).portable(false);
     let (dense_info, dense_xent, dense_clip, info_twice) = (info.clone(), xent.clone(), clip.clone(), info.clone());
     let (stacked, both_sides, dense_within) = (views.clone(), views, backward_within.clone());
     Ok(vec![

@@ -188,8 +188,8 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
         let table = |a: &Tensor<2>| Inputs::within(a.clone());
         row(name, move |a, _, _| objective.loss(&table(a)), boxed(move |a, _, _| dense.dense(&table(a))))
     };
-    let own = NtXent::new(t)?.objective().clone().denominator(Denominator::OwnPositive);
-    let own = own.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanOverPairs);
+    let own = NtXent::new(t)?.objective().clone().with_denominator(Denominator::OwnPositive);
+    let own = own.with_positive_weights(PositiveWeights::Sum).with_reduction(Reduction::MeanOverPairs);
     let (debiased, hard) = (DebiasedInfoNce::new(t, 0.1)?, DebiasedInfoNce::new(t, 0.1)?.with_hardness(1.0)?);
     let views = |name, objective: DebiasedInfoNce| {
         let dense = objective.clone();
@@ -201,9 +201,9 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
         )
     };
     let (moco, ressl) = (Moco::new(t)?, ReSsl::new(0.1, 0.04)?);
-    let ranking = MultipleNegativesRanking::new(0.05)?.symmetric();
+    let ranking = MultipleNegativesRanking::new(0.05)?.with_both_directions();
     let nca = Nca::new(10.0)?;
-    let (dclw, one_to_k) = (Dcl::new(t)?.weighted(0.5)?, OneToK::new(t)?);
+    let (dclw, one_to_k) = (Dcl::new(t)?.with_weights(0.5)?, OneToK::new(t)?);
     Ok(vec![
         of_pairs("InfoNCE", InfoNce::new(t)?.objective().clone()),
         makes(4.0, within("NT-Xent", NtXent::new(t)?.objective().clone())),
@@ -216,7 +216,7 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
             }),
         ),
         labelled("NT-Xent, labels", NtXent::new(t)?, NtXent::loss_with_labels, move |_, a, labels| {
-            own.clone().pairs(Pairs::labels(labels)).dense(&Inputs::within(a))
+            own.clone().with_pairs(Pairs::labels(labels)).dense(&Inputs::within(a))
         }),
         makes(4.0, views("debiased", debiased)),
         makes(4.0, views("hard negatives", hard)),
@@ -265,7 +265,7 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
         ),
         of_pairs(
             "distances",
-            PairObjective::new(t)?.similarity(contrastive::core::similarity::Similarity::NegativeSquaredDistance),
+            PairObjective::new(t)?.with_similarity(contrastive::core::similarity::Similarity::NegativeSquaredDistance),
         ),
     ])
 }
@@ -292,7 +292,7 @@ fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
         labelled("lifted structure", LiftedStructure::new(1.0)?, LiftedStructure::loss, LiftedStructure::dense),
         row(
             "contrastive",
-            move |a, _, labels| pairs.clone().pairs(Pairs::labels(labels)).loss(&Inputs::within(a.clone())),
+            move |a, _, labels| pairs.clone().with_pairs(Pairs::labels(labels)).loss(&Inputs::within(a.clone())),
             boxed(move |a, _, labels| definitions::contrastive(a, labels, 1.0)),
         ),
         Row {

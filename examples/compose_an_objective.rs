@@ -27,17 +27,17 @@ fn wandering(
     widths: &TemperatureSchedule,
     step: usize,
 ) -> Result<Tensor<1>, ObjectiveError> {
-    let mut candidates = CandidateBlocks::new().block(rows.clone());
+    let mut candidates = CandidateBlocks::new().with_block(rows.clone());
     if let Some(earlier) = earlier {
         let half = vec![0.5; earlier.dims()[0]];
-        candidates = candidates.weighted(earlier, &half)?; // they are stale: two count as one
+        candidates = candidates.with_weighted_block(earlier, &half)?; // they are stale: two count as one
     }
     let objective = PairObjective::with_input_scale()
-        .similarity(Similarity::NegativeSquaredDistance)
-        .pairs(Pairs::Band(3)) // up to three frames before and after
-        .exclusions(Exclusions::own_row(0))
-        .denominator(Denominator::NegativesOnly) // neighbours do not compete with each other
-        .reduction(Reduction::MeanNonZero); // frames that are good enough are left in peace
+        .with_similarity(Similarity::NegativeSquaredDistance)
+        .with_pairs(Pairs::Band(3)) // up to three frames before and after
+        .with_exclusions(Exclusions::own_row(0))
+        .with_denominator(Denominator::NegativesOnly) // neighbours do not compete with each other
+        .with_reduction(Reduction::MeanNonZero); // frames that are good enough are left in peace
     Ok(objective.loss(&candidates.inputs(rows.clone()).with_scale(widths.scale(step, &rows))))
 }
 

@@ -40,7 +40,7 @@ impl OptimalTransport {
     /// # Errors
     /// When epsilon is not a finite number above 0.
     pub fn new(epsilon: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self { sinkhorn: Sinkhorn::new(epsilon, 10_000)?.in_log_domain(), epsilon, tolerance: 1e-9 })
+        Ok(Self { sinkhorn: Sinkhorn::new(epsilon, 10_000)?.with_log_domain(), epsilon, tolerance: 1e-9 })
     }
 
     /// Another accuracy of the column sums; in f32 about 1e-6 times the total mass can be had.
@@ -57,7 +57,7 @@ impl OptimalTransport {
     /// # Errors
     /// When there are none.
     pub fn with_iterations(mut self, iterations: usize) -> Result<Self, ObjectiveError> {
-        self.sinkhorn = Sinkhorn::new(self.epsilon, iterations)?.in_log_domain();
+        self.sinkhorn = Sinkhorn::new(self.epsilon, iterations)?.with_log_domain();
         Ok(self)
     }
 

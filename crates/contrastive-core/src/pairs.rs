@@ -310,7 +310,7 @@ impl Exclusions {
     }
 
     /// These exclusions and, besides, each anchor's own row.
-    pub fn and_own_row(mut self, offset: usize) -> Self {
+    pub fn with_own_row(mut self, offset: usize) -> Self {
         self.offset = Some(offset);
         self
     }

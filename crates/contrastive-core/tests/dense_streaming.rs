@@ -146,8 +146,8 @@ fn cases(seed: u64) -> Vec<Case> {
         let input_scale = rng.random::<f64>() < 0.4;
         let mut objective =
             if input_scale { PairObjective::with_input_scale() } else { PairObjective::new(temperature).unwrap() };
-        objective = objective.denominator(denominator);
-        objective = objective.similarity(similarity);
+        objective = objective.with_denominator(denominator);
+        objective = objective.with_similarity(similarity);
         let labels: Vec<i64> = (0..n).map(|_| rng.random_range(0..n.div_ceil(3)) as i64).collect();
         let pairs = if beside {
             Pairs::Beside
@@ -175,54 +175,54 @@ fn cases(seed: u64) -> Vec<Case> {
             }
         };
         let listed = matches!(pairs, Pairs::Lists(_));
-        objective = objective.pairs(pairs);
-        objective = objective.placement(if inside { Placement::Inside } else { Placement::Outside });
+        objective = objective.with_pairs(pairs);
+        objective = objective.with_placement(if inside { Placement::Inside } else { Placement::Outside });
         objective = match rng.random_range(0..4) {
-            _ if listed => objective.positive_weights(PositiveWeights::Listed),
-            0 => objective.positive_weights(PositiveWeights::Sum),
-            1 if !both => objective.positive_weights(PositiveWeights::PerAnchor(Arc::new(
+            _ if listed => objective.with_positive_weights(PositiveWeights::Listed),
+            0 => objective.with_positive_weights(PositiveWeights::Sum),
+            1 if !both => objective.with_positive_weights(PositiveWeights::PerAnchor(Arc::new(
                 (0..n).map(|_| rng.random::<f64>() + 0.2).collect(),
             ))),
             _ => objective,
         };
         objective = match rng.random_range(0..6) {
-            4 => objective.reduction(Reduction::MeanNonZero),
-            0 => objective.reduction(Reduction::Sum),
-            1 => objective.reduction(Reduction::MeanWithPositives),
-            2 => objective.reduction(Reduction::MeanOverPairs),
+            4 => objective.with_reduction(Reduction::MeanNonZero),
+            0 => objective.with_reduction(Reduction::Sum),
+            1 => objective.with_reduction(Reduction::MeanWithPositives),
+            2 => objective.with_reduction(Reduction::MeanOverPairs),
             3 if !both => {
-                objective.reduction(Reduction::Weighted(Arc::new((0..n).map(|_| rng.random::<f64>()).collect())))
+                objective.with_reduction(Reduction::Weighted(Arc::new((0..n).map(|_| rng.random::<f64>()).collect())))
             }
             _ => objective,
         };
         if !both {
             let empty = PairLists::new(vec![0; n + 1], Vec::new(), None).unwrap();
             objective = match rng.random_range(0..6) {
-                0 => objective.exclusions(Exclusions::own_row(m.saturating_sub(n) / 2)),
-                1 => objective.exclusions(Exclusions::lists(lists(&mut rng, n, m, 0.3, false))),
-                2 => objective.exclusions(Exclusions::lists(lists(&mut rng, n, m, 1.0, false))),
-                3 => objective.exclusions(Exclusions::lists(empty)),
-                4 if n == m => objective.exclusions(Exclusions::same_ids(&labels, &labels)),
+                0 => objective.with_exclusions(Exclusions::own_row(m.saturating_sub(n) / 2)),
+                1 => objective.with_exclusions(Exclusions::lists(lists(&mut rng, n, m, 0.3, false))),
+                2 => objective.with_exclusions(Exclusions::lists(lists(&mut rng, n, m, 1.0, false))),
+                3 => objective.with_exclusions(Exclusions::lists(empty)),
+                4 if n == m => objective.with_exclusions(Exclusions::same_ids(&labels, &labels)),
                 _ => objective,
             };
         }
         if denominator != Denominator::OwnPositive && !both {
             if rng.random::<f64>() < 0.25 {
-                objective = objective.denominator_offset(1e-8).unwrap();
+                objective = objective.with_denominator_offset(1e-8).unwrap();
             }
             if rng.random::<f64>() < 0.2 && !inside {
                 objective =
-                    objective.denominator_weights(Arc::new((0..n).map(|_| rng.random::<f64>() + 0.5).collect()));
+                    objective.with_denominator_weights(Arc::new((0..n).map(|_| rng.random::<f64>() + 0.5).collect()));
             }
         }
         if !inside && rng.random::<f64>() < 0.25 {
-            objective = objective.positive_clamp(2.5).unwrap();
+            objective = objective.with_positive_clamp(2.5).unwrap();
         }
         if both {
-            objective = objective.direction(Direction::Both);
+            objective = objective.with_direction(Direction::Both);
             match rng.random_range(0..3) {
-                0 => objective = objective.direction_weights(0.8, 0.3).unwrap(),
-                1 => objective = objective.exclusions(Exclusions::lists(lists(&mut rng, n, m, 0.3, false))),
+                0 => objective = objective.with_direction_weights(0.8, 0.3).unwrap(),
+                1 => objective = objective.with_exclusions(Exclusions::lists(lists(&mut rng, n, m, 0.3, false))),
                 _ => {}
             }
         }

@@ -160,7 +160,7 @@ fn golden_dino() {
 fn golden_sinkhorn_codes() {
     Golden::each("sinkhorn_codes", "sinkhorn", |g| {
         let sinkhorn = Sinkhorn::new(g.number("epsilon"), g.number("iterations") as usize).unwrap();
-        for sinkhorn in [sinkhorn.clone(), sinkhorn.in_log_domain()] {
+        for sinkhorn in [sinkhorn.clone(), sinkhorn.with_log_domain()] {
             let codes = sinkhorn.codes(g.input("scores"));
             let bound = if g.dtype == DType::F64 { (1e-12, 1e-10) } else { (1e-5, 1e-4) };
             g.close("codes", &values(&codes), &g.case["expected"]["codes"].clone(), bound);
@@ -173,7 +173,7 @@ fn golden_optimal_transport() {
     Golden::each("optimal_transport", "ot", |g| {
         let sinkhorn = Sinkhorn::new(g.number("reg"), 5000).unwrap();
         let (bound, tolerance) = if g.dtype == DType::F64 { (1e-8, 1e-12) } else { (1e-5, 1e-6) };
-        for sinkhorn in [sinkhorn.clone(), sinkhorn.in_log_domain()] {
+        for sinkhorn in [sinkhorn.clone(), sinkhorn.with_log_domain()] {
             let (cost, a, b) = (g.input("cost"), g.vector("a"), g.vector("b"));
             let plan = sinkhorn.converged_plan(cost.clone(), a, b, tolerance).unwrap();
             let expected = g.case["expected"].clone();
@@ -189,7 +189,7 @@ fn golden_optimal_transport() {
 fn golden_swav() {
     Golden::each("swav", "swav", |g| {
         let sinkhorn = Sinkhorn::new(g.number("sinkhorn_epsilon"), g.number("sinkhorn_iterations") as usize).unwrap();
-        for sinkhorn in [sinkhorn.clone(), sinkhorn.in_log_domain()] {
+        for sinkhorn in [sinkhorn.clone(), sinkhorn.with_log_domain()] {
             let swav = SwAv::new(g.number("temperature"), sinkhorn).unwrap();
             let has = |name: &str| g.case["inputs"].get(name).is_some();
             let named = |names: [&'static str; 2]| -> Vec<(&str, Tensor<2>)> {
@@ -292,10 +292,10 @@ fn golden_triplet() {
                 triplet = triplet.with_swap().unwrap();
             }
             if params["smooth_loss"] == true {
-                triplet = triplet.smooth();
+                triplet = triplet.with_smooth_hinge();
             }
             if params["reduction"] == "mean over all triplets" {
-                triplet = triplet.over_all();
+                triplet = triplet.with_mean_over_all();
             }
             g.check(triplet.loss(x.clone(), &labels), &[("embeddings", &x)]);
         });

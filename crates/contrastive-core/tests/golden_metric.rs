@@ -44,7 +44,7 @@ fn golden_multi_similarity() {
         let mut objective =
             MultiSimilarity::new(number(case, "alpha"), number(case, "beta"), number(case, "base")).unwrap();
         if let Some(epsilon) = case["params"]["epsilon"].as_f64() {
-            objective = objective.mined(epsilon).unwrap();
+            objective = objective.with_mining(epsilon).unwrap();
         }
         check(case, dtype, |x, y| objective.loss(x, y));
         check(case, dtype, |x, y| objective.clone().portable(true).loss(x, y));
@@ -72,7 +72,7 @@ fn golden_metric_learning() {
             "contrastive" => {
                 let margins = (number(case, "pos_margin"), number(case, "neg_margin"));
                 let objective = PairContrastive::of_distances(margins.0, margins.1).unwrap();
-                let objective = |labels: &[i64]| objective.clone().pairs(Pairs::labels(labels));
+                let objective = |labels: &[i64]| objective.clone().with_pairs(Pairs::labels(labels));
                 check(case, dtype, |x, y| objective(y).loss(&Inputs::within(x)));
                 check(case, dtype, |x, y| objective(y).portable(true).loss(&Inputs::within(x)));
             }
@@ -232,7 +232,7 @@ fn dense_is_streaming() {
             }};
         }
         compare!(MultiSimilarity::new(2.0, 50.0, 0.5).unwrap());
-        compare!(MultiSimilarity::new(1.0, 5.0, 0.0).unwrap().mined(0.1).unwrap());
+        compare!(MultiSimilarity::new(1.0, 5.0, 0.0).unwrap().with_mining(0.1).unwrap());
         compare!(Circle::new(0.25, 16.0).unwrap());
         compare!(LiftedStructure::new(1.0).unwrap());
         compare!(TupletMargin::new(0.1, 16.0).unwrap());
@@ -248,7 +248,7 @@ fn settings_out_of_range_are_named() {
     };
     fails(MultiSimilarity::new(0.0, 50.0, 0.5).unwrap_err(), "alpha 0");
     fails(MultiSimilarity::new(2.0, f64::NAN, 0.5).unwrap_err(), "beta NaN");
-    fails(MultiSimilarity::new(2.0, 50.0, 0.5).unwrap().mined(-0.1).unwrap_err(), "epsilon -0.1");
+    fails(MultiSimilarity::new(2.0, 50.0, 0.5).unwrap().with_mining(-0.1).unwrap_err(), "epsilon -0.1");
     fails(Circle::new(-0.1, 80.0).unwrap_err(), "margin -0.1");
     fails(Circle::new(0.4, f64::INFINITY).unwrap_err(), "gamma inf");
     fails(LiftedStructure::new(f64::NAN).unwrap_err(), "margin NaN");

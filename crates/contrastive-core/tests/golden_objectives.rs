@@ -212,7 +212,7 @@ fn golden_dcl_and_dclw() {
             let (a, b) = (matrix(&case["inputs"]["z0"], dtype), matrix(&case["inputs"]["z1"], dtype));
             let mut objective = Dcl::new(t).unwrap();
             if let Some(sigma) = case["params"]["sigma"].as_f64() {
-                objective = objective.weighted(sigma).unwrap();
+                objective = objective.with_weights(sigma).unwrap();
             }
             check(
                 case,

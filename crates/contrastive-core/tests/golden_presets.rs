@@ -168,8 +168,8 @@ fn golden_in_batch_ranking() {
         let ranking = MultipleNegativesRanking::new(case.number("temperature").unwrap()).unwrap();
         let ranking = match case.number("hardness_strength") {
             Some(alpha) => ranking.with_hardness(alpha).unwrap(),
-            None if case.is("gte_joint") => ranking.joint(),
-            None if case.is("symmetric") => ranking.symmetric(),
+            None if case.is("gte_joint") => ranking.with_joint_denominator(),
+            None if case.is("symmetric") => ranking.with_both_directions(),
             None => ranking,
         };
         let (a, p) = (case.input("anchor"), case.input("positive"));
@@ -190,7 +190,7 @@ fn golden_grace() {
         let grace = Grace::new(t).unwrap();
         let loss = match () {
             () if case.is("grace") => grace.loss(a.clone(), b.clone()),
-            () if case.is("pygcl_no_intraview") => grace.between_views().loss(a.clone(), b.clone()),
+            () if case.is("pygcl_no_intraview") => grace.with_inter_view_only().loss(a.clone(), b.clone()),
             // the library's reading: each row is also a negative of itself
             () => {
                 let both = Tensor::cat(vec![a.clone(), b.clone()], 0);
@@ -239,7 +239,7 @@ fn golden_cross_batch_memory() {
                 let (x, labels) = (rows(step), integers(&case["inputs"][format!("labels_{step}")]));
                 let batch = CrossBatch::new(x.clone(), &labels, &mut memory);
                 assert_eq!(Value::from(memory.is_full()), expected["full"]);
-                let objective = objective.clone().pairs(batch.pairs).exclusions(batch.exclusions);
+                let objective = objective.clone().with_pairs(batch.pairs).with_exclusions(batch.exclusions);
                 let loss = objective.loss(&batch.inputs);
                 let (l, a, r) = if dtype == DType::F64 { (1e-10, 1e-9, 1e-9) } else { (1e-5, 1e-5, 1e-4) };
                 let (got, want) = (values(&loss), expected["loss"].as_f64().unwrap());
@@ -264,7 +264,7 @@ fn golden_pair_contrastive() {
         let x = case.input("embeddings");
         let labels = Pairs::labels(&integers(&case.case["inputs"]["labels"]));
         let (positive, negative) = (case.number("pos_margin").unwrap(), case.number("neg_margin").unwrap());
-        let objective = PairContrastive::of_distances(positive, negative).unwrap().pairs(labels);
+        let objective = PairContrastive::of_distances(positive, negative).unwrap().with_pairs(labels);
         case.check(objective.loss(&Inputs::within(x.clone())), &[("embeddings", &x)]);
     });
 }

@@ -64,8 +64,8 @@ fn pair_contrastive_is_its_formula() {
                 true => PairContrastive::of_distances(margins[0], margins[1]),
                 false => PairContrastive::of_similarities(margins[0], margins[1]),
             };
-            let objective = objective.unwrap().pairs(Pairs::labels_between(&of_a, &of_c));
-            let objective = objective.exclusions(Exclusions::own_row(1));
+            let objective = objective.unwrap().with_pairs(Pairs::labels_between(&of_a, &of_c));
+            let objective = objective.with_exclusions(Exclusions::own_row(1));
             let streamed = |x: &[Tensor<2>]| objective.loss(&Inputs::new(x[0].clone(), x[1].clone()));
             let plain = |x: &[Tensor<2>]| plain_pairs(&x[0], &x[1], &alike, &unlike, margins, distance);
             let what = format!("pairs {n} {m} {distance}");
@@ -84,7 +84,7 @@ fn pair_contrastive_of_a_table_with_itself() {
     let mut table = normal(&mut rng, 9, 4);
     let labels = [0, 0, 1, 2, 1, 0, 2, 3, 1];
     let within = |x: &[Tensor<2>]| {
-        let objective = PairContrastive::of_distances(0.0, 1.2).unwrap().pairs(Pairs::labels(&labels));
+        let objective = PairContrastive::of_distances(0.0, 1.2).unwrap().with_pairs(Pairs::labels(&labels));
         objective.loss(&Inputs::within(x[0].clone()))
     };
     differences("a table with itself", &[table.clone()], 4, 1, within);
@@ -107,7 +107,7 @@ fn a_batch_meets_the_memory_but_not_itself() {
         [4, 5, 9].map(|n: usize| (normal(&mut rng, n, d), (0..n).map(|_| rng.random_range(0..3)).collect())).to_vec();
     let mut memory = Queue::labelled(7, d, (&device(), DType::F64)).unwrap();
     let mut held: Vec<(usize, usize)> = Vec::new();
-    let objective = PairObjective::new(0.3).unwrap().reduction(Reduction::MeanWithPositives);
+    let objective = PairObjective::new(0.3).unwrap().with_reduction(Reduction::MeanWithPositives);
     for (b, (rows, labels)) in batches.iter().enumerate() {
         let before = memory.clone();
         let streamed = |x: &[Tensor<2>]| {
@@ -127,7 +127,8 @@ fn a_batch_meets_the_memory_but_not_itself() {
         }
         let own = Exclusions::lists(PairLists::new(offsets, columns, None).unwrap());
         let by_hand = |x: &[Tensor<2>]| {
-            let objective = objective.clone().pairs(Pairs::labels_between(labels, &their)).exclusions(own.clone());
+            let objective =
+                objective.clone().with_pairs(Pairs::labels_between(labels, &their)).with_exclusions(own.clone());
             objective.dense(&Inputs::new(x[0].clone(), leaf(&candidates, d).detach()))
         };
         let tables = [rows.clone()];

@@ -31,7 +31,7 @@ fn log_sums_are_what_they_say() {
         let lists = PairLists::new(offsets, columns, None).unwrap();
         let mut exclusions = Exclusions::lists(lists.clone());
         if round % 2 == 0 {
-            exclusions = exclusions.and_own_row(1);
+            exclusions = exclusions.with_own_row(1);
         }
         let temperature = [0.05, 0.5, 2.0][round % 3];
         let expected: Vec<f64> = (0..n)
@@ -48,8 +48,8 @@ fn log_sums_are_what_they_say() {
             .collect();
         let weights: Vec<f64> = (0..n).map(|_| rng.random::<f64>() - 0.5).collect();
         for portable in [false, true] {
-            let sums = LogSums::new(temperature).unwrap().similarity(Similarity::Dot).portable(portable);
-            let sums = sums.exclusions(exclusions.clone());
+            let sums = LogSums::new(temperature).unwrap().with_similarity(Similarity::Dot).portable(portable);
+            let sums = sums.with_exclusions(exclusions.clone());
             let got = sums.values(&Inputs::new(leaf(&a, d), leaf(&c, d)));
             for (got, expected) in got.iter().zip(&expected) {
                 assert!(got == expected || (got - expected).abs() < 1e-10 * (1.0 + expected.abs()), "{got} {expected}");
@@ -86,7 +86,7 @@ fn composed_gradients_agree_with_finite_differences() {
             differences(&what, &two, d, 2, |x| objective.loss(x[0].clone(), x[1].clone()));
         }
         let ranking = || MultipleNegativesRanking::new(t).unwrap();
-        for ranking in [ranking(), ranking().symmetric(), ranking().joint()] {
+        for ranking in [ranking(), ranking().with_both_directions(), ranking().with_joint_denominator()] {
             let what = format!("{ranking:?}");
             differences(&what, &two, d, 2, |x| ranking.loss(x[0].clone(), x[1].clone()));
             differences(&what, &hard, d, 3, |x| {
@@ -174,14 +174,15 @@ fn limits_are_the_simpler_objectives() {
         same("one way", pair(&|a, b| ranking().loss(a, b)), infonce.clone(), 1e-10);
         same("no hardness", pair(&|a, b| ranking().with_hardness(0.0).unwrap().loss(a, b)), infonce.clone(), 1e-10);
         let clip = pair(&|a, b| Clip::new(t).unwrap().loss(a, b));
-        same("symmetric", pair(&|a, b| ranking().symmetric().loss(a, b)), clip.clone(), 1e-10);
-        same("between views", pair(&|a, b| Grace::new(t).unwrap().between_views().loss(a, b)), clip, 1e-10);
+        same("symmetric", pair(&|a, b| ranking().with_both_directions().loss(a, b)), clip.clone(), 1e-10);
+        same("between views", pair(&|a, b| Grace::new(t).unwrap().with_inter_view_only().loss(a, b)), clip, 1e-10);
         let halves = |x: &[Tensor<2>]| {
             let there = ranking().loss_with_hard_negatives(x[0].clone(), x[1].clone(), x[2].clone());
             (there + ranking().loss(x[1].clone(), x[0].clone())) * 0.5
         };
-        let symmetric =
-            |x: &[Tensor<2>]| ranking().symmetric().loss_with_hard_negatives(x[0].clone(), x[1].clone(), x[2].clone());
+        let symmetric = |x: &[Tensor<2>]| {
+            ranking().with_both_directions().loss_with_hard_negatives(x[0].clone(), x[1].clone(), x[2].clone())
+        };
         same("symmetric, hard negatives", gradients(&more, d, symmetric), gradients(&more, d, halves), 1e-10);
 
         // the support holds the first views themselves: NNCLR is InfoNCE of the second views
@@ -202,7 +203,7 @@ fn limits_are_the_simpler_objectives() {
         let named = |x: &[Tensor<2>]| {
             let nearest = nearest_rows(x[1].clone(), x[2].clone(), Similarity::Cosine);
             let nearest: Vec<u32> = nearest.into_data().iter::<i64>().map(|j| j as u32).collect();
-            let objective = PairObjective::new(t).unwrap().pairs(Pairs::one_each(nearest));
+            let objective = PairObjective::new(t).unwrap().with_pairs(Pairs::one_each(nearest));
             objective.loss(&Inputs::new(x[0].clone(), x[2].clone().detach()))
         };
         same("certain teacher", gradients(&more, d, certain), gradients(&more, d, named), 1e-8);
@@ -218,7 +219,7 @@ fn grace_of_orthonormal_nodes() {
     let loss = Grace::new(t).unwrap().loss(identity(), identity());
     close("GRACE", &values(&loss), &[expected], 1e-6, 1e-6);
     let between = ((1.0 / t).exp() + n as f64 - 1.0).ln() - 1.0 / t;
-    let loss = Grace::new(t).unwrap().between_views().loss(identity(), identity());
+    let loss = Grace::new(t).unwrap().with_inter_view_only().loss(identity(), identity());
     close("between views", &values(&loss), &[between], 1e-6, 1e-6);
 }
 
@@ -300,7 +301,7 @@ fn sharp_temperatures_are_safe_in_f32() {
     let all: [(&str, Views); 4] = [
         ("debiased", &|a, b| DebiasedInfoNce::new(t, 0.1).unwrap().loss(a, b)),
         ("hard", &|a, b| DebiasedInfoNce::new(t, 0.1).unwrap().with_hardness(1.0).unwrap().loss(a, b)),
-        ("joint", &|a, b| ranking().joint().loss(a, b)),
+        ("joint", &|a, b| ranking().with_joint_denominator().loss(a, b)),
         ("hardness", &|a, b| ranking().with_hardness(9.0).unwrap().loss(a, b)),
     ];
     for (name, f) in all {
@@ -348,8 +349,8 @@ fn what_is_not_a_number_stays_none() {
                 ("debiased", debiased.loss(a.clone(), b.clone())),
                 ("hard", debiased.clone().with_hardness(1.0).unwrap().loss(a.clone(), b.clone())),
                 ("ranking", ranking().loss(a.clone(), b.clone())),
-                ("symmetric", ranking().symmetric().loss(a.clone(), b.clone())),
-                ("joint", ranking().joint().loss(a.clone(), b.clone())),
+                ("symmetric", ranking().with_both_directions().loss(a.clone(), b.clone())),
+                ("joint", ranking().with_joint_denominator().loss(a.clone(), b.clone())),
                 ("hardness", ranking().with_hardness(1.0).unwrap().loss(a.clone(), b.clone())),
                 ("ReSSL", ReSsl::new(0.1, 0.05).unwrap().loss_among(a.clone(), b.clone(), table(None))),
                 ("MoCo", Moco::new(0.1).unwrap().loss_among(a.clone(), b.clone(), table(None))),

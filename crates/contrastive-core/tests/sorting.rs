@@ -223,7 +223,7 @@ fn golden_optimal_transport_plans() {
             assert!(found.residual <= tolerance && found.iterations > 1);
             // tensor operations agree
             let portable = Sinkhorn::new(epsilon, 10_000).unwrap().portable(true);
-            for sinkhorn in [portable.clone(), portable.in_log_domain()] {
+            for sinkhorn in [portable.clone(), portable.with_log_domain()] {
                 let plan = sinkhorn.converged_plan(cost.clone(), mass("a"), mass("b"), tolerance).unwrap();
                 close(&format!("{what}, portable"), &values(&plan), &values(&found.plan), error, 0.0);
             }

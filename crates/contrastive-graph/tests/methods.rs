@@ -235,7 +235,7 @@ fn lightgcl_without_contrast_is_lightgcn() {
 
 #[test]
 fn a_clamped_positive_has_no_gradient_of_its_own() {
-    let objective = PairObjective::new(0.2).unwrap().similarity(Similarity::Dot).positive_clamp(5.0).unwrap();
+    let objective = PairObjective::new(0.2).unwrap().with_similarity(Similarity::Dot).with_positive_clamp(5.0).unwrap();
     let a = tracked(vec![3.0, 0.0, 0.1, 0.1], [2, 2], types()[0]);
     let c = tracked(vec![2.0, 0.0, 0.0, 1.0], [2, 2], types()[0]);
     // logits of row 0: 30 (clamped) and 0
@@ -247,7 +247,8 @@ fn a_clamped_positive_has_no_gradient_of_its_own() {
 
 #[test]
 fn logits_beyond_the_exponential_are_safe() {
-    let objective = PairObjective::new(0.05).unwrap().similarity(Similarity::Dot).denominator_offset(1e-8).unwrap();
+    let objective =
+        PairObjective::new(0.05).unwrap().with_similarity(Similarity::Dot).with_denominator_offset(1e-8).unwrap();
     let [a, c] = [1, 2].map(|s| tracked(uniform(s, 40 * 3).iter().map(|x| x * 12.0).collect(), [40, 3], DType::F32));
     let inputs = Inputs::new(a, c);
     let (streaming, dense) = (values(&objective.loss(&inputs))[0], values(&objective.dense(&inputs))[0]);

@@ -121,7 +121,7 @@ fn grace_objective_has_the_values_and_identities_of_its_paper() {
     let (swapped, other) = of(&|u, v| grace.loss(v, u));
     close("swapped", &[swapped], &[found], 1e-13, 0.0);
     close("gradient of swapped views", &other, &gradient, 1e-13, 0.0);
-    let between = grace.clone().between_views();
+    let between = grace.clone().with_inter_view_only();
     close(
         "InfoNCE",
         &[of(&|u, v| between.loss(u, v)).0],

@@ -80,7 +80,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`MemoryError::Data`] when it is larger.
-    pub fn of_data(self, things: usize) -> Result<Self, MemoryError> {
+    pub fn with_dataset_size(self, things: usize) -> Result<Self, MemoryError> {
         match self.capacity() {
             capacity if capacity > things => Err(MemoryError::Data { capacity, things }),
             _ => Ok(self),

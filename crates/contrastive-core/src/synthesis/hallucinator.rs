@@ -138,7 +138,7 @@ impl Hallucinator {
     pub fn simclr_loss(&self, host: &NtXent, queries: Tensor<2>, keys: Tensor<2>, r: f64) -> Tensor<1> {
         let n = queries.dims()[0] as i64;
         let images: Vec<i64> = (0..4 * n).map(|row| row % n).collect();
-        let objective = host.objective().clone().exclusions(Exclusions::same_ids(&images, &images));
+        let objective = host.objective().clone().with_exclusions(Exclusions::same_ids(&images, &images));
         let table = Tensor::cat(vec![self.doubled(queries, keys.clone(), r), keys.clone(), keys], 0);
         objective.loss(&Inputs::within(table))
     }

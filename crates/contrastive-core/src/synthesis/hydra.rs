@@ -131,14 +131,14 @@ impl Hydra {
             GatedSimilarity::Projected => {
                 let anchors = unit_rows(first) * squares;
                 let exclusions = Exclusions::same_ids(labels, labels);
-                let exclusions = if self.same_view { exclusions.and_own_row(0) } else { exclusions };
+                let exclusions = if self.same_view { exclusions.with_own_row(0) } else { exclusions };
                 let objective = PairObjective::new(self.temperature)
                     .expect("a checked temperature")
-                    .similarity(Similarity::Dot)
-                    .pairs(Pairs::labels_between(paired, labels))
-                    .exclusions(exclusions)
-                    .denominator(Denominator::OwnPositive)
-                    .reduction(Reduction::Weighted(Arc::new(weights)));
+                    .with_similarity(Similarity::Dot)
+                    .with_pairs(Pairs::labels_between(paired, labels))
+                    .with_exclusions(exclusions)
+                    .with_denominator(Denominator::OwnPositive)
+                    .with_reduction(Reduction::Weighted(Arc::new(weights)));
                 objective.loss(&Inputs::new(anchors, unit_rows(second)))
             }
             GatedSimilarity::Cosine => {

@@ -103,7 +103,7 @@ impl JoinedInfoNce {
     }
 
     /// Another denominator: with positives, or negatives only. (There is one positive, so that its own is the former.)
-    pub fn denominator(mut self, denominator: Denominator) -> Self {
+    pub fn with_denominator(mut self, denominator: Denominator) -> Self {
         self.decoupled = denominator == Denominator::NegativesOnly;
         self
     }
@@ -157,7 +157,7 @@ impl JoinedInfoNce {
 
     fn shared(&self, exclusions: &Exclusions) -> LogSums {
         let sums = LogSums::new(self.temperature).expect("a checked temperature");
-        sums.similarity(Similarity::Dot).exclusions(exclusions.clone())
+        sums.with_similarity(Similarity::Dot).with_exclusions(exclusions.clone())
     }
 
     fn part(&self, kind: &Negatives, n: usize) -> Part {

@@ -57,7 +57,7 @@ impl ScoreTrace {
         let mean = c.clone().sum_dim(0) * share;
         let gap = c.clone() - mean.clone();
         let covariance = gap.clone().transpose().matmul(gap) * share;
-        let sums = LogSums::new(temperature).unwrap_or_else(|e| panic!("{e}")).similarity(Similarity::Dot);
+        let sums = LogSums::new(temperature).unwrap_or_else(|e| panic!("{e}")).with_similarity(Similarity::Dot);
         let count = (m as f64).ln();
         Self {
             positive: host(products(&plain(queries), &plain(keys))),

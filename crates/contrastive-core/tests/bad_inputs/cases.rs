@@ -43,14 +43,15 @@ fn rows_that_are_compared_with_nothing_count_for_nothing() {
     for portable in [false, true] {
         for denominator in [Denominator::WithPositives, Denominator::NegativesOnly, Denominator::OwnPositive] {
             for direction in [Direction::Forward, Direction::Both] {
-                let objective = PairObjective::new(0.1).unwrap().denominator(denominator).direction(direction);
-                let value = objective.exclusions(exclusions()).portable(portable);
+                let objective =
+                    PairObjective::new(0.1).unwrap().with_denominator(denominator).with_direction(direction);
+                let value = objective.with_exclusions(exclusions()).portable(portable);
                 let what = format!("{denominator:?}, {direction:?}, portable: {portable}");
                 zero(value.loss(&Inputs::new(a.clone(), c.clone())), &[&a, &c], &what);
             }
         }
-        let objective = PairObjective::new(0.1).unwrap().placement(Placement::Inside).portable(portable);
-        let value = objective.exclusions(exclusions()).loss(&Inputs::new(a.clone(), c.clone()));
+        let objective = PairObjective::new(0.1).unwrap().with_placement(Placement::Inside).portable(portable);
+        let value = objective.with_exclusions(exclusions()).loss(&Inputs::new(a.clone(), c.clone()));
         zero(value, &[&a, &c], "inside");
 
         for form in [HardContrastive::new(0.2, 0.5).unwrap(), HardContrastive::simple(1.0, 0.5).unwrap()] {
@@ -59,17 +60,17 @@ fn rows_that_are_compared_with_nothing_count_for_nothing() {
             zero(value, &[&a, &c], &format!("hard contrastive, portable: {portable}"));
         }
         for form in [PairContrastive::of_distances(0.0, 2.0), PairContrastive::of_similarities(0.9, -0.9)] {
-            let form = form.unwrap().exclusions(exclusions()).portable(portable);
+            let form = form.unwrap().with_exclusions(exclusions()).portable(portable);
             let value = form.loss(&Inputs::new(a.clone(), c.clone()));
             zero(value, &[&a, &c], &format!("pair contrastive, portable: {portable}"));
         }
-        let sums = LogSums::new(0.1).unwrap().exclusions(exclusions()).portable(portable);
+        let sums = LogSums::new(0.1).unwrap().with_exclusions(exclusions()).portable(portable);
         let inputs = Inputs::new(a.clone(), c.clone());
         assert_eq!(sums.values(&inputs), [f64::NEG_INFINITY; 4], "log-sums of nothing");
         zero(sums.loss(&inputs, vec![1.0; n]), &[&a, &c], "log-sums of nothing");
     }
     let cube = |x: &Tensor<2>| -> Tensor<3> { x.clone().reshape([2, 2, 4]) };
-    let groups = Grouped::new(PairObjective::new(0.1).unwrap().exclusions(Exclusions::lists(all(2, 2))));
+    let groups = Grouped::new(PairObjective::new(0.1).unwrap().with_exclusions(Exclusions::lists(all(2, 2))));
     zero(groups.loss(&GroupedInputs::new(cube(&a), cube(&c))), &[&a, &c], "groups");
     // MoCHi has no pool then
     let mut queue = Queue::labelled(4, 4, (&device(), DType::F32)).unwrap();
@@ -89,17 +90,17 @@ fn ids_and_weights_of_another_number_panic() {
     let long = Pairs::one_each(vec![0, 1, 2, 3, 4]);
     let beyond = Exclusions::lists(PairLists::one_each(vec![0, 1, 2, 9]));
     let table: Vec<(&str, PairObjective, &[&str])> = vec![
-        ("a candidate beyond", cosine().pairs(far), &["candidate Some(7)", "there are 5"]),
-        ("lists of five", cosine().pairs(long), &["for 5 anchors", "4 anchors"]),
-        ("labels of few", cosine().pairs(Pairs::labels_between(&[0; 3], &[0; 5])), &["[3, 5]", "[4, 5]"]),
-        ("labels of many", cosine().pairs(Pairs::labels_between(&[0; 4], &[0; 6])), &["[4, 6]", "[4, 5]"]),
-        ("an exclusion beyond", cosine().exclusions(beyond), &["candidate Some(9)", "there are 5"]),
-        ("ids of many", cosine().exclusions(Exclusions::same_ids(&[0; 5], &[0; 5])), &["[5, 5]", "[4, 5]"]),
-        ("row weights", cosine().reduction(Reduction::Weighted(weights(5))), &["5", "4"]),
-        ("positive weights", cosine().positive_weights(PositiveWeights::PerAnchor(weights(3))), &["3", "4"]),
-        ("denominator weights", cosine().denominator_weights(weights(5)), &["5", "4"]),
-        ("views", cosine().pairs(Pairs::TwoViews), &["4 anchors", "5 candidates"]),
-        ("paired positives", cosine().pairs(Pairs::Beside), &["positives beside the candidates"]),
+        ("a candidate beyond", cosine().with_pairs(far), &["candidate Some(7)", "there are 5"]),
+        ("lists of five", cosine().with_pairs(long), &["for 5 anchors", "4 anchors"]),
+        ("labels of few", cosine().with_pairs(Pairs::labels_between(&[0; 3], &[0; 5])), &["[3, 5]", "[4, 5]"]),
+        ("labels of many", cosine().with_pairs(Pairs::labels_between(&[0; 4], &[0; 6])), &["[4, 6]", "[4, 5]"]),
+        ("an exclusion beyond", cosine().with_exclusions(beyond), &["candidate Some(9)", "there are 5"]),
+        ("ids of many", cosine().with_exclusions(Exclusions::same_ids(&[0; 5], &[0; 5])), &["[5, 5]", "[4, 5]"]),
+        ("row weights", cosine().with_reduction(Reduction::Weighted(weights(5))), &["5", "4"]),
+        ("positive weights", cosine().with_positive_weights(PositiveWeights::PerAnchor(weights(3))), &["3", "4"]),
+        ("denominator weights", cosine().with_denominator_weights(weights(5)), &["5", "4"]),
+        ("views", cosine().with_pairs(Pairs::TwoViews), &["4 anchors", "5 candidates"]),
+        ("paired positives", cosine().with_pairs(Pairs::Beside), &["positives beside the candidates"]),
     ];
     for (what, objective, parts) in table {
         let message = message(|| objective.loss(&inputs()));
@@ -120,13 +121,13 @@ fn ids_and_weights_of_another_number_panic() {
 #[test]
 fn queues_are_no_larger_than_their_data() {
     let queue = |capacity| Queue::new(capacity, 4, &device()).unwrap();
-    let error = queue(11).of_data(10).unwrap_err().to_string();
+    let error = queue(11).with_dataset_size(10).unwrap_err().to_string();
     assert!(error.contains("a queue of 11 rows for a data set of 10 things"), "{error}");
-    assert_eq!(queue(10).of_data(10).unwrap().capacity(), 10);
+    assert_eq!(queue(10).with_dataset_size(10).unwrap().capacity(), 10);
     let queues = |capacity| SwAvQueues::new(2, capacity, 4, 4, &device()).unwrap();
-    let error = queues(12).of_data(10).unwrap_err().to_string();
+    let error = queues(12).with_dataset_size(10).unwrap_err().to_string();
     assert!(error.contains("a queue of 12 rows for a data set of 10 things"), "{error}");
-    assert!(queues(8).of_data(10).is_ok());
+    assert!(queues(8).with_dataset_size(10).is_ok());
     let error = SwAvQueues::new(2, 10, 4, 4, &device()).unwrap_err().to_string();
     assert!(error.contains("10 rows and batches of 4"), "{error}");
 }
@@ -187,8 +188,8 @@ fn scales_that_cannot_be() {
         })
     };
     let one_way = PairObjective::with_input_scale();
-    let both = PairObjective::with_input_scale().direction(Direction::Both);
-    let offset = PairObjective::with_input_scale().denominator_offset(1e-8).unwrap();
+    let both = PairObjective::with_input_scale().with_direction(Direction::Both);
+    let offset = PairObjective::with_input_scale().with_denominator_offset(1e-8).unwrap();
     for bad in [0.0, -1.0, f64::INFINITY, 1e-10, 3e9] {
         for objective in [&one_way, &both, &offset] {
             let seen = run(objective, &[bad]);
@@ -254,7 +255,7 @@ fn weights_inside_the_logarithm() {
     let (a, c) = (table(4, 0.0), table(4, 0.3));
     let of = |weights: &[f64]| {
         let weights = PositiveWeights::PerAnchor(Arc::new(weights.to_vec()));
-        PairObjective::new(0.1).unwrap().placement(Placement::Inside).positive_weights(weights)
+        PairObjective::new(0.1).unwrap().with_placement(Placement::Inside).with_positive_weights(weights)
     };
     let inputs = Inputs::new(a.clone(), c.clone());
     let negative = message(|| of(&[1.0, 1.0, -1.0, 1.0]).loss(&inputs));
@@ -284,7 +285,7 @@ fn rows_that_are_no_numbers_and_are_compared_with_nothing() {
         let a = tracked(x, [4, 4], DType::F32);
         // anchor 3 has no positives
         let pairs = Pairs::Lists(Arc::new(PairLists::new(vec![0, 1, 2, 3, 3], vec![0, 1, 2], None).unwrap()));
-        let objective = PairObjective::new(0.1).unwrap().pairs(pairs).reduction(Reduction::MeanWithPositives);
+        let objective = PairObjective::new(0.1).unwrap().with_pairs(pairs).with_reduction(Reduction::MeanWithPositives);
         let c = table(4, 0.3);
         seen(|| Ok((objective.portable(portable).loss(&Inputs::new(a.clone(), c.clone())), vec![a, c])))
     };
@@ -316,21 +317,21 @@ fn rows_without_positives_stay_candidates() {
         let tape = value.backward();
         (values(&value)[0], values(&x.grad(&tape).expect("a gradient")))
     };
-    let of_labels = NtXent::new(0.1).unwrap().objective().clone().denominator(Denominator::OwnPositive);
-    let of_labels = of_labels.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanOverPairs);
-    for objective in [SupCon::new(0.1).unwrap().objective(&labels), of_labels.pairs(Pairs::labels(&labels))] {
+    let of_labels = NtXent::new(0.1).unwrap().objective().clone().with_denominator(Denominator::OwnPositive);
+    let of_labels = of_labels.with_positive_weights(PositiveWeights::Sum).with_reduction(Reduction::MeanOverPairs);
+    for objective in [SupCon::new(0.1).unwrap().objective(&labels), of_labels.with_pairs(Pairs::labels(&labels))] {
         let x = table(n, 0.0);
         let whole = run(&objective, &x, true);
-        let others = objective.pairs(Pairs::labels_between(&labels[..n - 1], &labels));
-        let without = run(&others.exclusions(Exclusions::own_row(0)), &x, false);
+        let others = objective.with_pairs(Pairs::labels_between(&labels[..n - 1], &labels));
+        let without = run(&others.with_exclusions(Exclusions::own_row(0)), &x, false);
         let gap = whole.1.iter().zip(&without.1).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!((whole.0 - without.0).abs() < 1e-5 && gap < 1e-5, "{} and {}, gradients {gap:e}", whole.0, without.0);
     }
     let (x, n) = (table(5, 0.0), 5);
     let value = values(&NtXent::new(0.1).unwrap().loss_with_labels(x.clone(), &labels))[0];
-    let objective = NtXent::new(0.1).unwrap().objective().clone().denominator(Denominator::OwnPositive);
-    let objective = objective.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanOverPairs);
-    let again = values(&objective.pairs(Pairs::labels(&labels)).loss(&Inputs::within(x)))[0];
+    let objective = NtXent::new(0.1).unwrap().objective().clone().with_denominator(Denominator::OwnPositive);
+    let objective = objective.with_positive_weights(PositiveWeights::Sum).with_reduction(Reduction::MeanOverPairs);
+    let again = values(&objective.with_pairs(Pairs::labels(&labels)).loss(&Inputs::within(x)))[0];
     assert!((value - again).abs() < 1e-6, "{value} and {again} of {n} rows");
 }
 

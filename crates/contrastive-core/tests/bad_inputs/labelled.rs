@@ -38,10 +38,10 @@ macro_rules! of_inputs {
     ($name:expr, $objective:expr) => {
         Entry {
             each: Some(Box::new(|rows, labels| {
-                let objective = $objective.pairs(Pairs::labels(labels));
+                let objective = $objective.with_pairs(Pairs::labels(labels));
                 values(&objective.evaluate(&Inputs::within(rows.clone()), Wanted::VALUE).rows)
             })),
-            ..labelled($name, |rows, labels| $objective.pairs(Pairs::labels(labels)).loss(&Inputs::within(rows)))
+            ..labelled($name, |rows, labels| $objective.with_pairs(Pairs::labels(labels)).loss(&Inputs::within(rows)))
         }
     };
 }
@@ -58,7 +58,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         },
         labelled("NT-Xent of labels", |a, labels| NtXent::new(0.1).unwrap().loss_with_labels(a, labels)),
         by_rows!("multi-similarity", MultiSimilarity::new(2.0, 50.0, 0.5).unwrap()),
-        by_rows!("multi-similarity, mined", MultiSimilarity::new(2.0, 50.0, 0.5).unwrap().mined(0.1).unwrap()),
+        by_rows!("multi-similarity, mined", MultiSimilarity::new(2.0, 50.0, 0.5).unwrap().with_mining(0.1).unwrap()),
         by_rows!("circle", Circle::new(0.4, 80.0).unwrap()),
         by_rows!("lifted structure", LiftedStructure::new(1.0).unwrap()),
         of_inputs!("contrastive", PairContrastive::of_distances(0.0, 2.0).unwrap()),
@@ -74,12 +74,12 @@ pub(crate) fn entries() -> Vec<Entry> {
         by_rows!("ranked list", RankedList::new(0.4, 1.9).unwrap()),
         by_rows!("Smooth-AP", SmoothAp::new(0.01).unwrap()),
         by_rows!("PNP", Pnp::new(0.01).unwrap()),
-        by_rows!("PNP, increasing", Pnp::new(0.01).unwrap().increasing()),
+        by_rows!("PNP, increasing", Pnp::new(0.01).unwrap().with_increasing_cost()),
         by_rows!("histogram", Histogram::new(100).unwrap()),
         labelled("signal to noise", |a, labels| SignalToNoise::new(0.0, 4.0).unwrap().loss(a, labels)),
         of_inputs!(
             "threshold-consistent margin",
-            PairContrastive::of_similarities(0.9, -0.9).unwrap().weights(1.0, 2.0).unwrap()
+            PairContrastive::of_similarities(0.9, -0.9).unwrap().with_weights(1.0, 2.0).unwrap()
         ),
         of_inputs!("Jensen-Shannon", JensenShannon::new()),
         beside("margin-based", ("beta", Numbers(1, 1.2)), |a, labels, betas| {
@@ -117,7 +117,7 @@ pub(crate) fn entries() -> Vec<Entry> {
             let mut memory = Queue::labelled(12, former.dims()[1], (&a.device(), a.dtype())).unwrap();
             memory.push_labelled(former, &[0, 1, 2]);
             let batch = CrossBatch::new(a, labels, &mut memory);
-            batch.loss(&PairObjective::new(0.1).unwrap().reduction(Reduction::MeanWithPositives))
+            batch.loss(&PairObjective::new(0.1).unwrap().with_reduction(Reduction::MeanWithPositives))
         }),
     ]
 }

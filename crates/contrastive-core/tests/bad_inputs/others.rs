@@ -57,7 +57,7 @@ pub(crate) fn entries() -> Vec<Entry> {
     };
     vec![
         entry("SwAV", &scores(), swav(Sinkhorn::new(0.05, 3).unwrap())),
-        entry("SwAV in the log domain", &scores(), swav(Sinkhorn::new(0.05, 3).unwrap().in_log_domain())),
+        entry("SwAV in the log domain", &scores(), swav(Sinkhorn::new(0.05, 3).unwrap().with_log_domain())),
         entry("SwAV, portable", &scores(), swav(Sinkhorn::new(0.05, 3).unwrap().portable(true))),
         entry(
             "DINO",

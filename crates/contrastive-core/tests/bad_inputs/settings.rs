@@ -74,7 +74,7 @@ fn settings_that_cannot_be_are_errors() {
         of(PairLists::new(offsets, columns, weights))
     };
     let cosine = || PairObjective::new(0.1).unwrap();
-    let inside = || cosine().placement(Placement::Inside);
+    let inside = || cosine().with_placement(Placement::Inside);
     let per_anchor = |weights: &[f64]| PositiveWeights::PerAnchor(Arc::new(weights.to_vec()));
     check(vec![
         (lists(vec![0, 1], vec![0], Some(vec![-0.5])), "weight -0.5 of entry 0"),
@@ -83,14 +83,17 @@ fn settings_that_cannot_be_are_errors() {
         (lists(vec![0, 1], vec![0], Some(vec![1.0, 1.0])), "2 weights for 1 entries"),
         (lists(vec![0, 2], vec![3, 3], None), "not strictly ascending"),
         (lists(vec![0, 3], vec![1], None), "number of entries, 1"),
-        (of(cosine().denominator_offset(-1.0)), "denominator offset -1"),
-        (of(cosine().positive_clamp(0.0)), "clamp of the positive logits 0"),
-        (of(cosine().direction_weights(f64::NAN, 1.0)), "weight of a direction NaN"),
-        (of(cosine().direction_weights(1.0, -1.0)), "weight of a direction -1"),
-        (of(inside().denominator(Denominator::OwnPositive).validate()), "no sum inside the logarithm"),
-        (of(inside().positive_weights(per_anchor(&[1.0, -0.5])).validate()), "negative weights of positives"),
-        (of(inside().pairs(Pairs::Beside).positive_weights(per_anchor(&[1.0])).validate()), "weights of paired"),
-        (of(inside().positive_clamp(1.0).unwrap().validate()), "a clamp of the positive logits"),
+        (of(cosine().with_denominator_offset(-1.0)), "denominator offset -1"),
+        (of(cosine().with_positive_clamp(0.0)), "clamp of the positive logits 0"),
+        (of(cosine().with_direction_weights(f64::NAN, 1.0)), "weight of a direction NaN"),
+        (of(cosine().with_direction_weights(1.0, -1.0)), "weight of a direction -1"),
+        (of(inside().with_denominator(Denominator::OwnPositive).validate()), "no sum inside the logarithm"),
+        (of(inside().with_positive_weights(per_anchor(&[1.0, -0.5])).validate()), "negative weights of positives"),
+        (
+            of(inside().with_pairs(Pairs::Beside).with_positive_weights(per_anchor(&[1.0])).validate()),
+            "weights of paired",
+        ),
+        (of(inside().with_positive_clamp(1.0).unwrap().validate()), "a clamp of the positive logits"),
         (of(Queue::new(0, 4, &common::device())), "at least 1"),
         (of(Queue::new(4, 0, &common::device())), "at least 1"),
         (of(Triplet::new(-0.1)), "margin"),
@@ -100,7 +103,7 @@ fn settings_that_cannot_be_are_errors() {
         (of(DebiasedInfoNce::new(0.5, 1.0)), "positives"),
         (of(DebiasedInfoNce::new(0.5, 0.1).unwrap().with_hardness(-1.0)), "hardness"),
         (of(PairContrastive::of_similarities(f64::NAN, 0.0)), "finite"),
-        (of(PairContrastive::of_similarities(0.9, 0.5).unwrap().weights(-1.0, 1.0)), "weight of positives -1"),
+        (of(PairContrastive::of_similarities(0.9, 0.5).unwrap().with_weights(-1.0, 1.0)), "weight of positives -1"),
         (of(HardContrastive::new(0.1, 0.0)), "(0, 1]"),
         (of(FastAp::new(0)), "1 to 65536"),
         (of(MultipleNegativesRanking::new(0.05).unwrap().with_hardness(1e10)), "strength of hardness weights 1"),
@@ -142,7 +145,7 @@ fn plans_that_cannot_be_are_errors() {
         of(transport.plan(cost(0.1), masses(rows), masses([0.5, 0.5])))
     };
     let sinkhorn = |last: f64, rows: [f64; 2], portable: bool| {
-        let sinkhorn = Sinkhorn::new(0.01, 2).unwrap().in_log_domain().portable(portable);
+        let sinkhorn = Sinkhorn::new(0.01, 2).unwrap().with_log_domain().portable(portable);
         of(sinkhorn.converged_plan(cost(last), masses(rows), masses([0.5, 0.5]), 1e-6))
     };
     let mut table = vec![(plan([0.2, 0.8], 2), "2 iterations"), (plan([0.2, 0.7], 100), "sum")];

@@ -14,7 +14,7 @@ pub(crate) fn entries() -> Vec<Entry> {
     vec![
         pair("InfoNCE", |a, c| InfoNce::new(0.1).unwrap().loss(a, c)),
         pair("InfoNCE of distances", move |a, c| {
-            cosine(0.1).similarity(Similarity::NegativeSquaredDistance).loss(&Inputs::new(a, c))
+            cosine(0.1).with_similarity(Similarity::NegativeSquaredDistance).loss(&Inputs::new(a, c))
         }),
         pair("InfoNCE, tiny temperature", |a, c| InfoNce::new(0.001).unwrap().loss(a, c)),
         entry("InfoNCE with pair terms", &[VIEWS[0], VIEWS[1], ("terms", Numbers(1, 1.5))], move |t, _| {
@@ -40,7 +40,7 @@ pub(crate) fn entries() -> Vec<Entry> {
             Ok(Clip::with_logit_scale().loss_with_scale(t[0].clone(), t[1].clone(), numbers(&t[2])))
         }),
         pair("DCL", |a, c| Dcl::new(0.1).unwrap().loss(a, c)),
-        pair("DCLW", |a, c| Dcl::new(0.1).unwrap().weighted(0.5).unwrap().loss(a, c)),
+        pair("DCLW", |a, c| Dcl::new(0.1).unwrap().with_weights(0.5).unwrap().loss(a, c)),
         pair("GRACE", |a, c| Grace::new(0.4).unwrap().loss(a, c)),
         pair("debiased", |a, c| DebiasedInfoNce::new(0.5, 0.1).unwrap().loss(a, c)),
         pair("hard negatives", |a, c| DebiasedInfoNce::new(0.5, 0.1).unwrap().with_hardness(1.0).unwrap().loss(a, c)),
@@ -50,8 +50,10 @@ pub(crate) fn entries() -> Vec<Entry> {
             Ok(ReSsl::new(0.1, 0.04).unwrap().loss(t[0].clone(), t[1].clone(), &queue(&t[2])))
         }),
         pair("ranking", |a, c| MultipleNegativesRanking::new(0.05).unwrap().loss(a, c)),
-        pair("ranking, symmetric", |a, c| MultipleNegativesRanking::new(0.05).unwrap().symmetric().loss(a, c)),
-        pair("ranking, joint", |a, c| MultipleNegativesRanking::new(0.05).unwrap().joint().loss(a, c)),
+        pair("ranking, symmetric", |a, c| {
+            MultipleNegativesRanking::new(0.05).unwrap().with_both_directions().loss(a, c)
+        }),
+        pair("ranking, joint", |a, c| MultipleNegativesRanking::new(0.05).unwrap().with_joint_denominator().loss(a, c)),
         pair("ranking, hardness", |a, c| {
             MultipleNegativesRanking::new(0.05).unwrap().with_hardness(2.0).unwrap().loss(a, c)
         }),

@@ -69,10 +69,10 @@ fn two_tables_of_several_blocks() {
     agree(&among_others("CLIP", Clip::new(0.2).unwrap().objective().clone()));
     // blocks of another height in the second direction
     let [first, second] = [labels(2_000, 1), labels(ROWS, 2)];
-    let between = base().pairs(Pairs::labels_between(&first, &second)).direction(Direction::Both);
+    let between = base().with_pairs(Pairs::labels_between(&first, &second)).with_direction(Direction::Both);
     agree(&case("classes in both directions", between, [2_000, ROWS], false));
     let ids = labels(ROWS, 3);
-    let masked = base().exclusions(Exclusions::same_ids(&ids, &ids)).denominator(Denominator::NegativesOnly);
+    let masked = base().with_exclusions(Exclusions::same_ids(&ids, &ids)).with_denominator(Denominator::NegativesOnly);
     agree(&among_others("negatives that may be the same thing", masked));
 }
 
@@ -82,11 +82,11 @@ fn a_table_of_several_blocks_with_itself() {
     let base = || PairObjective::new(0.2).unwrap();
     agree(&among_themselves("NT-Xent", NtXent::new(0.2).unwrap().objective().clone()));
     agree(&among_themselves("SupCon", SupCon::new(0.2).unwrap().objective(&y)));
-    let own = base().pairs(Pairs::labels(&y)).denominator(Denominator::OwnPositive);
-    let own = own.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanOverPairs);
+    let own = base().with_pairs(Pairs::labels(&y)).with_denominator(Denominator::OwnPositive);
+    let own = own.with_positive_weights(PositiveWeights::Sum).with_reduction(Reduction::MeanOverPairs);
     agree(&among_themselves("own denominators", own));
-    let inside = base().pairs(Pairs::labels(&y)).placement(Placement::Inside);
-    agree(&among_themselves("the sum inside", inside.reduction(Reduction::MeanWithPositives)));
+    let inside = base().with_pairs(Pairs::labels(&y)).with_placement(Placement::Inside);
+    agree(&among_themselves("the sum inside", inside.with_reduction(Reduction::MeanWithPositives)));
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn scales_and_biases_over_several_blocks() {
     agree(&Case { scale: scales(1), bias: Some(bias.clone()), ..one_scale });
     let own_scales = among_others("a scale for each anchor", learned());
     agree(&Case { scale: scales(ROWS), ..own_scales });
-    let within = learned().pairs(Pairs::TwoViews).similarity(Similarity::Dot);
+    let within = learned().with_pairs(Pairs::TwoViews).with_similarity(Similarity::Dot);
     agree(&Case { scale: scales(ROWS), ..among_themselves("a scale for each anchor of a table", within) });
-    let beside = among_others("positives beside the candidates", learned().pairs(Pairs::Beside));
+    let beside = among_others("positives beside the candidates", learned().with_pairs(Pairs::Beside));
     let paired = Some(normal(&mut ChaCha8Rng::seed_from_u64(33), ROWS * 3, 0.7));
     agree(&Case { paired, scale: scales(ROWS), bias: Some(bias), ..beside });
 }

@@ -81,8 +81,8 @@ fn supcon_of_pairs_is_nt_xent() {
             partners[row] = order[(k + n) % (2 * n)] as u32;
         }
         let sup_con = SupCon::new(temperature).unwrap().objective(&labels);
-        let info_nce = InfoNce::new(temperature).unwrap().objective().clone().pairs(Pairs::one_each(partners));
-        let beside_itself = info_nce.clone().exclusions(Exclusions::own_row(0));
+        let info_nce = InfoNce::new(temperature).unwrap().objective().clone().with_pairs(Pairs::one_each(partners));
+        let beside_itself = info_nce.clone().with_exclusions(Exclusions::own_row(0));
         let nt_xent = NtXent::new(temperature).unwrap();
         let halves = |x: &[Tensor<2>]| [picked(&x[0], &order[..n]), picked(&x[0], &order[n..])];
         let forms: [Form; 8] = [
@@ -119,8 +119,8 @@ fn supcon_of_pairs_between_two_tables_is_infonce() {
         let mut candidates = vec![0i64; m];
         order.iter().enumerate().for_each(|(class, &j)| candidates[j] = class as i64);
         let pairs = Pairs::labels_between(&anchors, &candidates);
-        let sup_con = SupCon::new(temperature).unwrap().objective(&anchors).pairs(pairs);
-        let both = sup_con.clone().direction(Direction::Both);
+        let sup_con = SupCon::new(temperature).unwrap().objective(&anchors).with_pairs(pairs);
+        let both = sup_con.clone().with_direction(Direction::Both);
         let info_nce = InfoNce::new(temperature).unwrap();
         let clip = Clip::new(temperature).unwrap();
         let tables = [(normal(&mut rng, n * d, 0.7), [n, d]), (normal(&mut rng, m * d, 0.7), [m, d])];
@@ -256,36 +256,36 @@ fn own_denominators_of_one_positive_are_the_ordinary_ones() {
             tables.push((normal(&mut rng, m, 0.5), [m, 1]));
         }
         let similarities = [Similarity::Cosine, Similarity::Dot, Similarity::NegativeSquaredDistance];
-        objective = objective.pairs(pairs).similarity(similarities[rng.random_range(0..3usize)]);
+        objective = objective.with_pairs(pairs).with_similarity(similarities[rng.random_range(0..3usize)]);
         objective = match rng.random_range(0..3usize) {
-            _ if listed => objective.positive_weights(PositiveWeights::Listed),
-            0 => objective.positive_weights(PositiveWeights::Sum),
-            1 if !both => objective.positive_weights(PositiveWeights::PerAnchor(Arc::new(
+            _ if listed => objective.with_positive_weights(PositiveWeights::Listed),
+            0 => objective.with_positive_weights(PositiveWeights::Sum),
+            1 if !both => objective.with_positive_weights(PositiveWeights::PerAnchor(Arc::new(
                 (0..n).map(|_| 0.2 + rng.random::<f64>()).collect(),
             ))),
             _ => objective,
         };
         objective = match rng.random_range(0..5usize) {
-            0 => objective.reduction(Reduction::Sum),
-            1 => objective.reduction(Reduction::MeanWithPositives),
-            2 => objective.reduction(Reduction::MeanOverPairs),
+            0 => objective.with_reduction(Reduction::Sum),
+            1 => objective.with_reduction(Reduction::MeanWithPositives),
+            2 => objective.with_reduction(Reduction::MeanOverPairs),
             3 if !both => {
-                objective.reduction(Reduction::Weighted(Arc::new((0..n).map(|_| rng.random::<f64>()).collect())))
+                objective.with_reduction(Reduction::Weighted(Arc::new((0..n).map(|_| rng.random::<f64>()).collect())))
             }
             _ => objective,
         };
         if !itself && rng.random::<f64>() < 0.3 {
             // of negatives, and of some anchors' only positive
-            objective = objective.exclusions(Exclusions::lists(lists(&mut rng, n, m, 0.3, false)));
+            objective = objective.with_exclusions(Exclusions::lists(lists(&mut rng, n, m, 0.3, false)));
         }
         if rng.random::<f64>() < 0.25 {
-            objective = objective.positive_clamp(1.5).unwrap();
+            objective = objective.with_positive_clamp(1.5).unwrap();
         }
         if both {
-            objective = objective.direction(Direction::Both);
+            objective = objective.with_direction(Direction::Both);
         }
-        let own = objective.clone().denominator(Denominator::OwnPositive);
-        objective = objective.denominator(Denominator::WithPositives);
+        let own = objective.clone().with_denominator(Denominator::OwnPositive);
+        objective = objective.with_denominator(Denominator::WithPositives);
         let forms: [Form; 6] = [
             ("with positives, dense", &|x| objective.dense(&inputs(&roles, x))),
             ("with positives", &|x| objective.loss(&inputs(&roles, x))),

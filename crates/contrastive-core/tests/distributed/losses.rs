@@ -91,7 +91,7 @@ fn labels(part: Part) -> Vec<i64> {
 fn dcl_and_its_weights() {
     for_all(|counts, dtype| {
         let dcl = Dcl::new(0.3).unwrap();
-        let weighted = Dcl::new(0.2).unwrap().weighted(0.4).unwrap();
+        let weighted = Dcl::new(0.2).unwrap().with_weights(0.4).unwrap();
         let differentiated = weighted.clone().with_differentiated_weights(true);
         for (what, dcl) in [("DCL", dcl), ("DCLW", weighted), ("differentiated DCLW", differentiated)] {
             let one = |_: Part, t: &[Tensor<2>]| dcl.loss(t[0].clone(), t[1].clone());
@@ -135,8 +135,8 @@ fn multiple_negatives_ranking() {
     let new = || MultipleNegativesRanking::new(0.3).unwrap();
     let forms = [
         ("one way", new()),
-        ("symmetric", new().symmetric()),
-        ("joint", new().joint()),
+        ("symmetric", new().with_both_directions()),
+        ("joint", new().with_joint_denominator()),
         ("hardness", new().with_hardness(2.0).unwrap()),
     ];
     for_all(|counts, dtype| {
@@ -263,8 +263,8 @@ fn log_sums() {
         let weights = |part: Part| normal(9, part.n[1])[part.n[0]..].to_vec();
         for (what, sums) in [
             ("all", sums()),
-            ("offset", sums().offset(0.2).unwrap()),
-            ("distances", sums().similarity(Similarity::NegativeSquaredDistance)),
+            ("offset", sums().with_offset(0.2).unwrap()),
+            ("distances", sums().with_similarity(Similarity::NegativeSquaredDistance)),
         ] {
             let result = |part: Part, ranks: Option<&Ranks<'_>>| -> Result<Numbers, DistributedError> {
                 let inputs = problem.inputs(part);

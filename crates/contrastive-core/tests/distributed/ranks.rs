@@ -124,15 +124,15 @@ fn disagreements_are_named() {
         let types = |r| (objective.clone(), plain(3, [DType::F32, DType::F64][r]), Travel::Ring);
         assert!(fails(&types).contains("f64 rather than f32: 1 on rank 1"));
     }
-    let beyond = |_| (objective.clone().exclusions(Exclusions::own_row(1)), plain(3, DType::F32), Travel::Ring);
+    let beyond = |_| (objective.clone().with_exclusions(Exclusions::own_row(1)), plain(3, DType::F32), Travel::Ring);
     assert!(fails(&beyond).contains("must be among the candidates of the same rank"));
     let contradiction = |_| {
-        let objective = objective.clone().placement(Placement::Inside).denominator(Denominator::OwnPositive);
+        let objective = objective.clone().with_placement(Placement::Inside).with_denominator(Denominator::OwnPositive);
         (objective, plain(3, DType::F32), Travel::Ring)
     };
     assert!(fails(&contradiction).contains("no sum inside the logarithm"));
     let local = |_| {
-        let objective = objective.clone().reduction(Reduction::MeanNonZero);
+        let objective = objective.clone().with_reduction(Reduction::MeanNonZero);
         (objective, plain(3, DType::F32), Travel::Ring)
     };
     assert!(fails(&local).contains("over ranks there are no counts of pairs"));

@@ -58,25 +58,25 @@ fn every_choice_of_one_direction() {
             let objective = |part: Part, diagonal: Pairs| {
                 let mut objective = if problem.scales.is_some() { PairObjective::with_input_scale() } else { base() };
                 objective = objective
-                    .denominator(
+                    .with_denominator(
                         [Denominator::WithPositives, Denominator::NegativesOnly, Denominator::OwnPositive][denominator],
                     )
-                    .placement(if inside { Placement::Inside } else { Placement::Outside })
-                    .similarity([Similarity::Cosine, Similarity::Dot][choice % 2])
-                    .exclusions(exclusions(excluded, part, m))
-                    .pairs(match pairs {
+                    .with_placement(if inside { Placement::Inside } else { Placement::Outside })
+                    .with_similarity([Similarity::Cosine, Similarity::Dot][choice % 2])
+                    .with_exclusions(exclusions(excluded, part, m))
+                    .with_pairs(match pairs {
                         0 => diagonal,
                         1 => Pairs::labels_between(&names(0, part.n, 3), &names(1, part.m, 3)),
                         2 => Pairs::Lists(Arc::new(lists(0, part, m))),
                         _ => Pairs::Beside,
                     })
-                    .positive_weights(match weights {
+                    .with_positive_weights(match weights {
                         0 => PositiveWeights::Mean,
                         1 => PositiveWeights::Sum,
                         2 => PositiveWeights::PerAnchor(per_anchor(8, part)),
                         _ => PositiveWeights::Listed,
                     })
-                    .reduction(match choice % 5 {
+                    .with_reduction(match choice % 5 {
                         0 => Reduction::Mean,
                         1 => Reduction::MeanWithPositives,
                         2 => Reduction::MeanOverPairs,
@@ -84,13 +84,13 @@ fn every_choice_of_one_direction() {
                         _ => Reduction::Weighted(per_anchor(9, part)),
                     });
                 if choice % 4 == 1 && denominator != 2 {
-                    objective = objective.denominator_offset(0.3).unwrap();
+                    objective = objective.with_denominator_offset(0.3).unwrap();
                 }
                 if choice % 3 == 0 && !inside {
-                    objective = objective.positive_clamp(0.8).unwrap();
+                    objective = objective.with_positive_clamp(0.8).unwrap();
                 }
                 if choice % 11 == 0 && !inside && denominator != 2 {
-                    objective = objective.denominator_weights(per_anchor(10, part));
+                    objective = objective.with_denominator_weights(per_anchor(10, part));
                 }
                 objective
             };
@@ -118,10 +118,10 @@ fn a_table_with_itself() {
             Pairs::one_each(problem.parts().iter().flat_map(|p| (p.n[0]..p.n[1]).map(|i| other(p, i) as u32)).collect())
         };
         let nt_xent = NtXent::new(0.3).unwrap().objective().clone();
-        let global = nt_xent.clone().pairs(views(&problem));
+        let global = nt_xent.clone().with_pairs(views(&problem));
         same("NT-Xent", &problem, &global, &|_| nt_xent.clone());
         let dcl = Dcl::new(0.3).unwrap().objective().clone();
-        same("DCL", &problem, &dcl.clone().pairs(views(&problem)), &|_| dcl.clone());
+        same("DCL", &problem, &dcl.clone().with_pairs(views(&problem)), &|_| dcl.clone());
         let sup_con = SupCon::new(0.2).unwrap();
         let labels = |part: Part| names(3, part.n, 4);
         same("SupCon", &problem, &sup_con.objective(&labels(problem.all())), &|p| sup_con.objective(&labels(p)));
@@ -129,8 +129,8 @@ fn a_table_with_itself() {
             [(Denominator::OwnPositive, Placement::Outside), (Denominator::WithPositives, Placement::Inside)]
         {
             let objective = |p| {
-                let objective = sup_con.objective(&labels(p)).denominator(denominator).placement(placement);
-                objective.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanOverPairs)
+                let objective = sup_con.objective(&labels(p)).with_denominator(denominator).with_placement(placement);
+                objective.with_positive_weights(PositiveWeights::Sum).with_reduction(Reduction::MeanOverPairs)
             };
             same("labels", &problem, &objective(problem.all()), &objective);
         }
@@ -147,17 +147,20 @@ fn both_directions() {
         same("CLIP, portable", &problem, &clip, &|_| clip.clone().portable(true));
         let mut problem = Problem::new(counts, dtype);
         let m = problem.all().m[1];
-        let both = PairObjective::new(0.3).unwrap().direction(Direction::Both);
+        let both = PairObjective::new(0.3).unwrap().with_direction(Direction::Both);
         let listed = |p| {
             let pairs = Pairs::Lists(Arc::new(lists(1, p, m)));
-            both.clone().pairs(pairs).positive_weights(PositiveWeights::Listed).reduction(Reduction::MeanWithPositives)
+            both.clone()
+                .with_pairs(pairs)
+                .with_positive_weights(PositiveWeights::Listed)
+                .with_reduction(Reduction::MeanWithPositives)
         };
         same("lists in both directions", &problem, &listed(problem.all()), &listed);
         problem.scales = Some(1);
         let labelled = |p: Part| {
-            let objective = PairObjective::with_input_scale().direction(Direction::Both);
-            let objective = objective.pairs(Pairs::labels_between(&names(0, p.n, 3), &names(1, p.m, 3)));
-            objective.denominator(Denominator::OwnPositive).reduction(Reduction::Sum)
+            let objective = PairObjective::with_input_scale().with_direction(Direction::Both);
+            let objective = objective.with_pairs(Pairs::labels_between(&names(0, p.n, 3), &names(1, p.m, 3)));
+            objective.with_denominator(Denominator::OwnPositive).with_reduction(Reduction::Sum)
         };
         same("labels in both directions", &problem, &labelled(problem.all()), &labelled);
     });
@@ -168,14 +171,14 @@ fn candidates_of_weight_zero_and_anchors_without_any() {
     // rank 0 has one anchor and nothing but its positive, rank 1 candidates of weight 0 beside the positives
     let mut problem = Problem::new(&[[1, 1], [2, 4]], precisions()[0]);
     problem.biased = true;
-    let objective = InfoNce::new(0.5).unwrap().objective().clone().denominator(Denominator::NegativesOnly);
+    let objective = InfoNce::new(0.5).unwrap().objective().clone().with_denominator(Denominator::NegativesOnly);
     let inputs = |part: Part| {
         let bias = [0.3, 0.1, -0.2, f64::NEG_INFINITY, f64::NEG_INFINITY][part.m[0]..part.m[1]].to_vec();
         let bias =
             Tensor::from_data(burn::tensor::TensorData::new(bias, [part.m[1] - part.m[0]]), (&device(), problem.dtype));
         problem.inputs(part).with_bias(bias)
     };
-    let global = objective.clone().pairs(diagonals(&problem));
+    let global = objective.clone().with_pairs(diagonals(&problem));
     let want = flat(&global.evaluate(&inputs(problem.all()), Wanted::ALL));
     for travel in TRAVELS {
         let got = in_process(2, |c| {
@@ -192,7 +195,7 @@ fn candidates_of_weight_zero_and_anchors_without_any() {
 fn squared_distances() {
     // f32 rounds differently when distances are measured from elsewhere
     for counts in WORLDS.iter().filter(|_| has_f64()) {
-        let base = || PairObjective::new(0.7).unwrap().similarity(Similarity::NegativeSquaredDistance);
+        let base = || PairObjective::new(0.7).unwrap().with_similarity(Similarity::NegativeSquaredDistance);
         let mut problem = Problem::new(counts, DType::F64);
         for choice in 0..2 * 3 * 3 {
             let (biased, rest) = (choice % 2 == 0, choice / 2);
@@ -200,15 +203,15 @@ fn squared_distances() {
             problem.biased = biased;
             problem.paired = pairs == 2;
             let objective = |part: Part, diagonal: Pairs| {
-                let objective = base().pairs(match pairs {
+                let objective = base().with_pairs(match pairs {
                     0 => diagonal,
                     1 => Pairs::labels_between(&names(0, part.n, 3), &names(1, part.m, 3)),
                     _ => Pairs::Beside,
                 });
                 match kind {
                     0 => objective,
-                    1 => objective.placement(Placement::Inside).denominator_offset(0.3).unwrap(),
-                    _ => objective.denominator(Denominator::OwnPositive).positive_clamp(2.0).unwrap(),
+                    1 => objective.with_placement(Placement::Inside).with_denominator_offset(0.3).unwrap(),
+                    _ => objective.with_denominator(Denominator::OwnPositive).with_positive_clamp(2.0).unwrap(),
                 }
             };
             let global = objective(problem.all(), diagonals(&problem));
@@ -217,10 +220,10 @@ fn squared_distances() {
         let mut problem = Problem::new(counts, DType::F64);
         problem.scales = Some(1);
         let both = |part: Part| {
-            let objective = PairObjective::with_input_scale().similarity(Similarity::NegativeSquaredDistance);
+            let objective = PairObjective::with_input_scale().with_similarity(Similarity::NegativeSquaredDistance);
             objective
-                .direction(Direction::Both)
-                .pairs(Pairs::labels_between(&names(0, part.n, 3), &names(1, part.m, 3)))
+                .with_direction(Direction::Both)
+                .with_pairs(Pairs::labels_between(&names(0, part.n, 3), &names(1, part.m, 3)))
         };
         same("distances in both directions", &problem, &both(problem.all()), &both);
         let mut problem = Problem::new(counts, DType::F64);
@@ -228,14 +231,14 @@ fn squared_distances() {
         for (placement, clamp) in [(Placement::Inside, false), (Placement::Outside, false), (Placement::Outside, true)]
         {
             let labelled = |part: Part| {
-                let objective = base().pairs(Pairs::labels(&names(3, part.n, 3))).placement(placement);
-                if clamp { objective.positive_clamp(2.0).unwrap() } else { objective }
+                let objective = base().with_pairs(Pairs::labels(&names(3, part.n, 3))).with_placement(placement);
+                if clamp { objective.with_positive_clamp(2.0).unwrap() } else { objective }
             };
             same("distances of a table from itself", &problem, &labelled(problem.all()), &labelled);
         }
         // far from the origin, and not around it on any rank
         let far = |part: Part| Inputs::within(problem.rows(1, part.n, D) + 1e4);
-        let objective = |part: Part| base().pairs(Pairs::labels(&names(3, part.n, 3)));
+        let objective = |part: Part| base().with_pairs(Pairs::labels(&names(3, part.n, 3)));
         let want = values(&objective(problem.all()).loss(&far(problem.all())));
         for travel in TRAVELS {
             let got = in_process(counts.len(), |c| {
@@ -250,7 +253,7 @@ fn squared_distances() {
 #[test]
 fn exclusions_hold_in_both_directions() {
     for_all(|counts, dtype| {
-        let both = || PairObjective::new(0.3).unwrap().direction(Direction::Both);
+        let both = || PairObjective::new(0.3).unwrap().with_direction(Direction::Both);
         let labels = |p: Part| Pairs::labels_between(&names(0, p.n, 3), &names(1, p.m, 3));
         let mut problem = Problem::new(counts, dtype);
         let m = problem.all().m[1];
@@ -258,19 +261,22 @@ fn exclusions_hold_in_both_directions() {
         let listed = |p: Part| Exclusions::lists(lists(4, p, m));
         for (what, exclusions) in [("ids", &ids as &(dyn Fn(Part) -> Exclusions + Sync)), ("lists", &listed)] {
             for denominator in [Denominator::WithPositives, Denominator::NegativesOnly, Denominator::OwnPositive] {
-                let labelled = |p: Part| both().pairs(labels(p)).exclusions(exclusions(p)).denominator(denominator);
+                let labelled =
+                    |p: Part| both().with_pairs(labels(p)).with_exclusions(exclusions(p)).with_denominator(denominator);
                 same(what, &problem, &labelled(problem.all()), &labelled);
                 let with_lists = |p: Part| {
-                    let objective = both().exclusions(exclusions(p)).denominator(denominator);
-                    objective.pairs(Pairs::Lists(Arc::new(lists(1, p, m)))).reduction(Reduction::MeanWithPositives)
+                    let objective = both().with_exclusions(exclusions(p)).with_denominator(denominator);
+                    objective
+                        .with_pairs(Pairs::Lists(Arc::new(lists(1, p, m))))
+                        .with_reduction(Reduction::MeanWithPositives)
                 };
                 same(&format!("{what} and lists"), &problem, &with_lists(problem.all()), &with_lists);
             }
         }
         problem = Problem::new(&square(counts), dtype);
-        let without = |p: Part| both().pairs(labels(p)).exclusions(Exclusions::own_row(0));
+        let without = |p: Part| both().with_pairs(labels(p)).with_exclusions(Exclusions::own_row(0));
         same("own rows", &problem, &without(problem.all()), &without);
-        let ids = |p: Part| both().pairs(labels(p)).exclusions(ids(p).and_own_row(0));
+        let ids = |p: Part| both().with_pairs(labels(p)).with_exclusions(ids(p).with_own_row(0));
         same("ids and own rows", &problem, &ids(problem.all()), &ids);
     });
 }
@@ -295,13 +301,13 @@ fn what_is_no_number_reaches_every_rank() {
         let labels = |p: Part| Pairs::labels_between(&names(0, p.n, 3), &names(1, p.m, 3));
         for kind in 0..7 {
             let objective = |p: Part, diagonal: Pairs| match kind {
-                0 => base().pairs(diagonal),
-                1 => base().pairs(diagonal).denominator(Denominator::NegativesOnly),
-                2 => base().pairs(labels(p)).denominator(Denominator::OwnPositive),
-                3 => base().pairs(labels(p)).placement(Placement::Inside),
-                4 => base().pairs(diagonal).direction(Direction::Both),
-                5 => base().pairs(labels(p)).positive_clamp(0.8).unwrap(),
-                _ => base().pairs(labels(p)).similarity(Similarity::NegativeSquaredDistance),
+                0 => base().with_pairs(diagonal),
+                1 => base().with_pairs(diagonal).with_denominator(Denominator::NegativesOnly),
+                2 => base().with_pairs(labels(p)).with_denominator(Denominator::OwnPositive),
+                3 => base().with_pairs(labels(p)).with_placement(Placement::Inside),
+                4 => base().with_pairs(diagonal).with_direction(Direction::Both),
+                5 => base().with_pairs(labels(p)).with_positive_clamp(0.8).unwrap(),
+                _ => base().with_pairs(labels(p)).with_similarity(Similarity::NegativeSquaredDistance),
             };
             let global = objective(problem.all(), diagonals(&problem));
             // value, rows, columns, and gradients of anchors and candidates

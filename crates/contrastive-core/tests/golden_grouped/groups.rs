@@ -18,31 +18,36 @@ fn objectives(rng: &mut ChaCha8Rng, [groups, n, m]: [usize; 3]) -> Vec<Case> {
     let weights = Arc::new((0..n).map(|_| 0.1 + rng.random::<f64>()).collect::<Vec<_>>());
     let classes = n.div_ceil(2) as i64;
     let labels: Vec<i64> = (0..n).map(|_| rng.random_range(0..classes)).collect();
-    let of_labels = || base().pairs(Pairs::labels(&labels));
+    let of_labels = || base().with_pairs(Pairs::labels(&labels));
     vec![
         ("InfoNCE", false, None, base()),
-        ("both directions", false, None, base().pairs(Pairs::Diagonal).direction(Direction::Both)),
-        ("NT-Xent", true, None, base().pairs(Pairs::TwoViews)),
-        ("inner products", true, None, base().pairs(Pairs::TwoViews).similarity(Similarity::Dot)),
-        ("SupCon", true, None, of_labels().reduction(Reduction::MeanWithPositives)),
-        ("own denominators", true, None, of_labels().denominator(Denominator::OwnPositive)),
-        ("DCL", false, None, base().denominator(Denominator::NegativesOnly)),
-        ("one other row", true, None, base().pairs(Pairs::labels(&vec![0; n])).denominator(Denominator::NegativesOnly)),
+        ("both directions", false, None, base().with_pairs(Pairs::Diagonal).with_direction(Direction::Both)),
+        ("NT-Xent", true, None, base().with_pairs(Pairs::TwoViews)),
+        ("inner products", true, None, base().with_pairs(Pairs::TwoViews).with_similarity(Similarity::Dot)),
+        ("SupCon", true, None, of_labels().with_reduction(Reduction::MeanWithPositives)),
+        ("own denominators", true, None, of_labels().with_denominator(Denominator::OwnPositive)),
+        ("DCL", false, None, base().with_denominator(Denominator::NegativesOnly)),
+        (
+            "one other row",
+            true,
+            None,
+            base().with_pairs(Pairs::labels(&vec![0; n])).with_denominator(Denominator::NegativesOnly),
+        ),
         (
             "weighted rows",
             false,
             None,
-            base().reduction(Reduction::Weighted(weights)).exclusions(Exclusions::own_row(2)),
+            base().with_reduction(Reduction::Weighted(weights)).with_exclusions(Exclusions::own_row(2)),
         ),
-        ("lists", false, Some((0..groups).map(lists).collect()), base().positive_weights(PositiveWeights::Sum)),
+        ("lists", false, Some((0..groups).map(lists).collect()), base().with_positive_weights(PositiveWeights::Sum)),
         (
             "lists inside",
             false,
             Some((0..groups).map(lists).collect()),
-            base().placement(Placement::Inside).reduction(Reduction::MeanWithPositives),
+            base().with_placement(Placement::Inside).with_reduction(Reduction::MeanWithPositives),
         ),
-        ("beside", false, None, base().pairs(Pairs::Beside)),
-        ("beside, DCL", false, None, base().pairs(Pairs::Beside).denominator(Denominator::NegativesOnly)),
+        ("beside", false, None, base().with_pairs(Pairs::Beside)),
+        ("beside, DCL", false, None, base().with_pairs(Pairs::Beside).with_denominator(Denominator::NegativesOnly)),
     ]
 }
 
@@ -67,7 +72,7 @@ fn loop_over_groups(dtype: DType, [groups, n, m, d]: [usize; 4], seed: u64) {
                         inputs = inputs.with_paired(group_of(&x[2], groups, g));
                     }
                     let objective = match &pairs {
-                        Some(pairs) => objective.clone().pairs(pairs[g].clone()),
+                        Some(pairs) => objective.clone().with_pairs(pairs[g].clone()),
                         None => objective.clone(),
                     };
                     objective.dense(&inputs) * if weighted { shares[g] } else { 1.0 / groups as f64 }
@@ -143,7 +148,7 @@ fn groups_over_several_blocks_and_types() {
     // 3 blocks of groups portably, and f32 against f64
     let (groups, n, d) = (2100, 64, 3);
     let data = random(groups * n * d, 3);
-    let objective = PairObjective::new(0.5).unwrap().pairs(Pairs::TwoViews);
+    let objective = PairObjective::new(0.5).unwrap().with_pairs(Pairs::TwoViews);
     let run = |dtype: DType, portable: bool| {
         let x = tracked(data.clone(), [groups, n, d], dtype);
         let loss = Grouped::new(objective.clone()).portable(portable).loss(&GroupedInputs::within(x.clone()));

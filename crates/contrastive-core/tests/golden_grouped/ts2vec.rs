@@ -55,7 +55,7 @@ fn ts2vec_at_its_ends() {
     close("equal instances", &values(&objective.instance_loss(equal(), equal())), &[5f64.ln()], bound, 0.0);
     // a single step is NT-Xent of inner products
     let (a, b) = (z(3, [6, 1, 4]), z(4, [6, 1, 4]));
-    let nt_xent = PairObjective::new(1.0).unwrap().pairs(Pairs::TwoViews).similarity(Similarity::Dot);
+    let nt_xent = PairObjective::new(1.0).unwrap().with_pairs(Pairs::TwoViews).with_similarity(Similarity::Dot);
     let rows = Tensor::cat(vec![a.clone().reshape([6, 4]), b.clone().reshape([6, 4])], 0);
     let want = values(&nt_xent.dense(&Inputs::within(rows)));
     close("NT-Xent", &values(&objective.instance_loss(a, b)), &want, bound, 0.0);
@@ -101,7 +101,7 @@ fn long_series_are_the_definition() {
         (value, values(&z[0].grad(&(loss * (b * t) as f64).backward()).unwrap()))
     };
     let (value, slopes) = run(wide());
-    let nt_xent = PairObjective::new(1.0).unwrap().pairs(Pairs::TwoViews).similarity(Similarity::Dot);
+    let nt_xent = PairObjective::new(1.0).unwrap().with_pairs(Pairs::TwoViews).with_similarity(Similarity::Dot);
     let halves = data.clone().map(|x| tracked(x, [b * t, d], wide()));
     let dense = (0..b).map(|g| {
         let rows = Tensor::cat(halves.iter().map(|x| group_of(x, b, g)).collect(), 0);

@@ -151,13 +151,13 @@ fn a_single_batch_is_decoupled_infonce() {
         let loss = sogclr(n, tau, views, 1.0).loss(a.clone(), b.clone(), &index).unwrap();
         let got = gradients(loss, &[&a, &b]);
         let (a, b) = tables();
-        let decoupled = PairObjective::new(tau).unwrap().denominator(Denominator::NegativesOnly);
+        let decoupled = PairObjective::new(tau).unwrap().with_denominator(Denominator::NegativesOnly);
         let loss = match views {
             Views::Alike => {
                 let table = Tensor::cat(vec![a.clone(), b.clone()], 0);
-                decoupled.pairs(Pairs::TwoViews).loss(&Inputs::within(table))
+                decoupled.with_pairs(Pairs::TwoViews).loss(&Inputs::within(table))
             }
-            Views::Modalities => decoupled.direction(Direction::Both).loss(&Inputs::new(a.clone(), b.clone())),
+            Views::Modalities => decoupled.with_direction(Direction::Both).loss(&Inputs::new(a.clone(), b.clone())),
         };
         // its value is the mean over both sides, this one's their sum
         let expected = gradients(loss * (2.0 * tau), &[&a, &b]);

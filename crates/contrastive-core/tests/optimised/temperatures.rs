@@ -118,7 +118,7 @@ fn denominators_may_follow_their_temperature() {
     let (a, b) = (rows(7, [n, d]), rows(8, [n, d]));
     let h = &differences_to_positives(Views::Alike, &values(&a), &values(&b), d)[0];
     let error = |rescale: bool| {
-        let mut objective = isogclr(n, plain(0.4, 0.5, 0.005).rescale_on_change(rescale), Views::Alike, 0.05);
+        let mut objective = isogclr(n, plain(0.4, 0.5, 0.005).with_rescaling(rescale), Views::Alike, 0.05);
         (0..15).for_each(|_| _ = objective.evaluate(&a, &b, &index).unwrap());
         let of = |i: usize| {
             let tau = objective.temperature(false, i);

@@ -234,10 +234,10 @@ fn pnp_of_ranks() {
     type Cost = fn(Scalar, Scalar) -> Scalar;
     let table: [(Pnp, Cost); 5] = [
         (pnp(), |_, r| r),
-        (pnp().logarithmic(), |_, r| r.log1p()),
-        (pnp().decreasing(3.0).unwrap(), |_, r| (r.log1p() * -3.0).exp() * -1.0 + 1.0),
-        (pnp().increasing(), |_, r| (r.clone() + 1.0) * r.log1p()),
-        (pnp().bounded(2.0).unwrap(), |_, r| (r.clone() * 2.0 - (r * 2.0).log1p()) * 0.25),
+        (pnp().with_logarithmic_cost(), |_, r| r.log1p()),
+        (pnp().with_power_cost(3.0).unwrap(), |_, r| (r.log1p() * -3.0).exp() * -1.0 + 1.0),
+        (pnp().with_increasing_cost(), |_, r| (r.clone() + 1.0) * r.log1p()),
+        (pnp().with_bounded_cost(2.0).unwrap(), |_, r| (r.clone() * 2.0 - (r * 2.0).log1p()) * 0.25),
     ];
     for (objective, cost) in table {
         let forms = both!(objective.clone(), |o, x| o.loss(x[0].clone(), &LABELS));
@@ -322,8 +322,9 @@ fn signal_to_noise_of_pairs() {
 
 #[test]
 fn threshold_consistent_margins_of_pairs() {
-    let objective = PairContrastive::of_similarities(0.8, 0.1).unwrap().weights(2.0, 0.3).unwrap();
-    let forms = both!(objective.clone().pairs(Pairs::labels(&LABELS)), |o, x| o.loss(&Inputs::within(x[0].clone())));
+    let objective = PairContrastive::of_similarities(0.8, 0.1).unwrap().with_weights(2.0, 0.3).unwrap();
+    let forms =
+        both!(objective.clone().with_pairs(Pairs::labels(&LABELS)), |o, x| o.loss(&Inputs::within(x[0].clone())));
     check("threshold-consistent margin", &[rows()], forms, move |x| {
         let s = cosines(&x[0], &x[0]);
         let near: Vec<Scalar> = pairs().into_iter().map(|(i, j)| at(&s, i, j)).filter(|s| number(s) < 0.8).collect();

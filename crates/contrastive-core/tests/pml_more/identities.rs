@@ -181,7 +181,7 @@ fn order_does_not_matter() {
         |x, l| Histogram::new(30).unwrap().loss(x, l),
         |x, l| RankedList::new(0.4, 10.0).unwrap().loss(x, l),
         |x, l| SmoothAp::new(0.1).unwrap().loss(x, l),
-        |x, l| Pnp::new(0.1).unwrap().increasing().loss(x, l),
+        |x, l| Pnp::new(0.1).unwrap().with_increasing_cost().loss(x, l),
         |x, l| SignalToNoise::new(0.1, 1.2).unwrap().loss(x, l),
         |x, l| {
             let betas = Tensor::<1>::from_data([1.0, 1.1, 1.2, 1.3], (&x.device(), x.dtype()));
@@ -230,7 +230,7 @@ fn instances_are_classes_of_their_own() {
             let places = (0..LABELS.len() as u32).collect();
             let objective = PairObjective::new(1.0 / 64.0).unwrap();
             let pairs = contrastive_core::pairs::Pairs::one_each(places);
-            objective.pairs(pairs).loss(&Inputs::new(x[0].clone() * 1.0, x[0].clone())) + first_column(&x[0]).sum()
+            objective.with_pairs(pairs).loss(&Inputs::new(x[0].clone() * 1.0, x[0].clone())) + first_column(&x[0]).sum()
         }),
         form(|x| InfoNce::new(1.0 / 64.0).unwrap().loss(x[0].clone(), x[0].clone()) + first_column(&x[0]).sum()),
     );

@@ -96,14 +96,14 @@ fn settings_that_cannot_be_are_errors() {
     fails(RankedList::new(0.4, 10.0).unwrap().with_positive_temperature(-1.0), "temperature of positives -1");
     fails(SmoothAp::new(0.0), "temperature 0");
     fails(Pnp::new(f64::NAN), "temperature NaN");
-    fails(Pnp::new(0.1).unwrap().decreasing(0.0), "alpha 0");
-    fails(Pnp::new(0.1).unwrap().bounded(-2.0), "b -2");
+    fails(Pnp::new(0.1).unwrap().with_power_cost(0.0), "alpha 0");
+    fails(Pnp::new(0.1).unwrap().with_bounded_cost(-2.0), "b -2");
     fails(Histogram::new(0), "bins 0");
     fails(SignalToNoise::new(0.0, -1.0), "margin of negatives -1");
     fails(DynamicSoftMargin::new(0, 0.1), "bins 0");
     fails(DynamicSoftMargin::new(10, 1.5), "momentum 1.5");
     let contrastive = PairContrastive::of_similarities(0.9, 0.5).unwrap();
-    fails(contrastive.weights(1.0, f64::NAN), "weight of negatives NaN");
+    fails(contrastive.with_weights(1.0, f64::NAN), "weight of negatives NaN");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn labelled(name: &str, labels: &'static [i64]) -> Vec<Form> {
     let lifted = LiftedStructuredEmbedding::new(1.0).unwrap().with_positive_margin(0.1).unwrap();
     let ranked = RankedList::new(0.4, 5.0).unwrap().with_imbalance(0.3).unwrap().with_alpha(1.1).unwrap();
     let ranked = ranked.with_positive_temperature(2.0).unwrap();
-    let consistent = PairContrastive::of_similarities(0.9, 0.2).unwrap().weights(2.0, 0.5).unwrap();
+    let consistent = PairContrastive::of_similarities(0.9, 0.2).unwrap().with_weights(2.0, 0.5).unwrap();
     let pnp = Pnp::new(0.1).unwrap();
     let margins = MarginBased::new(0.2).unwrap().with_penalty(0.1).unwrap();
     match name {
@@ -93,17 +93,19 @@ fn labelled(name: &str, labels: &'static [i64]) -> Vec<Form> {
         "ranked list" => both!(RankedList::new(0.4, 10.0).unwrap(), |o, x| o.loss(x[0].clone(), labels)),
         "ranked list, all settings" => both!(ranked.clone(), |o, x| o.loss(x[0].clone(), labels)),
         "snr" => both!(SignalToNoise::new(0.1, 1.5).unwrap(), |o, x| o.loss(x[0].clone(), labels)),
-        "tcm" => both!(consistent.clone().pairs(Pairs::labels(labels)), |o, x| o.loss(&Inputs::within(x[0].clone()))),
+        "tcm" => {
+            both!(consistent.clone().with_pairs(Pairs::labels(labels)), |o, x| o.loss(&Inputs::within(x[0].clone())))
+        }
         "instance" => {
             let places = labels.iter().map(|l| *l as u32).collect();
-            let objective = PairObjective::new(1.0 / 64.0).unwrap().pairs(Pairs::one_each(places));
+            let objective = PairObjective::new(1.0 / 64.0).unwrap().with_pairs(Pairs::one_each(places));
             both!(objective.clone(), |o, x| o.loss(&Inputs::new(x[0].clone(), x[0].clone())))
         }
         "pnp O" => both!(pnp.clone(), |o, x| o.loss(x[0].clone(), labels)),
-        "pnp Ds" => both!(pnp.clone().logarithmic(), |o, x| o.loss(x[0].clone(), labels)),
-        "pnp Dq" => both!(pnp.clone().decreasing(1.5).unwrap(), |o, x| o.loss(x[0].clone(), labels)),
-        "pnp Iu" => both!(pnp.clone().increasing(), |o, x| o.loss(x[0].clone(), labels)),
-        "pnp Ib" => both!(pnp.clone().bounded(2.0).unwrap(), |o, x| o.loss(x[0].clone(), labels)),
+        "pnp Ds" => both!(pnp.clone().with_logarithmic_cost(), |o, x| o.loss(x[0].clone(), labels)),
+        "pnp Dq" => both!(pnp.clone().with_power_cost(1.5).unwrap(), |o, x| o.loss(x[0].clone(), labels)),
+        "pnp Iu" => both!(pnp.clone().with_increasing_cost(), |o, x| o.loss(x[0].clone(), labels)),
+        "pnp Ib" => both!(pnp.clone().with_bounded_cost(2.0).unwrap(), |o, x| o.loss(x[0].clone(), labels)),
         "margin one beta" => margin(margins, 1),
         "margin class betas" => margin(margins, 4),
         _ => panic!("{name}"),

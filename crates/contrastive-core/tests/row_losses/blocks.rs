@@ -60,7 +60,7 @@ fn losses_under_labels_of_several_blocks() {
         }};
     }
     compare!(MultiSimilarity::new(2.0, 50.0, 0.5).unwrap());
-    compare!(MultiSimilarity::new(2.0, 50.0, 0.5).unwrap().mined(0.1).unwrap());
+    compare!(MultiSimilarity::new(2.0, 50.0, 0.5).unwrap().with_mining(0.1).unwrap());
     compare!(Circle::new(0.4, 80.0).unwrap());
 }
 
@@ -68,7 +68,7 @@ fn losses_under_labels_of_several_blocks() {
 #[test]
 fn pairs_of_several_blocks() {
     let y = labels();
-    let objective = PairContrastive::of_similarities(0.9, 0.5).unwrap().pairs(Pairs::labels(&y));
+    let objective = PairContrastive::of_similarities(0.9, 0.5).unwrap().with_pairs(Pairs::labels(&y));
     let portable = objective.clone().portable(true);
     let loss = |x: &[Tensor<2>]| objective.loss(&Inputs::within(x[0].clone()));
     let other = |x: &[Tensor<2>]| portable.loss(&Inputs::within(x[0].clone()));

@@ -39,9 +39,9 @@ fn golden_cacr() {
         let names: Vec<String> = (0..case.number("views") as usize).map(|v| format!("z{v}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut objective = Cacr::new(case.number("tau_pos"), case.number("tau_neg")).unwrap();
-        objective = objective.costs(case.number("alpha"), case.number("beta")).unwrap();
+        objective = objective.with_costs(case.number("alpha"), case.number("beta")).unwrap();
         if case.case["params"]["debiased"].as_bool().unwrap() {
-            objective = objective.debiased_as_released(case.number("tau_plus")).unwrap();
+            objective = objective.with_released_debiasing(case.number("tau_plus")).unwrap();
         }
         let other = objective.clone().portable(true);
         let forms: [Form; 3] = [&|x| objective.loss(x), &|x| other.loss(x), &|x| objective.dense(x)];
@@ -104,7 +104,7 @@ fn sharpness_and_its_limits() {
         let [two, _] = parts(&Cacr::new(sharpness, 1.0).unwrap(), &v[..2]);
         near("two views", two, 0.126241844);
     }
-    let weighted = parts(&Cacr::new(1.0, 2.0).unwrap().costs(3.0, 0.5).unwrap(), &v);
+    let weighted = parts(&Cacr::new(1.0, 2.0).unwrap().with_costs(3.0, 0.5).unwrap(), &v);
     close("alpha and beta", &weighted, &[3.0 * 0.310125665, -0.5 * 0.677015381], 1e-6, 0.0);
 }
 
@@ -128,9 +128,9 @@ fn correction_for_false_negatives() {
     let v = views(2);
     let [attraction, repulsion] = parts(&Cacr::new(1.0, 2.0).unwrap(), &v);
     let corrected = |o: Cacr| parts(&o, &v)[1];
-    let right = corrected(Cacr::new(1.0, 2.0).unwrap().debiased(0.1).unwrap());
+    let right = corrected(Cacr::new(1.0, 2.0).unwrap().with_debiasing(0.1).unwrap());
     near("derived", right, (repulsion + 0.1 * attraction) / 0.9);
-    let wrong = corrected(Cacr::new(1.0, 2.0).unwrap().debiased_as_released(0.1).unwrap());
+    let wrong = corrected(Cacr::new(1.0, 2.0).unwrap().with_released_debiasing(0.1).unwrap());
     near("released", wrong, (repulsion - 0.1 * attraction) / 0.9);
 }
 
@@ -139,13 +139,13 @@ fn gradients_with_and_without_those_of_the_weights() {
     let shapes = [[7, 3]; 3];
     for objective in [
         Cacr::new(1.0, 2.0).unwrap(),
-        Cacr::new(3.0, 0.9).unwrap().costs(0.7, 1.3).unwrap().debiased(0.1).unwrap(),
-        Cacr::new(0.0, 0.0).unwrap().detached(true),
+        Cacr::new(3.0, 0.9).unwrap().with_costs(0.7, 1.3).unwrap().with_debiasing(0.1).unwrap(),
+        Cacr::new(0.0, 0.0).unwrap().with_detached_weights(true),
     ] {
         differences("CACR", &shapes, |x| objective.loss(x));
     }
     // constants to the gradient: at the same point the derivative of the costs under fixed weights
-    let fixed = Cacr::new(1.0, 2.0).unwrap().detached(true);
+    let fixed = Cacr::new(1.0, 2.0).unwrap().with_detached_weights(true);
     let gradients = |objective: &Cacr| -> Vec<f64> {
         let result = objective.evaluate(&views(3), true);
         result.gradients.iter().flat_map(values).collect()
@@ -164,8 +164,8 @@ fn dense_is_streaming() {
     for (seed, shape, count) in [(1, [2, 3], 2), (2, [40, 5], 2), (3, [17, 8], 4), (4, [150, 4], 3)] {
         for objective in [
             Cacr::new(1.0, 2.0).unwrap(),
-            Cacr::new(0.0, 30.0).unwrap().detached(true),
-            Cacr::new(2.0, 0.5).unwrap().debiased(0.3).unwrap(),
+            Cacr::new(0.0, 30.0).unwrap().with_detached_weights(true),
+            Cacr::new(2.0, 0.5).unwrap().with_debiasing(0.3).unwrap(),
         ] {
             let other = objective.clone().portable(true);
             crate::forms::agree(
@@ -205,7 +205,7 @@ fn form_with_a_queue() {
     let (keys, queue) = ([rows(7, [5, 3]), rows(8, [5, 3]), rows(6, [5, 3])], rows(9, [11, 3]));
     for held in [true, false] {
         let objective = Cacr::new(1.0, 2.0).unwrap();
-        let objective = if held { objective } else { objective.detached(false) };
+        let objective = if held { objective } else { objective.with_detached_weights(false) };
         crate::forms::agree(
             &format!("queue, constant weights: {held}"),
             &[[5, 3]; 3],

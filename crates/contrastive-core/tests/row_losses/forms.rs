@@ -75,7 +75,7 @@ fn jensen_shannon_of_any_pairs() {
         (Pairs::Diagonal, [[1, 3], [1, 3]], Similarity::Dot),
     ];
     for (pairs, shapes, similarity) in cases {
-        let objective = JensenShannon::new().pairs(pairs.clone()).similarity(similarity);
+        let objective = JensenShannon::new().with_pairs(pairs.clone()).with_similarity(similarity);
         let other = objective.clone().portable(true);
         let inputs = |x: &[Tensor<2>]| Inputs::new(x[0].clone(), x[1].clone());
         let forms: [Form; 3] =
@@ -83,7 +83,7 @@ fn jensen_shannon_of_any_pairs() {
         agree(&format!("Jensen-Shannon of {pairs:?}"), &shapes, 7, &forms);
         differences("Jensen-Shannon", &shapes, |x| objective.loss(&inputs(x)));
     }
-    let within = JensenShannon::default().pairs(Pairs::labels(&y)).similarity(Similarity::Cosine);
+    let within = JensenShannon::default().with_pairs(Pairs::labels(&y)).with_similarity(Similarity::Cosine);
     let other = within.clone().portable(true);
     let inputs = |x: &[Tensor<2>]| Inputs::within(x[0].clone());
     agree(
@@ -121,7 +121,9 @@ fn gradients_of_rows_under_labels() {
     // a distance in the middle of a bin has no derivative; random rows have none there
     let precision = FastAp::new(7).unwrap();
     differences("FastAP", &[[13, 3]], |x| precision.loss(x[0].clone(), y));
-    for triplet in [HardTriplet::new(0.4).unwrap(), HardTriplet::soft(), HardTriplet::new(0.4).unwrap().semi_hard()] {
+    for triplet in
+        [HardTriplet::new(0.4).unwrap(), HardTriplet::soft(), HardTriplet::new(0.4).unwrap().with_semi_hard_negatives()]
+    {
         differences("hard triplets", &[[13, 3]], |x| triplet.loss(x[0].clone(), y));
     }
 }
@@ -183,7 +185,7 @@ fn degenerate_batches() {
         ("FastAP", Box::new(|x, y| FastAp::new(10).unwrap().loss(x, y))),
         ("variance", Box::new(|x, y| IntraPairVariance::new(0.01, 0.01).unwrap().loss(x, y))),
         ("hard triplets", Box::new(|x, y| HardTriplet::new(0.2).unwrap().loss(x, y))),
-        ("semi-hard triplets", Box::new(|x, y| HardTriplet::new(0.2).unwrap().semi_hard().loss(x, y))),
+        ("semi-hard triplets", Box::new(|x, y| HardTriplet::new(0.2).unwrap().with_semi_hard_negatives().loss(x, y))),
         ("soft triplets", Box::new(|x, y| HardTriplet::soft().loss(x, y))),
     ];
     for (name, loss) in &losses {

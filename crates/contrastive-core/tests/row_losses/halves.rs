@@ -90,10 +90,10 @@ fn of_pairs() -> Vec<Entry> {
             InfoNce::new(0.1).unwrap().loss_with_own_negatives(a, c, own)
         }),
         entry("InfoNCE of distances", move |[a, c, _], _| {
-            base(0.5).similarity(Similarity::NegativeSquaredDistance).loss(&Inputs::new(a, c))
+            base(0.5).with_similarity(Similarity::NegativeSquaredDistance).loss(&Inputs::new(a, c))
         }),
         entry("InfoNCE of inner products, portable", move |[a, c, _], _| {
-            base(0.5).similarity(Similarity::Dot).portable(true).loss(&Inputs::new(a, c))
+            base(0.5).with_similarity(Similarity::Dot).portable(true).loss(&Inputs::new(a, c))
         }),
         entry("InfoNCE with pair terms", move |[a, c, b], labels| {
             let classes: Vec<u32> = labels.iter().map(|l| *l as u32).collect();
@@ -105,9 +105,9 @@ fn of_pairs() -> Vec<Entry> {
         labelled("SupCon", |a, labels| SupCon::new(0.1).unwrap().loss(a, labels)),
         entry("CLIP", |[a, c, _], _| Clip::new(0.1).unwrap().loss(a, c)),
         entry("DCL", |[a, c, _], _| Dcl::new(0.1).unwrap().loss(a, c)),
-        entry("DCLW", |[a, c, _], _| Dcl::new(0.1).unwrap().weighted(0.5).unwrap().loss(a, c)),
+        entry("DCLW", |[a, c, _], _| Dcl::new(0.1).unwrap().with_weights(0.5).unwrap().loss(a, c)),
         entry("DCLW, differentiated weights", |[a, c, _], _| {
-            Dcl::new(0.1).unwrap().weighted(0.5).unwrap().with_differentiated_weights(true).loss(a, c)
+            Dcl::new(0.1).unwrap().with_weights(0.5).unwrap().with_differentiated_weights(true).loss(a, c)
         }),
         entry("GRACE", |[a, c, _], _| Grace::new(0.4).unwrap().loss(a, c)),
         entry("debiased", |[a, c, _], _| DebiasedInfoNce::new(0.5, 0.1).unwrap().loss(a, c)),
@@ -121,9 +121,11 @@ fn of_pairs() -> Vec<Entry> {
         }),
         entry("ranking", |[a, c, _], _| MultipleNegativesRanking::new(0.05).unwrap().loss(a, c)),
         entry("symmetric ranking with hard negatives", |[a, c, b], _| {
-            MultipleNegativesRanking::new(0.1).unwrap().symmetric().loss_with_hard_negatives(a, c, b)
+            MultipleNegativesRanking::new(0.1).unwrap().with_both_directions().loss_with_hard_negatives(a, c, b)
         }),
-        entry("joint ranking", |[a, c, _], _| MultipleNegativesRanking::new(0.1).unwrap().joint().loss(a, c)),
+        entry("joint ranking", |[a, c, _], _| {
+            MultipleNegativesRanking::new(0.1).unwrap().with_joint_denominator().loss(a, c)
+        }),
         entry("ranking by hardness", |[a, c, _], _| {
             MultipleNegativesRanking::new(0.1).unwrap().with_hardness(2.0).unwrap().loss(a, c)
         }),
@@ -136,7 +138,7 @@ fn of_pairs() -> Vec<Entry> {
         entry("log-sums", |[a, c, _], _| LogSums::new(0.2).unwrap().loss(&Inputs::new(a, c), vec![0.125; ROWS])),
         entry("groups", move |[a, c, _], _| Grouped::new(base(0.2)).loss(&GroupedInputs::new(cube(a), cube(c)))),
         entry("groups, portable", move |[a, ..], _| {
-            let objective = base(0.2).pairs(Pairs::TwoViews);
+            let objective = base(0.2).with_pairs(Pairs::TwoViews);
             Grouped::new(objective).portable(true).loss(&GroupedInputs::within(cube(a)))
         }),
         entry("TS2Vec", |[a, c, _], _| Ts2Vec::default().loss(cube(a), cube(c))),
@@ -170,7 +172,7 @@ fn of_rows() -> Vec<Entry> {
         labelled("circle, portable", |a, labels| Circle::new(0.4, 80.0).unwrap().portable(true).loss(a, labels)),
         labelled("lifted structure", |a, labels| LiftedStructure::new(1.0).unwrap().loss(a, labels)),
         labelled("contrastive", |a, labels| {
-            let objective = PairContrastive::of_distances(0.0, 1.0).unwrap().pairs(Pairs::labels(labels));
+            let objective = PairContrastive::of_distances(0.0, 1.0).unwrap().with_pairs(Pairs::labels(labels));
             objective.loss(&Inputs::within(a))
         }),
         labelled("NCA", |a, labels| Nca::new(10.0).unwrap().loss(a, labels)),
@@ -212,7 +214,7 @@ fn of_rows() -> Vec<Entry> {
         entry("P2SGrad", |[a, c, _], labels| P2sGrad::new().loss(a, labels, class_rows(c))),
         entry("dynamic soft margin", |[a, c, _], _| DynamicSoftMargin::new(10, 0.01).unwrap().loss(a, c).unwrap()),
         labelled("Jensen-Shannon", |a, labels| {
-            JensenShannon::new().pairs(Pairs::labels(labels)).loss(&Inputs::within(a))
+            JensenShannon::new().with_pairs(Pairs::labels(labels)).loss(&Inputs::within(a))
         }),
         entry("CACR", |views, _| Cacr::new(1.0, 2.0).unwrap().loss(&views)),
         entry("CACR with queries", |[a, c, b], _| CacrInfoNce::new(0.2).unwrap().loss(&[a, c], &b)),

@@ -86,9 +86,9 @@ fn settings_out_of_range_are_refused() {
     let refused: Vec<(ObjectiveError, &str)> = vec![
         (Cacr::new(-1.0, 2.0).unwrap_err(), "sharpness of attraction -1"),
         (Cacr::new(1.0, f64::NAN).unwrap_err(), "sharpness of repulsion NaN"),
-        (Cacr::new(1.0, 2.0).unwrap().costs(1.0, -1.0).unwrap_err(), "beta -1"),
-        (Cacr::new(1.0, 2.0).unwrap().debiased(1.0).unwrap_err(), "[0, 1)"),
-        (Cacr::new(1.0, 2.0).unwrap().debiased_as_released(f64::NAN).unwrap_err(), "false negatives NaN"),
+        (Cacr::new(1.0, 2.0).unwrap().with_costs(1.0, -1.0).unwrap_err(), "beta -1"),
+        (Cacr::new(1.0, 2.0).unwrap().with_debiasing(1.0).unwrap_err(), "[0, 1)"),
+        (Cacr::new(1.0, 2.0).unwrap().with_released_debiasing(f64::NAN).unwrap_err(), "false negatives NaN"),
         (CacrInfoNce::new(0.0).unwrap_err(), "temperature 0"),
         (CoSent::new(0.0).unwrap_err(), "scale 0"),
         (AnglE::new(f64::INFINITY).unwrap_err(), "scale inf"),
@@ -119,5 +119,5 @@ fn golden_grace_jensen_shannon() {
 fn a_scale_has_no_meaning() {
     let x = support::rows(1, [3, 2]);
     let scale = tracked(vec![1.0], [1], support::wide());
-    JensenShannon::new().pairs(Pairs::Diagonal).loss(&Inputs::new(x.clone(), x).with_scale(scale));
+    JensenShannon::new().with_pairs(Pairs::Diagonal).loss(&Inputs::new(x.clone(), x).with_scale(scale));
 }

@@ -48,7 +48,7 @@ fn golden_pairs_with_scores_and_marks() {
         Case::each("sentence_losses", &[name], |case| {
             let alike: Vec<bool> = case.list("label").iter().map(|l| *l == 1.0).collect();
             let objective = ListedPairs::new(case.number("margin")).unwrap();
-            let objective = if online { objective.online() } else { objective };
+            let objective = if online { objective.with_online_mining() } else { objective };
             case.check(&PAIR, 1.0, &[&|x| objective.loss(both(x).0, both(x).1, &alike)]);
         });
     }
@@ -66,7 +66,9 @@ fn golden_batch_triplets() {
         let y = labels(case);
         let objective = match case.name() {
             name if name.starts_with("batch_hard_soft") => HardTriplet::soft(),
-            name if name.starts_with("batch_semi") => HardTriplet::new(case.number("margin")).unwrap().semi_hard(),
+            name if name.starts_with("batch_semi") => {
+                HardTriplet::new(case.number("margin")).unwrap().with_semi_hard_negatives()
+            }
             _ => HardTriplet::new(case.number("margin")).unwrap(),
         };
         case.check(&["anchor"], 1.0, &[&|x| objective.loss(x[0].clone(), &y)]);
@@ -171,14 +173,14 @@ fn gradients_of_pairs() {
     differences("regression", &shapes, |x| cosine_regression(both(x).0, both(x).1, &y));
     let pairs = ListedPairs::new(1.2).unwrap();
     differences("pairs", &shapes, |x| pairs.loss(both(x).0, both(x).1, &alike));
-    differences("online", &shapes, |x| pairs.online().loss(both(x).0, both(x).1, &alike));
+    differences("online", &shapes, |x| pairs.with_online_mining().loss(both(x).0, both(x).1, &alike));
 }
 
 /// A side with one pair or none is measured at the other's mean; where there is nothing, nothing counts.
 #[test]
 fn online_pairs_of_one_side() {
     let x = || (rows(1, [4, 3]), rows(2, [4, 3]));
-    let objective = ListedPairs::new(0.5).unwrap().online();
+    let objective = ListedPairs::new(0.5).unwrap().with_online_mining();
     for alike in [[true; 4], [false; 4], [true, false, false, false]] {
         let (a, b) = x();
         assert!(one(objective.loss(a, b, &alike)).is_finite(), "{alike:?}");

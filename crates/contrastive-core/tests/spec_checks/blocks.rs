@@ -22,7 +22,7 @@ fn raw(n: usize, d: usize, phase: f64) -> Tensor<2> {
 /// by side.
 fn joint_entropy(c: Tensor<2>, s: Tensor<2>) -> f64 {
     let n = c.dims()[0];
-    let sums = LogSums::new(1.0).unwrap().similarity(Similarity::NegativeSquaredDistance);
+    let sums = LogSums::new(1.0).unwrap().with_similarity(Similarity::NegativeSquaredDistance);
     let both = Tensor::cat(vec![c, s], 1);
     let values = sums.values(&Inputs::new(both.clone(), both));
     values.iter().map(|l| l - (n as f64).ln()).sum::<f64>() / n as f64
@@ -121,7 +121,7 @@ fn prototypes_are_assigned_to_themselves() {
 fn repulsion(a: Tensor<2>, b: Tensor<2>, t: f64) -> f64 {
     let n = a.dims()[0];
     let things: Vec<i64> = (0..2 * n as i64).map(|i| i % n as i64).collect();
-    let sums = LogSums::new(t).unwrap().exclusions(Exclusions::same_ids(&things, &things));
+    let sums = LogSums::new(t).unwrap().with_exclusions(Exclusions::same_ids(&things, &things));
     let rows = sums.values(&Inputs::within(Tensor::cat(vec![a, b], 0)));
     (rows.iter().map(|l| l.exp()).sum::<f64>() / (2 * n * (2 * n - 2)) as f64).ln()
 }
@@ -138,7 +138,7 @@ fn uniformity_over_other_things() {
 fn meow(u: &Tensor<2>, v: &Tensor<2>, clusterings: &[Vec<i64>], t: f64) -> f64 {
     let n = u.dims()[0];
     let inputs = Inputs::new(u.clone(), v.clone());
-    let others = |of: &Vec<i64>| LogSums::new(t).unwrap().exclusions(Exclusions::same_ids(of, of)).values(&inputs);
+    let others = |of: &Vec<i64>| LogSums::new(t).unwrap().with_exclusions(Exclusions::same_ids(of, of)).values(&inputs);
     let sums: Vec<Vec<f64>> = clusterings.iter().map(others).collect();
     let (a, b) = (units(values(u), 4), units(values(v), 4));
     let row = |i: usize| {
@@ -153,7 +153,7 @@ fn negatives_weighted_by_clusterings() {
     let (n, t) = (9, 0.4);
     let (u, v) = (rows(1, [n, 4]), rows(2, [n, 4]));
     let alone: Vec<i64> = (0..n as i64).collect();
-    let decoupled = PairObjective::new(t).unwrap().denominator(Denominator::NegativesOnly);
+    let decoupled = PairObjective::new(t).unwrap().with_denominator(Denominator::NegativesOnly);
     let infonce = one(decoupled.loss(&Inputs::new(u.clone(), v.clone())));
     // every node a cluster: T times all others
     near("alone", meow(&u, &v, &vec![alone; 3], t), infonce + 3f64.ln(), tight());
@@ -167,7 +167,7 @@ fn negatives_weighted_by_clusterings() {
     let expected = (0..n).map(row).sum::<f64>() / n as f64;
     near("weighted", meow(&u, &v, &clusterings, t), expected, tight());
     // one cluster for everything leaves no negatives, and says so
-    let sums = LogSums::new(t).unwrap().exclusions(Exclusions::same_ids(&[0; 9], &[0; 9]));
+    let sums = LogSums::new(t).unwrap().with_exclusions(Exclusions::same_ids(&[0; 9], &[0; 9]));
     assert_eq!(sums.values(&Inputs::new(u, v)), [f64::NEG_INFINITY; 9]);
 }
 

@@ -9,7 +9,7 @@ use contrastive_core::objective::*;
 use contrastive_core::similarity::{Similarity, unit_rows};
 
 fn weighted(t: f64, sigma: f64) -> Dcl {
-    Dcl::new(t).unwrap().weighted(sigma).unwrap()
+    Dcl::new(t).unwrap().with_weights(sigma).unwrap()
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn dclw_at_its_ends_is_dcl() {
     let twice = a.clone() * 2.0;
     near("equal positives", value(&weighted(0.3, 0.5), &twice), value(&plain, &twice), tight());
     for sigma in [0.0, -1.0, f64::NAN] {
-        says(plain.clone().weighted(sigma).unwrap_err(), "sigma of DCLW");
+        says(plain.clone().with_weights(sigma).unwrap_err(), "sigma of DCLW");
     }
 }
 
@@ -69,9 +69,9 @@ fn infonce_is_dcl_times_the_share_of_the_negatives() {
     let logits = normal(5, n * m);
     let slopes = |denominator: Denominator| {
         let anchors = tracked(logits.clone(), [n, m], wide());
-        let objective = PairObjective::new(1.0).unwrap().similarity(Similarity::Dot).denominator(denominator);
+        let objective = PairObjective::new(1.0).unwrap().with_similarity(Similarity::Dot).with_denominator(denominator);
         let inputs = Inputs::new(anchors.clone(), constant(axes.clone(), [m, m]));
-        let objective = objective.reduction(Reduction::Sum);
+        let objective = objective.with_reduction(Reduction::Sum);
         let loss = objective.loss(&inputs);
         (one(loss.clone()), gradient(loss, &anchors))
     };

@@ -62,7 +62,7 @@ fn assignments_of_the_other_modality() {
     let s = plain((0..n * n).map(|at| value(at / n, at % n)).collect(), [n, n]);
     let wanted: Vec<f64> = (0..n * n).map(|at| f64::from(u8::from(order[at / n] == at % n))).collect();
     let off = |eps: f64| {
-        let codes = values(&Sinkhorn::new(eps, 200).unwrap().in_log_domain().codes(s.clone()));
+        let codes = values(&Sinkhorn::new(eps, 200).unwrap().with_log_domain().codes(s.clone()));
         codes.iter().zip(&wanted).map(|(q, w)| (q - w).abs()).fold(0.0, f64::max)
     };
     let worst = [0.5, 0.1, 0.01].map(off);
@@ -215,6 +215,6 @@ fn duplicates_cost_log_two_unless_masked() {
     let same = constant([0.6, 0.8].repeat(2), [2, 2]);
     let objective = InfoNce::new(0.05).unwrap();
     near("log 2", one(objective.loss(same.clone(), same.clone())), 2f64.ln(), 1e-6);
-    let masked = PairObjective::new(0.05).unwrap().exclusions(Exclusions::same_ids(&[7, 7], &[7, 7]));
+    let masked = PairObjective::new(0.05).unwrap().with_exclusions(Exclusions::same_ids(&[7, 7], &[7, 7]));
     near("masked", one(masked.loss(&Inputs::new(same.clone(), same))), 0.0, 1e-6);
 }

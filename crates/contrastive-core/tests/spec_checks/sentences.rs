@@ -38,7 +38,7 @@ fn lengths_do_not_count_and_have_no_gradient() {
         close("along the rows", &along, &vec![0.0; n], tight(), 0.0);
     }
     // hard negatives are candidates like any: InfoNCE over 2 n of them
-    let joined = PairObjective::new(0.05).unwrap().pairs(Pairs::one_each((0..n as u32).collect()));
+    let joined = PairObjective::new(0.05).unwrap().with_pairs(Pairs::one_each((0..n as u32).collect()));
     let expected = one(joined.loss(&Inputs::new(a.clone(), Tensor::cat(vec![b.clone(), c.clone()], 0))));
     near("2 n candidates", one(loss(&a, &b, &c)), expected, tight());
 }
@@ -51,7 +51,7 @@ fn the_own_hard_negative_may_weigh_more() {
     let own: Vec<f64> = (0..n * 2 * n).map(|at| if at % (2 * n) == at / (2 * n) + n { b } else { 0.0 }).collect();
     let candidates = Tensor::cat(vec![p.clone(), h.clone()], 0);
     let inputs = Inputs::new(z.clone(), candidates).with_pair_bias(PairTerm::matrix(constant(own, [n, 2 * n])));
-    let got = one(PairObjective::new(t).unwrap().pairs(Pairs::one_each((0..n as u32).collect())).loss(&inputs));
+    let got = one(PairObjective::new(t).unwrap().with_pairs(Pairs::one_each((0..n as u32).collect())).loss(&inputs));
     let [z, p, h] = [&z, &p, &h].map(|x| units(values(x), d));
     let row = |i: usize| {
         let s = |x: &[f64], j: usize| (dot(&z[i * d..(i + 1) * d], &x[j * d..(j + 1) * d]) / t).exp();
@@ -149,7 +149,7 @@ fn a_worked_whitening() {
 fn term(a: &Tensor<2>, p: &Tensor<2>, queue: Option<&Tensor<2>>, t: f64) -> Tensor<1> {
     let n = a.dims()[0] as u32;
     let candidates = Tensor::cat([Some(p), queue].into_iter().flatten().cloned().collect(), 0);
-    let objective = PairObjective::new(t).unwrap().pairs(Pairs::one_each((0..n).collect()));
+    let objective = PairObjective::new(t).unwrap().with_pairs(Pairs::one_each((0..n).collect()));
     objective.loss(&Inputs::new(a.clone(), candidates))
 }
 

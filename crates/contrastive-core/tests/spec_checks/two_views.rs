@@ -157,8 +157,8 @@ fn a_network_that_is_not_trained_is_not_followed() {
 #[test]
 fn queues_are_no_larger_than_their_data() {
     let queue = |capacity| Queue::new(capacity, 4, &device()).unwrap();
-    says(queue(11).of_data(10).unwrap_err(), "a queue of 11 rows for a data set of 10 things");
-    assert_eq!(queue(10).of_data(10).unwrap().capacity(), 10);
+    says(queue(11).with_dataset_size(10).unwrap_err(), "a queue of 11 rows for a data set of 10 things");
+    assert_eq!(queue(10).with_dataset_size(10).unwrap().capacity(), 10);
 }
 
 /// What is stored are the keys as they came, once each, whatever the loss made of them.

@@ -33,7 +33,7 @@ fn joined_is_one_softmax_over_everything() {
     let hidden = plain(hidden, [n, m]);
     for decoupled in [false, true] {
         let denominator = if decoupled { Denominator::NegativesOnly } else { Denominator::WithPositives };
-        let objective = JoinedInfoNce::new(t).unwrap().denominator(denominator);
+        let objective = JoinedInfoNce::new(t).unwrap().with_denominator(denominator);
         let shapes = [[n, d], [n, d], [n, d], [m, d], [n * s, d]];
         let joined = |x: &[Tensor<2>]| {
             let positives = (x[0].clone() * x[1].clone()).sum_dim(1).reshape([n]);
@@ -107,7 +107,7 @@ fn joined_with_own_negatives_alone_is_info_nce() {
     near_value("own negatives", objective.loss(positives.clone(), &own), expected);
     // nothing to be told from: 0, with a gradient of 0
     for decoupled in [Denominator::WithPositives, Denominator::NegativesOnly] {
-        let empty = objective.clone().denominator(decoupled).evaluate(positives.clone(), &[]);
+        let empty = objective.clone().with_denominator(decoupled).evaluate(positives.clone(), &[]);
         assert_eq!(empty.rows, [0.0; 4]);
         let loss = empty.loss;
         near_value("nothing", loss, 0.0);

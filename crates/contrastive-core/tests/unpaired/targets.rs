@@ -34,7 +34,7 @@ fn finite_differences_of_targets() {
 #[test]
 fn finite_differences_of_plans() {
     let weights = plain(normal(5, 20), [5, 4]);
-    for sinkhorn in [Sinkhorn::new(0.5, 7).unwrap(), Sinkhorn::new(0.5, 7).unwrap().in_log_domain()] {
+    for sinkhorn in [Sinkhorn::new(0.5, 7).unwrap(), Sinkhorn::new(0.5, 7).unwrap().with_log_domain()] {
         let mass = |x: Tensor<2>| x.clone() * x + 0.1;
         differences("Sinkhorn", &[[5, 4], [5, 1], [4, 1]], |x| {
             let (a, b) = (mass(x[1].clone()).reshape([5]), mass(x[2].clone()).reshape([4]));
@@ -71,7 +71,7 @@ fn dino_at_its_ends() {
 fn codes_are_even_assignments() {
     let (n, k) = (12, 3);
     let scores = rows(1, [n, k]);
-    for sinkhorn in [Sinkhorn::new(0.5, 500).unwrap(), Sinkhorn::new(0.5, 500).unwrap().in_log_domain()] {
+    for sinkhorn in [Sinkhorn::new(0.5, 500).unwrap(), Sinkhorn::new(0.5, 500).unwrap().with_log_domain()] {
         let codes = sinkhorn.codes(scores.clone());
         assert!(!codes.is_tracked() && !codes.is_autodiff());
         close("rows", &values(&codes.clone().sum_dim(1)), &vec![1.0; n], 1e-6, 0.0);
@@ -93,7 +93,7 @@ fn plans_converge_or_say_so() {
     let tolerance = if has_f64() { 1e-10 } else { 1e-6 };
     // costs of up to 1 000 epsilons: only the log domain can
     let sharp = Sinkhorn::new(0.01, 20_000).unwrap();
-    let plan = sharp.clone().in_log_domain().converged_plan(cost.clone(), a.clone(), b.clone(), tolerance).unwrap();
+    let plan = sharp.clone().with_log_domain().converged_plan(cost.clone(), a.clone(), b.clone(), tolerance).unwrap();
     close("rows", &values(&plan.clone().sum_dim(1)), &values(&a), 1e-6, 0.0);
     close("columns", &values(&plan.sum_dim(0)), &values(&b), 1e-6, 0.0);
     let far =

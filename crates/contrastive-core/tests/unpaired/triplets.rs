@@ -61,9 +61,9 @@ fn triplets_are_those_of_the_definition() {
                 continue;
             }
             let mut triplet = Triplet::new(0.3).unwrap().with_mining(mining).unwrap().with_similarity(Similarity::Dot);
-            triplet = if smooth { triplet.smooth() } else { triplet };
+            triplet = if smooth { triplet.with_smooth_hinge() } else { triplet };
             triplet = if swap { triplet.with_swap().unwrap() } else { triplet };
-            triplet = if over_all { triplet.over_all() } else { triplet };
+            triplet = if over_all { triplet.with_mean_over_all() } else { triplet };
             let [sum, active, all] = triplets(&data, d, &labels, 0.3, mining, smooth, swap);
             let expected = sum / if over_all { all } else { active }.max(1.0);
             let got = one(triplet.loss(tracked(data.clone(), [n, d], wide()), &labels));
@@ -90,7 +90,12 @@ fn rows_that_nearly_coincide_are_told_apart() {
     let data: Vec<f64> = (0..n * d).map(|at| 10.0 + places[at % (n / 2 * d)] + 1e-5 * offsets[at]).collect();
     let labels: Vec<i64> = (0..n as i64).map(|i| i % 6 / 2).collect();
     for mining in [Mining::Hard, Mining::BatchEasySemihard] {
-        let triplet = Triplet::new(0.0).unwrap().with_mining(mining).unwrap().smooth().with_similarity(Similarity::Dot);
+        let triplet = Triplet::new(0.0)
+            .unwrap()
+            .with_mining(mining)
+            .unwrap()
+            .with_smooth_hinge()
+            .with_similarity(Similarity::Dot);
         let [sum, _, all] = triplets(&data, d, &labels, 0.0, mining, true, false);
         let got = one(triplet.loss(tracked(data.clone(), [n, d], wide()), &labels));
         // tensor operations have them from inner products
@@ -164,10 +169,10 @@ fn every_form_of_the_triplet_loss_is_the_same() {
             [Mining::All, Mining::Hard, Mining::Semihard, Mining::Easy, Mining::BatchHard, Mining::BatchEasySemihard];
         for (mining, similarity) in minings.into_iter().flat_map(|m| [(m, Similarity::Cosine), (m, Similarity::Dot)]) {
             let plain = Triplet::new(0.2).unwrap().with_mining(mining).unwrap().with_similarity(similarity);
-            let mut all = vec![plain.clone(), plain.clone().smooth(), plain.clone().over_all()];
+            let mut all = vec![plain.clone(), plain.clone().with_smooth_hinge(), plain.clone().with_mean_over_all()];
             if mining == Mining::All && n < 100 {
                 all.push(plain.clone().with_swap().unwrap());
-                all.push(plain.smooth().with_swap().unwrap().over_all());
+                all.push(plain.with_smooth_hinge().with_swap().unwrap().with_mean_over_all());
             }
             for triplet in all {
                 let (value, gradient) = of(&triplet, 0);

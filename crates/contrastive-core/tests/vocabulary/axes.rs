@@ -31,7 +31,7 @@ fn squared_distances_are_what_they_are_called() {
         .sum::<f64>()
         / n as f64;
     for portable in [false, true] {
-        let objective = PairObjective::new(0.7).unwrap().similarity(Similarity::NegativeSquaredDistance);
+        let objective = PairObjective::new(0.7).unwrap().with_similarity(Similarity::NegativeSquaredDistance);
         let (x, y) = (leaf(a.clone(), [n, d]), leaf(c.clone(), [m, d]));
         let value = objective.portable(portable).loss(&Inputs::new(x, y));
         let tolerance = if common::has_f64() { 1e-9 } else { 1e-2 };
@@ -39,8 +39,8 @@ fn squared_distances_are_what_they_are_called() {
     }
     // a table with itself: the gradient of both sides
     if common::has_f64() {
-        let objective = PairObjective::new(0.7).unwrap().similarity(Similarity::NegativeSquaredDistance);
-        let objective = objective.pairs(Pairs::labels(&[0, 1, 0, 1, 1, 2, 2]));
+        let objective = PairObjective::new(0.7).unwrap().with_similarity(Similarity::NegativeSquaredDistance);
+        let objective = objective.with_pairs(Pairs::labels(&[0, 1, 0, 1, 1, 2, 2]));
         let value = |v: Vec<f64>| objective.loss(&Inputs::within(leaf(v, [m, d])));
         let x = leaf(c.clone(), [m, d]);
         let got = gradient(&objective.loss(&Inputs::within(x.clone())), &x);
@@ -56,18 +56,18 @@ fn distances_of_easy_rows_cost_nothing() {
     let noise = uniform(7, n * d);
     let mut a: Vec<f64> = c.iter().zip(&noise).map(|(x, e)| x + 0.1 * e).collect();
     (0..d).for_each(|t| a[t] = 0.5 * (c[t] + c[d + t]));
-    let objective = PairObjective::new(0.03).unwrap().similarity(Similarity::NegativeSquaredDistance);
+    let objective = PairObjective::new(0.03).unwrap().with_similarity(Similarity::NegativeSquaredDistance);
     let single =
         |v: &[f64]| Tensor::<2>::from_data(TensorData::new(v.to_vec(), [n, d]), (&common::device(), DType::F32));
     let result = objective.evaluate(&Inputs::new(single(&a), single(&c)), Wanted::VALUE);
     let rows: Vec<f64> = result.rows.into_data().iter::<f64>().collect();
     assert!((rows[0] - 2f64.ln()).abs() < 1e-2, "{}", rows[0]);
     assert!(rows[1..].iter().all(|&l| l == 0.0), "{rows:?}");
-    let mean = objective.clone().reduction(Reduction::MeanNonZero).loss(&Inputs::new(single(&a), single(&c)));
+    let mean = objective.clone().with_reduction(Reduction::MeanNonZero).loss(&Inputs::new(single(&a), single(&c)));
     assert!((number(mean) - rows[0]).abs() < 1e-6, "the mean of one row");
     // every temperature that is allowed
     for temperature in [1e-9, 1e9] {
-        let objective = PairObjective::new(temperature).unwrap().similarity(Similarity::NegativeSquaredDistance);
+        let objective = PairObjective::new(temperature).unwrap().with_similarity(Similarity::NegativeSquaredDistance);
         let value = number(objective.loss(&Inputs::new(single(&a), single(&c))));
         assert!(value.is_finite(), "{value} at {temperature}");
     }
@@ -83,7 +83,7 @@ fn pair_terms_stand_at_their_pairs() {
     let dot = |i: usize, j: usize| row(&a, i, d).iter().zip(row(&c, j, d)).map(|(x, y)| x * y).sum::<f64>();
     let s = |i: usize, j: usize| dot(i, j) / 0.4 * scale[own[i] * 2 + other[j]] + bias[i * m + j];
     let want = (0..n).map(|i| log_sum((0..m).map(|j| s(i, j))) - s(i, i)).sum::<f64>() / n as f64;
-    let objective = PairObjective::new(0.4).unwrap().similarity(Similarity::Dot);
+    let objective = PairObjective::new(0.4).unwrap().with_similarity(Similarity::Dot);
     let classes = |list: &[usize]| list.iter().map(|&k| k as u32).collect();
     let inputs = Inputs::new(leaf(a.clone(), [n, d]), leaf(c.clone(), [m, d]))
         .with_pair_scale(PairTerm::classes(leaf(scale.to_vec(), [2, 2]), classes(&own), classes(&other)))
@@ -96,7 +96,7 @@ fn pair_terms_are_the_same_in_several_blocks() {
     // 1,100 x 1,000 pairs are two blocks
     let (n, m, d) = (1100, 1000, 4);
     let positives = Pairs::one_each((0..n as u32).map(|i| i % m as u32).collect());
-    let objective = PairObjective::new(0.3).unwrap().pairs(positives);
+    let objective = PairObjective::new(0.3).unwrap().with_pairs(positives);
     let run = |form: fn(&PairObjective, &Inputs) -> Tensor<1>| {
         let (a, c) = (leaf(uniform(6, n * d), [n, d]), leaf(uniform(7, m * d), [m, d]));
         let (left, right) = (leaf(uniform(8, n * 2), [n, 2]), leaf(uniform(9, m * 2), [m, 2]));
@@ -130,15 +130,16 @@ fn blocks_are_joined_and_weights_count_as_copies() {
     // the first member stands in the queue three times, the second once
     let copies: Vec<f64> = [0, 0, 0, 1].iter().flat_map(|&k| row(&members, k, d).to_vec()).collect();
     let objective = PairObjective::new(0.2).unwrap();
-    let one = CandidateBlocks::new().block(keys.clone()).block(leaf(copies, [4, d]));
+    let one = CandidateBlocks::new().with_block(keys.clone()).with_block(leaf(copies, [4, d]));
     assert_eq!((one.starts(), one.len()), (vec![0, 4], 8));
-    let counted = CandidateBlocks::new().block(keys).weighted(leaf(members, [2, d]), &[3.0, 1.0]).unwrap();
+    let counted =
+        CandidateBlocks::new().with_block(keys).with_weighted_block(leaf(members, [2, d]), &[3.0, 1.0]).unwrap();
     let (copied, counted) =
         (objective.loss(&one.inputs(anchors.clone())), objective.loss(&counted.inputs(anchors.clone())));
     near("aggregated candidates", number(counted.clone()), number(copied.clone()));
     all_near("their gradient", &gradient(&counted, &anchors), &gradient(&copied, &anchors), tolerance());
 
-    let wrong = CandidateBlocks::new().weighted(anchors, &[1.0, 2.0, -1.0, 1.0]).unwrap_err().to_string();
+    let wrong = CandidateBlocks::new().with_weighted_block(anchors, &[1.0, 2.0, -1.0, 1.0]).unwrap_err().to_string();
     assert!(wrong.contains("weight of a candidate -1"), "{wrong}");
 }
 
@@ -146,7 +147,8 @@ fn blocks_are_joined_and_weights_count_as_copies() {
 fn views_and_bands() {
     let (things, d) = (3, 4);
     let x = leaf(uniform(13, 3 * things * d), [3 * things, d]);
-    let views = |pairs: Pairs| number(PairObjective::new(0.3).unwrap().pairs(pairs).loss(&Inputs::within(x.clone())));
+    let views =
+        |pairs: Pairs| number(PairObjective::new(0.3).unwrap().with_pairs(pairs).loss(&Inputs::within(x.clone())));
     let labels: Vec<i64> = (0..9).map(|i| i % 3).collect();
     near("three views", views(Pairs::Views(3)), views(Pairs::labels(&labels)));
     let band = PairLists::new(
@@ -162,8 +164,8 @@ fn means_of_what_is_above_zero() {
     let (n, d) = (12, 3);
     let (a, c) = (uniform(14, n * d), uniform(15, n * d));
     // without the positive in the denominator, values may be negative
-    let objective = PairObjective::new(0.3).unwrap().denominator(Denominator::NegativesOnly);
-    let objective = objective.exclusions(Exclusions::lists(
+    let objective = PairObjective::new(0.3).unwrap().with_denominator(Denominator::NegativesOnly);
+    let objective = objective.with_exclusions(Exclusions::lists(
         PairLists::new(
             (0..=n).map(|i| i * 9).collect(),
             (0..n).flat_map(|i| (0..n as u32).filter(move |&j| (j as usize + n - i) % n > 2)).collect(),
@@ -176,7 +178,7 @@ fn means_of_what_is_above_zero() {
     let above: Vec<f64> = rows.iter().copied().filter(|v| *v > 0.0).collect();
     assert!(!above.is_empty() && above.len() < n, "{rows:?}");
     let want = above.iter().sum::<f64>() / above.len() as f64;
-    near("mean above zero", number(objective.reduction(Reduction::MeanNonZero).loss(&inputs())), want);
+    near("mean above zero", number(objective.with_reduction(Reduction::MeanNonZero).loss(&inputs())), want);
 }
 
 #[test]
@@ -186,8 +188,8 @@ fn directions_have_their_weights() {
     let back = || Inputs::new(leaf(uniform(17, n * d), [n, d]), leaf(uniform(16, n * d), [n, d]));
     let one = PairObjective::new(0.3).unwrap();
     let want = 0.9 * number(one.loss(&inputs())) + 0.2 * number(one.loss(&back()));
-    near("weighted directions", number(one.clone().direction_weights(0.9, 0.2).unwrap().loss(&inputs())), want);
-    assert!(one.direction_weights(-1.0, 0.0).unwrap_err().to_string().contains("weight of a direction -1"));
+    near("weighted directions", number(one.clone().with_direction_weights(0.9, 0.2).unwrap().loss(&inputs())), want);
+    assert!(one.with_direction_weights(-1.0, 0.0).unwrap_err().to_string().contains("weight of a direction -1"));
 }
 
 #[test]
@@ -205,7 +207,7 @@ fn temperatures_follow_their_schedule() {
     ];
     assert!(wrong.iter().all(|s| s.validate().is_err()));
     let x = leaf(uniform(18, 12), [4, 3]);
-    let scheduled = PairObjective::with_input_scale().pairs(Pairs::TwoViews);
+    let scheduled = PairObjective::with_input_scale().with_pairs(Pairs::TwoViews);
     let value = scheduled.loss(&Inputs::within(x.clone()).with_scale(cosine.scale(2, &x)));
     near(
         "scheduled",

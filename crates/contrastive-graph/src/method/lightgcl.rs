@@ -70,8 +70,8 @@ const OFFSET: f64 = 1e-8;
 
 impl LightGclConfig {
     fn objective(&self) -> Result<PairObjective, MethodError> {
-        let objective = PairObjective::new(self.temperature)?.similarity(Similarity::Dot);
-        Ok(objective.positive_clamp(CLAMP)?.denominator_offset(OFFSET)?)
+        let objective = PairObjective::new(self.temperature)?.with_similarity(Similarity::Dot);
+        Ok(objective.with_positive_clamp(CLAMP)?.with_denominator_offset(OFFSET)?)
     }
 
     /// The method with a given low-rank view `[I, J]` of the interaction matrix instead of its own decomposition.

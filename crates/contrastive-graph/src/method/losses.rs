@@ -92,7 +92,7 @@ fn find_itself(
     weights: Vec<f64>,
     sample: Option<(usize, &mut ChaCha8Rng)>,
 ) -> Tensor<1> {
-    let objective = objective.clone().reduction(Reduction::Weighted(Arc::new(weights)));
+    let objective = objective.clone().with_reduction(Reduction::Weighted(Arc::new(weights)));
     let rows = table.dims()[0];
     match sample {
         Some((size, rng)) if size < rows => {
@@ -105,10 +105,11 @@ fn find_itself(
                 (&anchors.device().inner(), anchors.dtype()),
             );
             let ids = |v: &[u32]| v.iter().map(|&x| i64::from(x)).collect::<Vec<_>>();
-            let objective = objective.pairs(Pairs::Beside).exclusions(Exclusions::same_ids(&ids(&nodes), &ids(&drawn)));
+            let objective =
+                objective.with_pairs(Pairs::Beside).with_exclusions(Exclusions::same_ids(&ids(&nodes), &ids(&drawn)));
             objective.loss(&Inputs::new(anchors, candidates).with_paired(own).with_bias(bias))
         }
-        _ => objective.pairs(Pairs::one_each(nodes)).loss(&Inputs::new(anchors, table.clone())),
+        _ => objective.with_pairs(Pairs::one_each(nodes)).loss(&Inputs::new(anchors, table.clone())),
     }
 }
 

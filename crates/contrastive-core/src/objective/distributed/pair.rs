@@ -85,7 +85,7 @@ impl Side<'_> {
                 _ => Vec::new(),
             };
             let weights = Arc::new(self.row_weights(ranks, &counts)?);
-            let mut local = local.reduction(Reduction::Weighted(weights));
+            let mut local = local.with_reduction(Reduction::Weighted(weights));
             local.temperature = crate::temperature::Temperature::Input;
             let mut inputs = Inputs::new(self.anchors.clone(), keys.rows.clone()).with_scale(self.scale.clone());
             inputs.paired = self.paired.cloned();

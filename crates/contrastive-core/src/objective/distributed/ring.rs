@@ -74,7 +74,7 @@ fn denominators(objective: &PairObjective, spec: &Spec) -> LogSums {
     };
     let mut exclusions = hidden.map_or_else(Exclusions::none, Exclusions::lists);
     exclusions.offset = spec.self_offset;
-    LogSums::with_input_scale().portable(objective.portable).exclusions(exclusions)
+    LogSums::with_input_scale().portable(objective.portable).with_exclusions(exclusions)
 }
 
 fn inputs(side: &Side<'_>, keys: &Keys) -> Inputs {

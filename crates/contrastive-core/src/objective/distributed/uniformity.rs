@@ -79,7 +79,7 @@ impl Uniformity {
             let exclusions = if here { Exclusions::own_row(first - keys.first) } else { Exclusions::none() };
             let mut inputs = Inputs::new(rows.clone(), keys.rows.clone()).with_paired(nothing.clone());
             inputs.bias = keys.bias.clone();
-            let result = self.engine.clone().exclusions(exclusions).evaluate(&inputs, wanted);
+            let result = self.engine.clone().with_exclusions(exclusions).evaluate(&inputs, wanted);
             let logs = match here && keys.len() == 1 {
                 true => vec![f64::NEG_INFINITY],
                 false => host(result.rows),

@@ -13,7 +13,7 @@ use burn::tensor::{Tensor, TensorData};
 /// # let device = Device::default();
 /// # let table = |rows: usize| Tensor::<2>::ones([rows, 4], &device);
 /// # let (queries, keys, queue, means, counts) = (table(2), table(2), table(8), table(3), [5.0, 9.0, 2.0]);
-/// let candidates = CandidateBlocks::new().block(keys).block(queue).weighted(means, &counts)?;
+/// let candidates = CandidateBlocks::new().with_block(keys).with_block(queue).with_weighted_block(means, &counts)?;
 /// assert_eq!(candidates.starts(), [0, 2, 10]);
 /// let loss = PairObjective::new(0.1)?.loss(&candidates.inputs(queries));
 /// # assert!(loss.into_scalar::<f32>() > 0.0);
@@ -37,7 +37,7 @@ impl CandidateBlocks {
     }
 
     /// Rows `[k, d]` of weight 1.
-    pub fn block(mut self, table: Tensor<2>) -> Self {
+    pub fn with_block(mut self, table: Tensor<2>) -> Self {
         self.rows += table.dims()[0];
         self.tables.push(table);
         self
@@ -51,11 +51,11 @@ impl CandidateBlocks {
     ///
     /// # Panics
     /// When there is not one weight for each row.
-    pub fn weighted(mut self, table: Tensor<2>, weights: &[f64]) -> Result<Self, ObjectiveError> {
+    pub fn with_weighted_block(mut self, table: Tensor<2>, weights: &[f64]) -> Result<Self, ObjectiveError> {
         assert_eq!(table.dims()[0], weights.len(), "the rows of {:?} and their weights", table.dims());
         let logs = weights.iter().map(|&w| Ok(positive("weight of a candidate", w)?.ln()));
         self.log_weights.push((self.rows, logs.collect::<Result<_, ObjectiveError>>()?));
-        Ok(self.block(table))
+        Ok(self.with_block(table))
     }
 
     /// The number of the first candidate of each block.

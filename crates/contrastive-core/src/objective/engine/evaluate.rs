@@ -45,7 +45,7 @@ impl PairObjective {
             return self.evaluate_distances(&inputs.plain(), wanted);
         }
         let known = (self.reduction == Reduction::MeanNonZero).then(|| {
-            let each = self.clone().reduction(Reduction::Sum).evaluate(inputs, Wanted::VALUE);
+            let each = self.clone().with_reduction(Reduction::Sum).evaluate(inputs, Wanted::VALUE);
             [mean_above_zero(&each.rows), each.columns.as_ref().map_or_else(Vec::new, mean_above_zero)]
         });
         let known = known.as_ref();

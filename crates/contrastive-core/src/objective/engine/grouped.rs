@@ -144,9 +144,9 @@ impl Grouped {
 
     /// The objective of group g, of rows that are already as they are compared.
     fn of_group(&self, g: usize) -> PairObjective {
-        let objective = self.objective.clone().similarity(Similarity::Dot);
+        let objective = self.objective.clone().with_similarity(Similarity::Dot);
         match &self.pairs {
-            Some(pairs) => objective.pairs(pairs[g].clone()),
+            Some(pairs) => objective.with_pairs(pairs[g].clone()),
             None => objective,
         }
     }

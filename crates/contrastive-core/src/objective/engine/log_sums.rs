@@ -25,24 +25,25 @@ impl LogSums {
     /// # Errors
     /// When the temperature is zero, negative, infinite or NaN.
     pub fn new(temperature: f64) -> Result<Self, ObjectiveError> {
-        let objective = PairObjective::new(temperature)?.pairs(Pairs::Beside).denominator(Denominator::NegativesOnly);
+        let objective =
+            PairObjective::new(temperature)?.with_pairs(Pairs::Beside).with_denominator(Denominator::NegativesOnly);
         Ok(Self(objective))
     }
 
     /// Inner products of rows as they are; the inverse temperature is among the inputs.
     pub(crate) fn with_input_scale() -> Self {
-        let objective = PairObjective::with_input_scale().similarity(Similarity::Dot);
-        Self(objective.pairs(Pairs::Beside).denominator(Denominator::NegativesOnly))
+        let objective = PairObjective::with_input_scale().with_similarity(Similarity::Dot);
+        Self(objective.with_pairs(Pairs::Beside).with_denominator(Denominator::NegativesOnly))
     }
 
     /// How alike two rows are.
-    pub fn similarity(self, similarity: Similarity) -> Self {
-        Self(self.0.similarity(similarity))
+    pub fn with_similarity(self, similarity: Similarity) -> Self {
+        Self(self.0.with_similarity(similarity))
     }
 
     /// Who is left out of the sums.
-    pub fn exclusions(self, exclusions: Exclusions) -> Self {
-        Self(self.0.exclusions(exclusions))
+    pub fn with_exclusions(self, exclusions: Exclusions) -> Self {
+        Self(self.0.with_exclusions(exclusions))
     }
 
     /// Uses the body of backend operations even where a native kernel exists.
@@ -54,8 +55,8 @@ impl LogSums {
     ///
     /// # Errors
     /// When it is negative, infinite or NaN.
-    pub fn offset(self, offset: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self(self.0.denominator_offset(offset)?))
+    pub fn with_offset(self, offset: f64) -> Result<Self, ObjectiveError> {
+        Ok(Self(self.0.with_denominator_offset(offset)?))
     }
 
     /// `sum_i w_i L_i`, `[1]`, attached to anchors, candidates, scale and bias as far as they carry gradients.
@@ -114,7 +115,7 @@ impl LogSums {
         // so has an anchor that is compared with nothing; with 1 inside the sums, it alone
         let zeros = sums.iter().filter(|s| **s == 0.0).count();
         if self.0.offset == 0.0 && ranks.total(zeros as f64)? > 0.0 {
-            let more = rows(&self.clone().offset(1.0)?)?;
+            let more = rows(&self.clone().with_offset(1.0)?)?;
             let nothing = |s: f64, more: f64| s == 0.0 && more == 0.0;
             sums.iter_mut().zip(more).filter(|(s, m)| nothing(**s, *m)).for_each(|(s, _)| *s = f64::NEG_INFINITY);
         }
@@ -163,9 +164,9 @@ impl LogSums {
     fn problem(&self, inputs: &Inputs, weights: Vec<f64>) -> (PairObjective, Inputs) {
         assert!(inputs.paired.is_none(), "log-sum-exps over candidates have no paired positives");
         let n = inputs.anchors.dims()[0];
-        let objective = self.0.clone().reduction(Reduction::Weighted(Arc::new(weights)));
-        let objective = objective.positive_weights(PositiveWeights::PerAnchor(Arc::new(vec![0.0; n])));
-        let objective = objective.denominator_weights(Arc::new(vec![1.0; n]));
+        let objective = self.0.clone().with_reduction(Reduction::Weighted(Arc::new(weights)));
+        let objective = objective.with_positive_weights(PositiveWeights::PerAnchor(Arc::new(vec![0.0; n])));
+        let objective = objective.with_denominator_weights(Arc::new(vec![1.0; n]));
         let nothing = inputs.anchors.clone().zeros_like();
         (objective, inputs.clone().with_paired(nothing))
     }

@@ -62,25 +62,25 @@ impl PairObjective {
     }
 
     /// How alike two rows are.
-    pub fn similarity(mut self, similarity: Similarity) -> Self {
+    pub fn with_similarity(mut self, similarity: Similarity) -> Self {
         self.similarity = similarity;
         self
     }
 
     /// Who belongs to whom.
-    pub fn pairs(mut self, pairs: Pairs) -> Self {
+    pub fn with_pairs(mut self, pairs: Pairs) -> Self {
         self.pairs = pairs;
         self
     }
 
     /// Who is never compared.
-    pub fn exclusions(mut self, exclusions: Exclusions) -> Self {
+    pub fn with_exclusions(mut self, exclusions: Exclusions) -> Self {
         self.exclusions = exclusions;
         self
     }
 
     /// One direction or both.
-    pub fn direction(mut self, direction: Direction) -> Self {
+    pub fn with_direction(mut self, direction: Direction) -> Self {
         self.direction = direction;
         self
     }
@@ -90,7 +90,7 @@ impl PairObjective {
     ///
     /// # Errors
     /// When a factor is negative, infinite or NaN.
-    pub fn direction_weights(mut self, forward: f64, backward: f64) -> Result<Self, ObjectiveError> {
+    pub fn with_direction_weights(mut self, forward: f64, backward: f64) -> Result<Self, ObjectiveError> {
         self.direction = Direction::Both;
         self.shares =
             Some([not_negative("weight of a direction", forward)?, not_negative("weight of a direction", backward)?]);
@@ -98,31 +98,31 @@ impl PairObjective {
     }
 
     /// What the denominators hold.
-    pub fn denominator(mut self, denominator: Denominator) -> Self {
+    pub fn with_denominator(mut self, denominator: Denominator) -> Self {
         self.denominator = denominator;
         self
     }
 
     /// Where the sum over positives stands.
-    pub fn placement(mut self, placement: Placement) -> Self {
+    pub fn with_placement(mut self, placement: Placement) -> Self {
         self.placement = placement;
         self
     }
 
     /// Target weights of the positives.
-    pub fn positive_weights(mut self, weights: PositiveWeights) -> Self {
+    pub fn with_positive_weights(mut self, weights: PositiveWeights) -> Self {
         self.weights = weights;
         self
     }
 
     /// The factor of each anchor's log-denominator; without it, the sum of its target weights (DCLW: 1).
-    pub fn denominator_weights(mut self, weights: Arc<Vec<f64>>) -> Self {
+    pub fn with_denominator_weights(mut self, weights: Arc<Vec<f64>>) -> Self {
         self.denominator_weights = Some(weights);
         self
     }
 
     /// How the rows' values become one.
-    pub fn reduction(mut self, reduction: Reduction) -> Self {
+    pub fn with_reduction(mut self, reduction: Reduction) -> Self {
         self.reduction = reduction;
         self
     }
@@ -131,7 +131,7 @@ impl PairObjective {
     ///
     /// # Errors
     /// When it is negative, infinite or NaN.
-    pub fn denominator_offset(mut self, offset: f64) -> Result<Self, ObjectiveError> {
+    pub fn with_denominator_offset(mut self, offset: f64) -> Result<Self, ObjectiveError> {
         self.offset = not_negative("denominator offset", offset)?;
         Ok(self)
     }
@@ -140,7 +140,7 @@ impl PairObjective {
     ///
     /// # Errors
     /// When the limit is not a finite number above 0.
-    pub fn positive_clamp(mut self, limit: f64) -> Result<Self, ObjectiveError> {
+    pub fn with_positive_clamp(mut self, limit: f64) -> Result<Self, ObjectiveError> {
         self.clamp = Some(positive("clamp of the positive logits", limit)?);
         Ok(self)
     }

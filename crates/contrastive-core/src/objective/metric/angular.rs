@@ -79,8 +79,12 @@ impl Angular {
         let paired = Tensor::cat(vec![first.zeros_like(), own], 1);
         let inputs = Inputs::new(anchors, Tensor::cat(vec![x.clone(), nothing], 1)).with_paired(paired);
         let same = PairLists::classes(&vec![block.label; block.pairs()], labels);
-        let objective = PairObjective::new(1.0).expect("a temperature").similarity(Similarity::Dot);
-        objective.pairs(Pairs::Beside).exclusions(Exclusions::lists(same)).reduction(Reduction::Sum).loss(&inputs)
+        let objective = PairObjective::new(1.0).expect("a temperature").with_similarity(Similarity::Dot);
+        objective
+            .with_pairs(Pairs::Beside)
+            .with_exclusions(Exclusions::lists(same))
+            .with_reduction(Reduction::Sum)
+            .loss(&inputs)
     }
 }
 

@@ -44,7 +44,7 @@ impl HardTriplet {
     }
 
     /// Each positive pair with its semi-hard negative.
-    pub fn semi_hard(mut self) -> Self {
+    pub fn with_semi_hard_negatives(mut self) -> Self {
         self.0.negative = HardNegative::Semihard;
         self
     }

@@ -32,7 +32,7 @@ impl MultiSimilarity {
     ///
     /// # Errors
     /// When epsilon is negative or not finite.
-    pub fn mined(mut self, epsilon: f64) -> Result<Self, ObjectiveError> {
+    pub fn with_mining(mut self, epsilon: f64) -> Result<Self, ObjectiveError> {
         self.function.epsilon = Some(not_negative("epsilon", epsilon)?);
         Ok(self)
     }

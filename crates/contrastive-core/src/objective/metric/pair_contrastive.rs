@@ -69,19 +69,19 @@ impl PairContrastive {
     ///
     /// # Errors
     /// When one is negative, infinite or NaN.
-    pub fn weights(mut self, positive: f64, negative: f64) -> Result<Self, ObjectiveError> {
+    pub fn with_weights(mut self, positive: f64, negative: f64) -> Result<Self, ObjectiveError> {
         self.weights = [not_negative("weight of positives", positive)?, not_negative("weight of negatives", negative)?];
         Ok(self)
     }
 
     /// Who belongs to whom; the diagonal unless given. Positives beside the candidates are not supported.
-    pub fn pairs(mut self, pairs: Pairs) -> Self {
+    pub fn with_pairs(mut self, pairs: Pairs) -> Self {
         self.pairs = pairs;
         self
     }
 
     /// Who is never compared.
-    pub fn exclusions(mut self, exclusions: Exclusions) -> Self {
+    pub fn with_exclusions(mut self, exclusions: Exclusions) -> Self {
         self.exclusions = exclusions;
         self
     }

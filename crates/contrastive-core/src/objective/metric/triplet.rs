@@ -66,7 +66,7 @@ impl Triplet {
     }
 
     /// `log(1 + e^{d_ap - d_an + margin})` instead of the hinge.
-    pub fn smooth(mut self) -> Self {
+    pub fn with_smooth_hinge(mut self) -> Self {
         self.smooth = true;
         self
     }
@@ -81,7 +81,7 @@ impl Triplet {
     }
 
     /// The mean over all triplets that count, instead of those above 0.
-    pub fn over_all(mut self) -> Self {
+    pub fn with_mean_over_all(mut self) -> Self {
         self.over_all = true;
         self
     }

@@ -102,10 +102,10 @@ impl Uniformity {
         let t = positive("sharpness of the kernel", t)?;
         // positives of zeros beside the candidates have the logit 0: a row's value is its log-denominator alone
         let engine = PairObjective::new(1.0 / (2.0 * t))?
-            .similarity(Similarity::Dot)
-            .pairs(Pairs::Beside)
-            .denominator(Denominator::NegativesOnly)
-            .reduction(Reduction::Sum);
+            .with_similarity(Similarity::Dot)
+            .with_pairs(Pairs::Beside)
+            .with_denominator(Denominator::NegativesOnly)
+            .with_reduction(Reduction::Sum);
         Ok(Self { t, similarity: Similarity::Cosine, engine })
     }
 
@@ -134,9 +134,9 @@ impl Uniformity {
     /// the weight 0.
     fn within(&self, n: usize) -> PairObjective {
         let next = (0..n).map(|i| ((i + 1) % n) as u32).collect();
-        let engine = self.engine.clone().pairs(Pairs::one_each(next)).denominator(Denominator::WithPositives);
-        let engine = engine.positive_weights(PositiveWeights::PerAnchor(Arc::new(vec![0.0; n])));
-        engine.denominator_weights(Arc::new(vec![1.0; n]))
+        let engine = self.engine.clone().with_pairs(Pairs::one_each(next)).with_denominator(Denominator::WithPositives);
+        let engine = engine.with_positive_weights(PositiveWeights::PerAnchor(Arc::new(vec![0.0; n])));
+        engine.with_denominator_weights(Arc::new(vec![1.0; n]))
     }
 
     /// The value and, if the input has one, its gradient; plain tensors.

@@ -63,7 +63,7 @@ impl Sinkhorn {
     }
 
     /// The same in the log domain: for costs whose range is many times epsilon (above 80 or so in f32, 700 in f64).
-    pub fn in_log_domain(mut self) -> Self {
+    pub fn with_log_domain(mut self) -> Self {
         self.log = true;
         self
     }

@@ -162,8 +162,8 @@ impl SwAvQueues {
     ///
     /// # Errors
     /// [`MemoryError::Data`] when they are larger.
-    pub fn of_data(self, things: usize) -> Result<Self, MemoryError> {
-        let queues = self.queues.into_iter().map(|queue| queue.of_data(things));
+    pub fn with_dataset_size(self, things: usize) -> Result<Self, MemoryError> {
+        let queues = self.queues.into_iter().map(|queue| queue.with_dataset_size(things));
         Ok(Self { queues: queues.collect::<Result<_, _>>()? })
     }
 

@@ -107,6 +107,7 @@ fn cross_entropy(rows: Tensor<2>, labels: &[i64], weights: Tensor<2>, target: Te
     let paired = Tensor::cat(vec![rows.zeros_like(), target], 1);
     let inputs = Inputs::new(Tensor::cat(vec![rows, one], 1), Tensor::cat(vec![weights, nothing], 1));
     let targets = PairLists::one_each(labels.iter().map(|&l| l as u32).collect());
-    let objective = PairObjective::new(1.0).expect("a temperature").similarity(Similarity::Dot).pairs(Pairs::Beside);
-    objective.exclusions(Exclusions::lists(targets)).loss(&inputs.with_paired(paired))
+    let objective =
+        PairObjective::new(1.0).expect("a temperature").with_similarity(Similarity::Dot).with_pairs(Pairs::Beside);
+    objective.with_exclusions(Exclusions::lists(targets)).loss(&inputs.with_paired(paired))
 }

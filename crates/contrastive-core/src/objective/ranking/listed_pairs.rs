@@ -24,7 +24,7 @@ impl ListedPairs {
     /// The online form of sentence-transformers: the sum (no half, no mean) over unlike pairs that are closer than the farthest
     /// alike one, and alike pairs that are farther than the closest unlike one. Where a side has a single pair or none, the other is
     /// measured at its own mean instead.
-    pub fn online(mut self) -> Self {
+    pub fn with_online_mining(mut self) -> Self {
         self.online = true;
         self
     }

@@ -36,7 +36,7 @@ impl Pnp {
     }
 
     /// The slowly decreasing function Ds.
-    pub fn logarithmic(self) -> Self {
+    pub fn with_logarithmic_cost(self) -> Self {
         self.with(RankCost::Logarithm)
     }
 
@@ -44,12 +44,12 @@ impl Pnp {
     ///
     /// # Errors
     /// When alpha is not a finite number above 0.
-    pub fn decreasing(self, alpha: f64) -> Result<Self, ObjectiveError> {
+    pub fn with_power_cost(self, alpha: f64) -> Result<Self, ObjectiveError> {
         Ok(self.with(RankCost::Power(positive("alpha", alpha)?)))
     }
 
     /// The unboundedly increasing function Iu.
-    pub fn increasing(self) -> Self {
+    pub fn with_increasing_cost(self) -> Self {
         self.with(RankCost::Increasing)
     }
 
@@ -57,7 +57,7 @@ impl Pnp {
     ///
     /// # Errors
     /// When b is not a finite number above 0.
-    pub fn bounded(self, b: f64) -> Result<Self, ObjectiveError> {
+    pub fn with_bounded_cost(self, b: f64) -> Result<Self, ObjectiveError> {
         Ok(self.with(RankCost::Bounded(positive("b", b)?)))
     }
 }

@@ -21,7 +21,7 @@ impl BilinearInfoNce {
     /// # Errors
     /// When the temperature is zero, negative, infinite or NaN.
     pub fn with_temperature(temperature: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self(PairObjective::new(temperature)?.similarity(Similarity::Dot)))
+        Ok(Self(PairObjective::new(temperature)?.with_similarity(Similarity::Dot)))
     }
 
     /// The objective behind the name, on anchors that were multiplied with W.

@@ -101,14 +101,14 @@ impl Cacr {
     ///
     /// # Errors
     /// When one is negative, infinite or NaN.
-    pub fn costs(mut self, alpha: f64, beta: f64) -> Result<Self, ObjectiveError> {
+    pub fn with_costs(mut self, alpha: f64, beta: f64) -> Result<Self, ObjectiveError> {
         self.costs = [not_negative("alpha", alpha)?, not_negative("beta", beta)?];
         Ok(self)
     }
 
     /// Are the weights constants to the gradient? Unless given: no for [`loss`](Self::loss), yes for
     /// [`loss_with_queue`](Self::loss_with_queue), as published.
-    pub fn detached(mut self, detached: bool) -> Self {
+    pub fn with_detached_weights(mut self, detached: bool) -> Self {
         self.detached = Some(detached);
         self
     }
@@ -118,15 +118,15 @@ impl Cacr {
     ///
     /// # Errors
     /// When the share is negative, 1 or more, or NaN.
-    pub fn debiased(self, tau: f64) -> Result<Self, ObjectiveError> {
+    pub fn with_debiasing(self, tau: f64) -> Result<Self, ObjectiveError> {
         self.corrected(tau, 1.0)
     }
 
     /// The same with `(r - tau c) / (1 - tau)`, the sign of the released code, which pushes positives apart.
     ///
     /// # Errors
-    /// As [`debiased`](Self::debiased).
-    pub fn debiased_as_released(self, tau: f64) -> Result<Self, ObjectiveError> {
+    /// As [`with_debiasing`](Self::with_debiasing).
+    pub fn with_released_debiasing(self, tau: f64) -> Result<Self, ObjectiveError> {
         self.corrected(tau, -1.0)
     }
 
@@ -389,7 +389,7 @@ impl CacrInfoNce {
         let n = keys.dims()[0];
         let parts = queries.iter().enumerate().map(|(a, query)| {
             let share = host(weights.clone().slice([0..n, a..a + 1]) * (2.0 * self.temperature / n as f64));
-            let objective = self.objective.clone().reduction(Reduction::Weighted(Arc::new(share)));
+            let objective = self.objective.clone().with_reduction(Reduction::Weighted(Arc::new(share)));
             objective.loss(&Inputs::new(query.clone(), keys.clone()))
         });
         parts.reduce(|a, b| a + b).expect("queries")

@@ -14,12 +14,12 @@ impl Clip {
     /// # Errors
     /// When the temperature is zero, negative, infinite or NaN.
     pub fn new(temperature: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self(PairObjective::new(temperature)?.direction(Direction::Both)))
+        Ok(Self(PairObjective::new(temperature)?.with_direction(Direction::Both)))
     }
 
     /// The logit scale is an input of the loss (see [`LogitScale`](crate::temperature::LogitScale)).
     pub fn with_logit_scale() -> Self {
-        Self(PairObjective::with_input_scale().direction(Direction::Both))
+        Self(PairObjective::with_input_scale().with_direction(Direction::Both))
     }
 
     /// The objective behind the name.

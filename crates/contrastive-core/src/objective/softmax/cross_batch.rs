@@ -48,7 +48,7 @@ impl CrossBatch {
     /// # Panics
     /// As [`PairObjective::loss`].
     pub fn loss(&self, objective: &PairObjective) -> Tensor<1> {
-        let objective = objective.clone().pairs(self.pairs.clone()).exclusions(self.exclusions.clone());
+        let objective = objective.clone().with_pairs(self.pairs.clone()).with_exclusions(self.exclusions.clone());
         objective.loss(&self.inputs)
     }
 }

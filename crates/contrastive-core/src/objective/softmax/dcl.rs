@@ -26,7 +26,8 @@ impl Dcl {
     /// # Errors
     /// When the temperature is zero, negative, infinite or NaN.
     pub fn new(temperature: f64) -> Result<Self, ObjectiveError> {
-        let objective = PairObjective::new(temperature)?.pairs(Pairs::TwoViews).denominator(Denominator::NegativesOnly);
+        let objective =
+            PairObjective::new(temperature)?.with_pairs(Pairs::TwoViews).with_denominator(Denominator::NegativesOnly);
         Ok(Self { objective, sigma: None, differentiated: false })
     }
 
@@ -35,7 +36,7 @@ impl Dcl {
     ///
     /// # Errors
     /// When sigma is not a finite number above 0.
-    pub fn weighted(mut self, sigma: f64) -> Result<Self, ObjectiveError> {
+    pub fn with_weights(mut self, sigma: f64) -> Result<Self, ObjectiveError> {
         self.sigma = Some(positive("sigma of DCLW", sigma)?);
         Ok(self)
     }
@@ -134,7 +135,7 @@ impl Dcl {
     /// The objective under these weights of the things' positives.
     fn weighing(&self, weights: &[f64]) -> PairObjective {
         let weights = [weights, weights].concat();
-        let objective = self.objective.clone().denominator_weights(Arc::new(vec![1.0; weights.len()]));
-        objective.positive_weights(PositiveWeights::PerAnchor(Arc::new(weights)))
+        let objective = self.objective.clone().with_denominator_weights(Arc::new(vec![1.0; weights.len()]));
+        objective.with_positive_weights(PositiveWeights::PerAnchor(Arc::new(weights)))
     }
 }

@@ -120,7 +120,7 @@ impl DebiasedInfoNce {
         let partner = |i: usize| if i < n { i + n } else { i - n };
         let partners = Tensor::cat(vec![unit.clone().slice([n..rows, 0..d]), unit.clone().slice([0..n, 0..d])], 0);
         let own = PairLists::one_each((0..rows).map(|i| partner(i) as u32).collect()).shifted(2 * place.first);
-        let sums = LogSums::with_input_scale().exclusions(Exclusions::lists(own)).portable(self.portable);
+        let sums = LogSums::with_input_scale().with_exclusions(Exclusions::lists(own)).portable(self.portable);
         let scaled = |factor: f64| Inputs::within(unit.clone()).with_scale(numbers(&[factor * scale], unit));
         // log R = log sum e^{(1 + beta) s} - log sum e^{beta s} + log N
         let hard = self.function.is_hard();

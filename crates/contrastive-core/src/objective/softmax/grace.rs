@@ -25,12 +25,12 @@ impl Grace {
     /// # Errors
     /// When the temperature is zero, negative, infinite or NaN.
     pub fn new(temperature: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self(PairObjective::new(temperature)?.pairs(Pairs::TwoViews)))
+        Ok(Self(PairObjective::new(temperature)?.with_pairs(Pairs::TwoViews)))
     }
 
     /// Negatives of the other view only: symmetric InfoNCE between the views (CLIP's objective).
-    pub fn between_views(self) -> Self {
-        Self(self.0.pairs(Pairs::Diagonal).direction(Direction::Both))
+    pub fn with_inter_view_only(self) -> Self {
+        Self(self.0.with_pairs(Pairs::Diagonal).with_direction(Direction::Both))
     }
 
     /// The objective behind the name: on the two views stacked, or, without negatives within a view, on the first among the

@@ -23,12 +23,12 @@ impl InfoNce {
 
     /// Inner products instead of cosines.
     pub fn with_similarity(self, similarity: Similarity) -> Self {
-        Self(self.0.similarity(similarity))
+        Self(self.0.with_similarity(similarity))
     }
 
     /// Another reduction than the mean.
     pub fn with_reduction(self, reduction: Reduction) -> Self {
-        Self(self.0.reduction(reduction))
+        Self(self.0.with_reduction(reduction))
     }
 
     /// The objective behind the name.
@@ -52,7 +52,7 @@ impl InfoNce {
     /// # Panics
     /// When the shapes do not fit.
     pub fn loss_with_negatives(&self, queries: Tensor<2>, positives: Tensor<2>, negatives: Tensor<2>) -> Tensor<1> {
-        self.0.clone().pairs(Pairs::Beside).loss(&Inputs::new(queries, negatives).with_paired(positives))
+        self.0.clone().with_pairs(Pairs::Beside).loss(&Inputs::new(queries, negatives).with_paired(positives))
     }
 
     /// Queries `[n, d]`, positives `[n, d]`, and k negatives of its own for each query, `[n, k, d]`. There is no matrix to

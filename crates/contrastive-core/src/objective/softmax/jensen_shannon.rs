@@ -31,13 +31,13 @@ impl JensenShannon {
 
     /// Who belongs to whom (nodes and the graphs they are of: [`Pairs::labels_between`]). Positives beside the candidates are
     /// not supported.
-    pub fn pairs(mut self, pairs: Pairs) -> Self {
+    pub fn with_pairs(mut self, pairs: Pairs) -> Self {
         self.pairs = pairs;
         self
     }
 
     /// How alike two rows are.
-    pub fn similarity(mut self, similarity: Similarity) -> Self {
+    pub fn with_similarity(mut self, similarity: Similarity) -> Self {
         self.similarity = similarity;
         self
     }

@@ -180,7 +180,7 @@ impl PamC {
     }
 
     fn log_sums(&self, similarity: Similarity) -> LogSums {
-        LogSums::new(1.0 / self.tau).expect("a checked tau").similarity(similarity)
+        LogSums::new(1.0 / self.tau).expect("a checked tau").with_similarity(similarity)
     }
 
     /// The negative half. With one cluster the official proxy is `log 1 = 0`: nothing is pushed apart.
@@ -193,7 +193,7 @@ impl PamC {
         let logs: Vec<f64> = clusters.counts.iter().map(|n| n.ln()).collect();
         match self.proxy {
             MetaNodeProxy::Official => {
-                let sums = self.log_sums(Similarity::Cosine).offset(1.0 + EPSILON).expect("a positive offset");
+                let sums = self.log_sums(Similarity::Cosine).with_offset(1.0 + EPSILON).expect("a positive offset");
                 let meta = clusters.sums(rows.clone());
                 if count == 1 {
                     return meta.sum() * 0.0;
@@ -209,7 +209,7 @@ impl PamC {
             }
             MetaNodeProxy::Jensen => {
                 let means = clusters.means(unit_rows(rows.clone()));
-                let sums = self.log_sums(Similarity::Dot).exclusions(Exclusions::none());
+                let sums = self.log_sums(Similarity::Dot).with_exclusions(Exclusions::none());
                 let inputs = Inputs::new(means.clone(), means).with_bias(numbers(&logs, rows));
                 let (value, weights) = log_total(&sums.values(&inputs), &logs);
                 around(value, sums.loss(&inputs, weights))

@@ -22,12 +22,12 @@ impl Moco {
     /// # Errors
     /// When the temperature is zero, negative, infinite or NaN.
     pub fn new(temperature: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self(PairObjective::new(temperature)?.pairs(Pairs::Beside)))
+        Ok(Self(PairObjective::new(temperature)?.with_pairs(Pairs::Beside)))
     }
 
     /// Inner products instead of cosines, of rows that are already normalised.
     pub fn with_similarity(self, similarity: Similarity) -> Self {
-        Self(self.0.similarity(similarity))
+        Self(self.0.with_similarity(similarity))
     }
 
     /// The objective behind the name, with the keys as paired positives.

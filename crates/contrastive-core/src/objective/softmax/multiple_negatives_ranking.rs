@@ -51,12 +51,12 @@ impl MultipleNegativesRanking {
     }
 
     /// Queries among documents and documents among queries, the mean of both.
-    pub fn symmetric(self) -> Self {
+    pub fn with_both_directions(self) -> Self {
         Self { form: Form::Symmetric, ..self }
     }
 
     /// All four kinds of pairs in one denominator (GTE).
-    pub fn joint(self) -> Self {
+    pub fn with_joint_denominator(self) -> Self {
         Self { form: Form::Joint, ..self }
     }
 
@@ -216,7 +216,7 @@ impl MultipleNegativesRanking {
     }
 
     fn pairs(&self) -> PairObjective {
-        PairObjective::new(self.temperature).expect("a checked temperature").similarity(Similarity::Dot)
+        PairObjective::new(self.temperature).expect("a checked temperature").with_similarity(Similarity::Dot)
     }
 
     fn both_ways(
@@ -229,7 +229,7 @@ impl MultipleNegativesRanking {
         let wanted = if place.any { Wanted::ALL } else { Wanted::VALUE };
         let ([n, d], [m, _]) = (q.dims(), c.dims());
         if n == m {
-            let objective = self.pairs().direction(Direction::Both);
+            let objective = self.pairs().with_direction(Direction::Both);
             let mut both = among.evaluate(&objective, &Inputs::new(q.clone(), c.clone()), wanted)?;
             both.rows = (both.rows + both.columns.take().expect("both directions")) * 0.5;
             return Ok(both);
@@ -256,15 +256,15 @@ impl MultipleNegativesRanking {
     ) -> Result<Evaluation, DistributedError> {
         let ([n, d], [m, _]) = (q.dims(), c.dims());
         let documents = c.clone().slice([0..n, 0..d]);
-        let sums = || LogSums::new(self.temperature).expect("a checked temperature").similarity(Similarity::Dot);
+        let sums = || LogSums::new(self.temperature).expect("a checked temperature").with_similarity(Similarity::Dot);
         // queries among [documents, queries], documents among [queries, documents]; a document's own are left out
-        let from_queries = sums().exclusions(Exclusions::own_row(m));
+        let from_queries = sums().with_exclusions(Exclusions::own_row(m));
         let own = PairLists {
             offsets: (0..=n).map(|i| i * (m / n)).collect(),
             columns: (0..n).flat_map(|i| (n + i..n + m).step_by(n).map(|j| j as u32)).collect(),
             ..PairLists::default()
         };
-        let from_documents = sums().exclusions(Exclusions::lists(own.shifted(place.first * (1 + m / n))));
+        let from_documents = sums().with_exclusions(Exclusions::lists(own.shifted(place.first * (1 + m / n))));
         let asked = Inputs::new(q.clone(), Tensor::cat(vec![c.clone(), q.clone()], 0));
         let answered = Inputs::new(documents.clone(), Tensor::cat(vec![q.clone(), c.clone()], 0));
         let (a, b) = (among.values(&from_queries, &asked)?, among.values(&from_documents, &answered)?);
@@ -301,8 +301,8 @@ impl MultipleNegativesRanking {
         let documents = c.clone().slice([0..n, 0..d]);
         // the weights only raise the scale, and the gradient keeps the share of it that is not weights
         let scale = 1.0 / self.temperature;
-        let sums = LogSums::new(1.0 / (scale + alpha)).expect("a checked temperature").similarity(Similarity::Dot);
-        let sums = sums.exclusions(Exclusions::own_row(0));
+        let sums = LogSums::new(1.0 / (scale + alpha)).expect("a checked temperature").with_similarity(Similarity::Dot);
+        let sums = sums.with_exclusions(Exclusions::own_row(0));
         let inputs = Inputs::new(q.clone(), c.clone());
         let positive = host(beside(q, &documents) * scale);
         let gaps: Vec<f64> = among.values(&sums, &inputs)?.iter().zip(&positive).map(|(l, s)| l - s).collect();

@@ -23,7 +23,7 @@ impl NPairs {
     /// # Errors
     /// When the strength is negative, infinite or NaN.
     pub fn new(strength: f64) -> Result<Self, ObjectiveError> {
-        let objective = PairObjective::new(1.0)?.similarity(Similarity::Dot);
+        let objective = PairObjective::new(1.0)?.with_similarity(Similarity::Dot);
         Ok(Self { objective, strength: not_negative("strength of the penalty", strength)? })
     }
 

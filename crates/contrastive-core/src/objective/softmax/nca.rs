@@ -19,8 +19,8 @@ impl Nca {
     /// When it is not a finite number above 0.
     pub fn new(scale: f64) -> Result<Self, ObjectiveError> {
         // -scale d^2 = 2 scale s - 2 scale
-        let objective = PairObjective::new(0.5 / positive("scale", scale)?)?.placement(Placement::Inside);
-        Ok(Self(objective.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanWithPositives)))
+        let objective = PairObjective::new(0.5 / positive("scale", scale)?)?.with_placement(Placement::Inside);
+        Ok(Self(objective.with_positive_weights(PositiveWeights::Sum).with_reduction(Reduction::MeanWithPositives)))
     }
 
     /// Rows `[n, d]` with a label each. The value is `[1]`; 0 where no row has a positive, or none a negative.
@@ -28,7 +28,7 @@ impl Nca {
     /// # Panics
     /// When rows and labels differ in number, or there are no rows.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
-        self.0.clone().pairs(Pairs::labels(labels)).loss(&Inputs::within(rows))
+        self.0.clone().with_pairs(Pairs::labels(labels)).loss(&Inputs::within(rows))
     }
 
     /// The loss of the rows of all ranks together: each rank brings its own rows `[n, d]` and their labels, the same label is one class on
@@ -40,7 +40,7 @@ impl Nca {
     /// # Panics
     /// When this rank's rows and labels differ in number, or it has no rows.
     pub fn loss_over(&self, ranks: &Ranks<'_>, rows: Tensor<2>, labels: &[i64]) -> Result<Tensor<1>, DistributedError> {
-        self.0.clone().pairs(Pairs::labels(labels)).loss_over(ranks, &Inputs::within(rows))
+        self.0.clone().with_pairs(Pairs::labels(labels)).loss_over(ranks, &Inputs::within(rows))
     }
 
     /// Proxy-NCA (Movshovitz-Attias et al. 2017, with the positive in the denominator): rows `[n, d]` among one proxy for each
@@ -50,7 +50,7 @@ impl Nca {
     /// When rows and labels differ in number, or a label is no class.
     pub fn loss_with_proxies(&self, rows: Tensor<2>, labels: &[i64], proxies: Tensor<2>) -> Tensor<1> {
         let pairs = classes(labels, proxies.dims()[0]);
-        self.0.clone().pairs(pairs).loss(&Inputs::new(rows, proxies))
+        self.0.clone().with_pairs(pairs).loss(&Inputs::new(rows, proxies))
     }
 
     /// Proxy-NCA of the rows of all ranks together: each rank brings its own rows `[n, d]`; the proxies `[c, d]` are the same everywhere, and

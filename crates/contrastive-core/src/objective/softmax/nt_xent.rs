@@ -17,12 +17,12 @@ impl NtXent {
     /// # Errors
     /// When the temperature is zero, negative, infinite or NaN.
     pub fn new(temperature: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self(PairObjective::new(temperature)?.pairs(Pairs::TwoViews)))
+        Ok(Self(PairObjective::new(temperature)?.with_pairs(Pairs::TwoViews)))
     }
 
     /// Inner products instead of cosines.
     pub fn with_similarity(self, similarity: Similarity) -> Self {
-        Self(self.0.similarity(similarity))
+        Self(self.0.with_similarity(similarity))
     }
 
     /// The objective behind the name, on the two views stacked.
@@ -46,8 +46,8 @@ impl NtXent {
     /// # Panics
     /// When rows and labels differ in number, or there are no rows.
     pub fn loss_with_labels(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
-        let objective = self.0.clone().pairs(Pairs::labels(labels)).denominator(Denominator::OwnPositive);
-        let objective = objective.positive_weights(PositiveWeights::Sum).reduction(Reduction::MeanOverPairs);
+        let objective = self.0.clone().with_pairs(Pairs::labels(labels)).with_denominator(Denominator::OwnPositive);
+        let objective = objective.with_positive_weights(PositiveWeights::Sum).with_reduction(Reduction::MeanOverPairs);
         objective.loss(&Inputs::within(rows))
     }
 }

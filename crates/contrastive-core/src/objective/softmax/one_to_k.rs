@@ -141,11 +141,11 @@ impl OneToK {
 
     /// Both directions, the versions of each anchor listed.
     fn objective(&self, lists: PairLists, backward: f64) -> Result<PairObjective, ObjectiveError> {
-        let mut objective = self.objective.clone().pairs(Pairs::Lists(Arc::new(lists)));
+        let mut objective = self.objective.clone().with_pairs(Pairs::Lists(Arc::new(lists)));
         if !self.siblings {
-            objective = objective.denominator(crate::objective::Denominator::OwnPositive);
+            objective = objective.with_denominator(crate::objective::Denominator::OwnPositive);
         }
-        objective.direction_weights(0.5, backward)
+        objective.with_direction_weights(0.5, backward)
     }
 
     /// The versions that are present as candidates, and whose they are.

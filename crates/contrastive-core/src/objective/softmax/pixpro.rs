@@ -187,9 +187,9 @@ impl PixContrast {
     /// When one of them is not a finite number above 0.
     pub fn new(temperature: f64, threshold: f64) -> Result<Self, ObjectiveError> {
         let objective = PairObjective::new(temperature)?
-            .placement(Placement::Inside)
-            .positive_weights(PositiveWeights::Sum)
-            .reduction(Reduction::MeanWithPositives);
+            .with_placement(Placement::Inside)
+            .with_positive_weights(PositiveWeights::Sum)
+            .with_reduction(Reduction::MeanWithPositives);
         let threshold = positive("distance threshold", threshold)?;
         Ok(Self { threshold, contrast: Grouped::new(objective) })
     }

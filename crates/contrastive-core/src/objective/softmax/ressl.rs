@@ -32,12 +32,13 @@ impl ReSsl {
     /// # Errors
     /// When a temperature is zero, negative, infinite or NaN.
     pub fn new(student: f64, teacher: f64) -> Result<Self, ObjectiveError> {
-        let objective = PairObjective::new(student)?.pairs(Pairs::Beside).denominator(Denominator::NegativesOnly);
+        let objective =
+            PairObjective::new(student)?.with_pairs(Pairs::Beside).with_denominator(Denominator::NegativesOnly);
         Ok(Self {
             similarity: Similarity::Cosine,
             teacher,
-            sums: LogSums::new(teacher)?.similarity(Similarity::Dot),
-            student: objective.similarity(Similarity::Dot),
+            sums: LogSums::new(teacher)?.with_similarity(Similarity::Dot),
+            student: objective.with_similarity(Similarity::Dot),
         })
     }
 

@@ -16,12 +16,12 @@ impl SupCon {
     /// # Errors
     /// When the temperature is zero, negative, infinite or NaN.
     pub fn new(temperature: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self(PairObjective::new(temperature)?.reduction(Reduction::MeanWithPositives)))
+        Ok(Self(PairObjective::new(temperature)?.with_reduction(Reduction::MeanWithPositives)))
     }
 
     /// The objective behind the name; its pairs are those of the labels.
     pub fn objective(&self, labels: &[i64]) -> PairObjective {
-        self.0.clone().pairs(Pairs::labels(labels))
+        self.0.clone().with_pairs(Pairs::labels(labels))
     }
 
     /// Rows `[n, d]` (all views stacked) with a label each. The value is `[1]`; 0 where no anchor has a positive.

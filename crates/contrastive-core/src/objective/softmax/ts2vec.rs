@@ -101,7 +101,7 @@ impl Ts2Vec {
                 allowed: "[0, 1]",
             });
         }
-        let pairs = PairObjective::new(1.0)?.pairs(Pairs::TwoViews).similarity(Similarity::Dot);
+        let pairs = PairObjective::new(1.0)?.with_pairs(Pairs::TwoViews).with_similarity(Similarity::Dot);
         Ok(Self { instance, unit, contrast: Grouped::new(pairs) })
     }
 

@@ -49,11 +49,11 @@ impl Contrast {
             .with_paired(self.anchors.zeros_like())
             .with_scale(numbers(&inverse, &self.anchors));
         PairObjective::with_input_scale()
-            .similarity(Similarity::Dot)
-            .pairs(Pairs::Beside)
-            .denominator(Denominator::NegativesOnly)
-            .exclusions(self.exclusions.clone())
-            .reduction(Reduction::Weighted(Arc::new(weights)))
+            .with_similarity(Similarity::Dot)
+            .with_pairs(Pairs::Beside)
+            .with_denominator(Denominator::NegativesOnly)
+            .with_exclusions(self.exclusions.clone())
+            .with_reduction(Reduction::Weighted(Arc::new(weights)))
             .portable(self.portable)
             .evaluate(&inputs, wanted)
     }

@@ -129,7 +129,7 @@ impl Global {
             Views::Alike => {
                 let rows = both(first, second);
                 let twins = PairLists::one_each((0..2 * n).map(|i| ((i + n) % (2 * n)) as u32).collect());
-                let exclusions = Exclusions::lists(twins).and_own_row(0);
+                let exclusions = Exclusions::lists(twins).with_own_row(0);
                 vec![contrast(&self.sides[0], rows.clone(), rows, both(second, first), exclusions, 2 * n - 2)]
             }
             Views::Modalities => [(first, second), (second, first)]

@@ -109,7 +109,7 @@ impl TemperatureRule {
     /// Moves a sample's denominator along when its temperature changes, to first order: the average was made of
     /// `e^{h / tau}` under the old one, and `d log E e^{h / tau} / d (1 / tau) = E_p h`. Off unless chosen, as in the
     /// released codes.
-    pub fn rescale_on_change(mut self, rescale: bool) -> Self {
+    pub fn with_rescaling(mut self, rescale: bool) -> Self {
         self.rescale = rescale;
         self
     }

@@ -24,8 +24,9 @@ fn learn<M: Module>(
     loss: impl Fn(&M, Tensor<2>, Tensor<2>, &Queue, usize) -> (Tensor<1>, [f64; 4]),
 ) -> Ended {
     let run = Run { batch: 64, ..Run::new(600, 0) };
-    let queue =
-        RefCell::new(Queue::random_units(1024, 32, 3, &device()).unwrap().of_data(study.train.images.len()).unwrap());
+    let queue = RefCell::new(
+        Queue::random_units(1024, 32, 3, &device()).unwrap().with_dataset_size(study.train.images.len()).unwrap(),
+    );
     let keys = RefCell::new(Some(network(&model).clone().no_grad()));
     let seen = Cell::new([0.0; 4]);
     let step = |model: &M, [a, b]: [Tensor<2>; 2], batch: Batch| {

@@ -234,7 +234,7 @@ impl TeamUp {
     /// # Errors
     /// When the temperature is not a finite number above 0, or a strength is not finite.
     pub fn new(temperature: f64, strength: &[f64]) -> Result<Self, ObjectiveError> {
-        let objective = PairObjective::new(temperature)?.pairs(Pairs::TwoViews);
+        let objective = PairObjective::new(temperature)?.with_pairs(Pairs::TwoViews);
         let nodes = strength.len();
         let mean = strength.iter().sum::<f64>() / nodes.max(1) as f64;
         if !mean.is_finite() {

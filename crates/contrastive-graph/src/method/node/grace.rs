@@ -142,7 +142,7 @@ impl GraceConfig {
 
     fn objective(&self) -> Result<objective::Grace, MethodError> {
         let objective = objective::Grace::new(self.temperature)?;
-        Ok(if self.within_views { objective } else { objective.between_views() })
+        Ok(if self.within_views { objective } else { objective.with_inter_view_only() })
     }
 }
 
