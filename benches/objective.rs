@@ -222,7 +222,7 @@ fn objectives<'a>(tables: &'a [Tensor<2>; 2]) -> Result<Vec<Objective<'a>>, Box<
         Objective {
             name: "NT-Xent",
             forms: [
-                Some(Box::new(move || evaluated(&xent, &Inputs::within(stacked.clone())))),
+                Some(Box::new(move || evaluated(&xent, &Inputs::self_contrast(stacked.clone())))),
                 Some(Box::new(move || {
                     let result = one_way.evaluate(&Inputs::new(both_sides.clone(), both_sides.clone()), Wanted::ALL);
                     let [a, c] = [result.gradients.anchors, result.gradients.candidates].map(|g| g.expect("wanted"));
@@ -239,7 +239,7 @@ fn objectives<'a>(tables: &'a [Tensor<2>; 2]) -> Result<Vec<Objective<'a>>, Box<
                         log_sum_exp(s, 1).mean() - own.mean()
                     })
                 })),
-                Some(Box::new(move || dense_within(&|table| dense_xent.dense(&Inputs::within(table.clone()))))),
+                Some(Box::new(move || dense_within(&|table| dense_xent.dense(&Inputs::self_contrast(table.clone()))))),
             ],
         },
         Objective {

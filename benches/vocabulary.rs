@@ -185,7 +185,7 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
     };
     let within = |name, objective: PairObjective| {
         let dense = objective.clone();
-        let table = |a: &Tensor<2>| Inputs::within(a.clone());
+        let table = |a: &Tensor<2>| Inputs::self_contrast(a.clone());
         row(name, move |a, _, _| objective.loss(&table(a)), boxed(move |a, _, _| dense.dense(&table(a))))
     };
     let own = NtXent::new(t)?.objective().clone().with_denominator(Denominator::OwnPositive);
@@ -212,11 +212,11 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
         makes(
             4.0,
             labelled("SupCon", SupCon::new(t)?, SupCon::loss, |supcon, a, labels| {
-                supcon.objective(labels).dense(&Inputs::within(a))
+                supcon.objective(labels).dense(&Inputs::self_contrast(a))
             }),
         ),
         labelled("NT-Xent, labels", NtXent::new(t)?, NtXent::loss_with_labels, move |_, a, labels| {
-            own.clone().with_pairs(Pairs::labels(labels)).dense(&Inputs::within(a))
+            own.clone().with_pairs(Pairs::labels(labels)).dense(&Inputs::self_contrast(a))
         }),
         makes(4.0, views("debiased", debiased)),
         makes(4.0, views("hard negatives", hard)),
@@ -292,7 +292,7 @@ fn row_functions() -> Result<Vec<Row>, Box<dyn Error>> {
         labelled("lifted structure", LiftedStructure::new(1.0)?, LiftedStructure::loss, LiftedStructure::dense),
         row(
             "contrastive",
-            move |a, _, labels| pairs.clone().with_pairs(Pairs::labels(labels)).loss(&Inputs::within(a.clone())),
+            move |a, _, labels| pairs.clone().with_pairs(Pairs::labels(labels)).loss(&Inputs::self_contrast(a.clone())),
             boxed(move |a, _, labels| definitions::contrastive(a, labels, 1.0)),
         ),
         Row {

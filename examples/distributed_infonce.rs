@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release --example distributed_infonce -- --in-process 4
 //! cargo build --release --example distributed_infonce --features mpi
-//! mpirun -np 4 target/release/examples/distributed_infonce --travel ring
+//! mpirun -np 4 target/release/examples/distributed_infonce --exchange ring
 //! ```
 //!
 //! Every rank makes its part of a generated batch (pairs of noisy views), encodes it, takes the loss over all ranks, and adds
@@ -17,7 +17,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use clap::{Parser, ValueEnum};
 use contrastive::Device;
 use contrastive::core::distributed::{
-    Communicator, DistributedError, Floats, Metered, Ranks, Travel, in_process, sum_gradients,
+    Communicator, DistributedError, Exchange, Floats, Metered, Ranks, in_process, sum_gradients,
 };
 use contrastive::core::objective::{InfoNce, Inputs};
 use rand_chacha::ChaCha8Rng;
@@ -36,7 +36,7 @@ struct Options {
     #[arg(long, default_value_t = 64)]
     width: usize,
     #[arg(long, value_enum, default_value = "ring")]
-    travel: Keys,
+    exchange: Keys,
     /// f64 instead of f32.
     #[arg(long)]
     double: bool,
@@ -108,7 +108,7 @@ fn rank(options: &Options, communicator: &dyn Communicator) -> Result<(), Distri
     let start = |r: usize| if r == world { options.pairs } else { options.pairs * r / world + r };
     let encoder = options.encoder();
     let objective = InfoNce::new(0.1).expect("a temperature above 0").objective().clone();
-    let travel = if matches!(options.travel, Keys::Ring) { Travel::Ring } else { Travel::Gathered };
+    let exchange = if matches!(options.exchange, Keys::Ring) { Exchange::Ring } else { Exchange::AllGather };
     let encode = |things| options.views(things).map(|x| encoder.forward(x));
     let [queries, keys] = encode(start(rank)..start(rank + 1));
     if rank + 1 == world {
@@ -122,7 +122,7 @@ fn rank(options: &Options, communicator: &dyn Communicator) -> Result<(), Distri
         }
     }
 
-    let loss = objective.loss_over(&Ranks::new(&communicator, travel), &Inputs::new(queries, keys))?;
+    let loss = objective.distributed_loss(&Ranks::new(&communicator, exchange), &Inputs::new(queries, keys))?;
     let mine = GradientsParams::from_grads(loss.backward(), &encoder);
     let summed = sum_gradients(&communicator, &encoder, mine)?;
     let (sent, peak) = (communicator.sent(), peak());

@@ -32,9 +32,9 @@ fn number(line: &str, name: &str) -> f64 {
 #[test]
 fn ranks_agree_with_one_process() {
     for ranks in [2, 4] {
-        for travel in ["gathered", "ring"] {
+        for exchange in ["gathered", "ring"] {
             for (precision, allowed) in [(&["--double"][..], 1e-10), (&[][..], 1e-5)] {
-                let Some(output) = run(ranks, &[&["--travel", travel], precision].concat()) else { return };
+                let Some(output) = run(ranks, &[&["--exchange", exchange], precision].concat()) else { return };
                 let text = String::from_utf8_lossy(&output.stdout);
                 assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
                 let lines: Vec<&str> = text.lines().filter(|l| l.starts_with("rank ")).collect();
@@ -51,12 +51,12 @@ fn ranks_agree_with_one_process() {
 
 #[test]
 fn a_lost_rank_ends_the_run() {
-    for travel in ["gathered", "ring"] {
+    for exchange in ["gathered", "ring"] {
         for fail in ["exit", "panic", "error"] {
             let start = Instant::now();
-            let Some(output) = run(4, &["--travel", travel, "--fail", fail]) else { return };
-            assert!(!output.status.success(), "{fail}, {travel}");
-            assert!(start.elapsed() < Duration::from_secs(60), "{fail}, {travel}: {:?}", start.elapsed());
+            let Some(output) = run(4, &["--exchange", exchange, "--fail", fail]) else { return };
+            assert!(!output.status.success(), "{fail}, {exchange}");
+            assert!(start.elapsed() < Duration::from_secs(60), "{fail}, {exchange}: {:?}", start.elapsed());
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(said.contains(if fail == "exit" { "Exit code" } else { "as --fail wanted" }), "{said}");
         }

@@ -19,8 +19,8 @@
 //! ```
 
 pub mod attach;
-pub mod behaviour;
 pub mod cluster;
+pub mod diagnostics;
 pub mod distributed;
 pub mod error;
 mod extension;

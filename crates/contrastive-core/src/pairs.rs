@@ -178,9 +178,9 @@ impl PairLists {
 pub enum Pairs {
     /// Candidate i is the positive of anchor i (InfoNCE, CLIP).
     Diagonal,
-    /// 2N rows that are two views of N things, one view after the other: row i belongs to row i +- N (NT-Xent).
+    /// 2N rows that are two views of N samples, one view after the other: row i belongs to row i +- N (NT-Xent).
     TwoViews,
-    /// V N rows that are V views of N things, one view after the other: rows i and j belong together when i and j are the same
+    /// V N rows that are V views of N samples, one view after the other: rows i and j belong together when i and j are the same
     /// modulo N (multi-crop and multi-view forms of NT-Xent and SupCon).
     Views(usize),
     /// Ordered rows: candidate j of the first n is a positive of anchor i when `|i - j|` is at most this; with a table compared
@@ -250,8 +250,8 @@ impl Pairs {
                     n == m && *views > 1 && n.is_multiple_of(*views),
                     "{views} views of {n} anchors and {m} candidates: one table of V N rows is needed, with V above 1"
                 );
-                let things = n / views;
-                let labels: Vec<i64> = (0..n).map(|i| (i % things) as i64).collect();
+                let samples = n / views;
+                let labels: Vec<i64> = (0..n).map(|i| (i % samples) as i64).collect();
                 Some(PairLists::classes(&labels, &labels))
             }
             Self::Band(width) => {
@@ -293,7 +293,7 @@ impl Exclusions {
         Self::default()
     }
 
-    /// Anchor i and candidate `i + offset` are the same thing: 0 when the anchors are the first rows of the candidates.
+    /// Anchor i and candidate `i + offset` are the same sample: 0 when the anchors are the first rows of the candidates.
     pub fn own_row(offset: usize) -> Self {
         Self { offset: Some(offset), ..Self::default() }
     }

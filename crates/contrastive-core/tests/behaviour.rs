@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::optim::AdamConfig;
 use burn::tensor::{DType, Tensor, TensorData};
 use common::*;
-use contrastive_core::behaviour::*;
+use contrastive_core::diagnostics::*;
 use contrastive_core::objective::*;
 use contrastive_core::pairs::{Exclusions, Pairs};
 use contrastive_core::similarity::unit_rows;
@@ -212,7 +212,7 @@ fn a_report_is_the_mean_of_its_rows() {
     needs_f64!();
     let (n, d, tau) = (10, 5, 0.3);
     let table = random(10, n, d);
-    let inputs = Inputs::within(leaf(&table, d));
+    let inputs = Inputs::self_contrast(leaf(&table, d));
     let fractions = [0.1, 0.5, 1.0];
     let report = hardness(&inputs, &Pairs::TwoViews, &Exclusions::none(), tau, &fractions).unwrap();
     let u = unit_rows(leaf(&table, d)).inner();

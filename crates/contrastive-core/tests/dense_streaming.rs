@@ -57,7 +57,7 @@ impl Case {
                 two.push(tracked(c.clone(), [m, d], dtype));
                 Inputs::new(anchors, two[1].clone())
             }
-            None => Inputs::within(anchors),
+            None => Inputs::self_contrast(anchors),
         };
         if let Some(p) = &self.paired {
             two.push(tracked(p.clone(), [n, d], dtype));

@@ -73,8 +73,8 @@ fn golden_metric_learning() {
                 let margins = (number(case, "pos_margin"), number(case, "neg_margin"));
                 let objective = PairContrastive::of_distances(margins.0, margins.1).unwrap();
                 let objective = |labels: &[i64]| objective.clone().with_pairs(Pairs::labels(labels));
-                check(case, dtype, |x, y| objective(y).loss(&Inputs::within(x)));
-                check(case, dtype, |x, y| objective(y).portable(true).loss(&Inputs::within(x)));
+                check(case, dtype, |x, y| objective(y).loss(&Inputs::self_contrast(x)));
+                check(case, dtype, |x, y| objective(y).portable(true).loss(&Inputs::self_contrast(x)));
             }
             "circle" => check_forms!(case, dtype, Circle::new(number(case, "m"), number(case, "gamma"))),
             "lifted_structure" => check_forms!(case, dtype, LiftedStructure::new(number(case, "neg_margin"))),

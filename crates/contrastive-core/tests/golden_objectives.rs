@@ -145,7 +145,7 @@ fn golden_nt_xent() {
             let objective = NtXent::new(t).unwrap().with_similarity(similarity);
             let inputs = [("z0", &a), ("z1", &b)];
             check(case, dtype, objective.loss(a.clone(), b.clone()), &inputs, &[], tolerance(dtype, t));
-            let stacked = Inputs::within(Tensor::cat(vec![a.clone(), b.clone()], 0));
+            let stacked = Inputs::self_contrast(Tensor::cat(vec![a.clone(), b.clone()], 0));
             let portable = objective.objective().clone().portable(true).loss(&stacked);
             check(case, dtype, portable, &inputs, &[], tolerance(dtype, t));
         });
@@ -199,7 +199,7 @@ fn golden_supcon() {
         let labels = integers(&case["inputs"]["labels"]);
         let objective = SupCon::new(t).unwrap();
         check(case, dtype, objective.loss(x.clone(), &labels), &[("embeddings", &x)], &[], tolerance(dtype, t));
-        let portable = objective.objective(&labels).portable(true).loss(&Inputs::within(x.clone()));
+        let portable = objective.objective(&labels).portable(true).loss(&Inputs::self_contrast(x.clone()));
         check(case, dtype, portable, &[("embeddings", &x)], &[], tolerance(dtype, t));
     });
 }

@@ -284,7 +284,7 @@ fn over_ranks_in_chunks() {
         let n = counts[c.rank()];
         let value = GradientCache::new(3).unwrap().backward(
             &[Tower::new(n, &a), Tower::new(n, &b)],
-            |z| objective.loss_over(&Ranks::ring(c), &Inputs::new(z[0].clone(), z[1].clone())),
+            |z| objective.distributed_loss(&Ranks::ring(c), &Inputs::new(z[0].clone(), z[1].clone())),
             |g| sum.accumulate(&encoder, GradientsParams::from_grads(g, &encoder)),
         );
         let value = value?;

@@ -177,29 +177,29 @@ fn a_copy_follows_by_the_closed_form() {
     let mut target = start.clone().valid();
     let momentum = 0.9f64;
     for _ in 0..5 {
-        target = follow(&online, target, momentum);
+        target = update_target(&online, target, momentum);
     }
     let share = momentum.powi(5);
     let expected: Vec<f64> = x.iter().zip(&y).map(|(x, y)| share * y + (1.0 - share) * x).collect();
     close("five steps", &weights(&target), &expected, 1e-6, 1e-6);
     close("online is left alone", &weights(&online), &x, 0.0, 0.0);
-    close("momentum 0 copies", &weights(&follow(&online, target.clone(), 0.0)), &x, 0.0, 0.0);
+    close("momentum 0 copies", &weights(&update_target(&online, target.clone(), 0.0)), &x, 0.0, 0.0);
     let before = weights(&target);
-    close("momentum 1 stays", &weights(&follow(&online, target.clone(), 1.0)), &before, 0.0, 0.0);
+    close("momentum 1 stays", &weights(&update_target(&online, target.clone(), 1.0)), &before, 0.0, 0.0);
     assert!(!target.layers[0].weight.val().is_tracked());
 
     // a target with gradients stays one
-    let tracked = follow(&online, start.clone(), 0.5);
+    let tracked = update_target(&online, start.clone(), 0.5);
     assert!(tracked.layers[0].weight.val().is_require_grad());
     assert_eq!(tracked.layers[0].weight.id, start.layers[0].weight.id);
-    let frozen = follow(&online, start.no_grad(), 0.5);
+    let frozen = update_target(&online, start.no_grad(), 0.5);
     assert!(!frozen.layers[0].weight.val().is_tracked());
 }
 
 #[test]
 #[should_panic(expected = "the shapes of an online tensor and of its target")]
 fn a_copy_of_another_shape_is_refused() {
-    follow(&network(&device(), 4), network(&device(), 5), 0.9);
+    update_target(&network(&device(), 4), network(&device(), 5), 0.9);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_copy_of_another_shape_is_refused() {
 fn a_copy_with_more_layers_is_refused() {
     let mut larger = network(&device(), 4);
     larger.layers.push(LinearConfig::new(2, 2).init(&device()));
-    follow(&network(&device(), 4).layers, larger.layers, 0.9);
+    update_target(&network(&device(), 4).layers, larger.layers, 0.9);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn the_momentum_follows_its_schedule() {
     close("cosine", &[0, 25, 50, 100, 200].map(|k| cosine.momentum(k)), &expected, 1e-15, 0.0);
     let device = device();
     let (online, target) = (network(&device, 4), network(&device, 4));
-    let expected = weights(&follow(&online, target.clone(), cosine.momentum(25)));
+    let expected = weights(&update_target(&online, target.clone(), cosine.momentum(25)));
     // running statistics are shared among clones of a module, so the second copy starts from its own
     let stepped = cosine.update(&online, target, 25);
     let tables = expected.len() - 2;

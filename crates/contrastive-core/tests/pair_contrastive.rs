@@ -53,7 +53,7 @@ fn pair_contrastive_is_its_formula() {
         let (of_a, of_c) = (classes(&mut rng, n), classes(&mut rng, m));
         let (mut alike, mut unlike) = (vec![0.0; n * m], vec![0.0; n * m]);
         for i in 0..n {
-            // the exclusion: candidate i + 1 is the same thing as anchor i
+            // the exclusion: candidate i + 1 is the same sample as anchor i
             for j in (0..m).filter(|&j| j != i + 1) {
                 (if of_a[i] == of_c[j] { &mut alike } else { &mut unlike })[i * m + j] = 1.0;
             }
@@ -85,7 +85,7 @@ fn pair_contrastive_of_a_table_with_itself() {
     let labels = [0, 0, 1, 2, 1, 0, 2, 3, 1];
     let within = |x: &[Tensor<2>]| {
         let objective = PairContrastive::of_distances(0.0, 1.2).unwrap().with_pairs(Pairs::labels(&labels));
-        objective.loss(&Inputs::within(x[0].clone()))
+        objective.loss(&Inputs::self_contrast(x[0].clone()))
     };
     differences("a table with itself", &[table.clone()], 4, 1, within);
     // rows of the same direction, one a positive and one a negative: costs are exact, gradients finite

@@ -380,7 +380,10 @@ fn bad_choices_are_named() {
         assert!(text(BilinearInfoNce::with_temperature(t).unwrap_err()).contains("temperature"));
     }
     assert!(text(DebiasedInfoNce::new(0.1, 1.0).unwrap_err()).contains("below 1"));
-    assert!(text(DebiasedInfoNce::new(0.1, -0.1).unwrap_err()).contains("share of hidden positives"));
+    assert!(
+        text(DebiasedInfoNce::new(0.1, -0.1).unwrap_err())
+            .contains("tau_plus, the share of positives among the negatives")
+    );
     let debiased = DebiasedInfoNce::new(0.1, 0.1).unwrap();
     assert!(text(debiased.with_hardness(f64::NAN).unwrap_err()).contains("hardness"));
     let ranking = MultipleNegativesRanking::new(0.1).unwrap();

@@ -107,7 +107,7 @@ fn each_bad_two_sided_problem_is_refused_by_name() {
         gradients: true,
     };
     assert!(two_sided(&good).value.is_finite());
-    let debiased = |scale: f64, hardness| RowValue::Debiased(Debiased { scale, hidden: 0.1, hardness });
+    let debiased = |scale: f64, hardness| RowValue::Debiased(Debiased { scale, tau_plus: 0.1, hardness });
     let corrected =
         TwoSidedProblem { value: debiased(2.0, 1.0), denominator: Denominator::NegativesOnly, mean: false, ..good };
     assert!(two_sided(&corrected).value.is_finite());
@@ -166,7 +166,7 @@ fn a_table_is_against_itself_or_refused() {
         wanted: Wanted::ALL,
     };
     // two negatives as near as the positive: log 3 a row
-    let loss = Debiased { scale: 2.0, hidden: 0.0, hardness: 0.0 };
+    let loss = Debiased { scale: 2.0, tau_plus: 0.0, hardness: 0.0 };
     assert!((evaluate_table(&good, &loss).value - 4.0 * 3f64.ln()).abs() < 1e-12);
     let none = RowSets::new(None, &[0], &[]);
     let empty = RowProblem { anchors: &x[..0], candidates: &x[..0], positives: none, ..good };

@@ -263,7 +263,7 @@ fn the_number_of_threads_changes_no_bit() {
     let pools = [1, 2, 3].map(|t| rayon::ThreadPoolBuilder::new().num_threads(t).build().unwrap());
     let rows = Source::new(28_000).unit_rows(1500, 16);
     let views = Sets::diagonal(1500, 750, 1500);
-    let loss = Debiased { scale: 5.0, hidden: 0.1, hardness: 1.0 };
+    let loss = Debiased { scale: 5.0, tau_plus: 0.1, hardness: 1.0 };
     let hard = || debiased::<f32>([&rows, &rows], 16, loss, [views.view(), views.view()], true);
     for (seed, denominator) in (23_000..).zip(DENOMINATORS) {
         let mut source = Source::new(seed);
@@ -347,11 +347,11 @@ fn debiased_values_equal_those_row_by_row() {
         (24_000..).zip([(2usize, 2usize, 3usize), (7, 12, 4), (40, 33, 9), (300, 290, 8), (1030, 700, 5)])
     {
         let mut source = Source::new(seed);
-        for (hidden, hardness) in CORRECTED {
+        for (tau_plus, hardness) in CORRECTED {
             // the last just within the range of both exponentials
             for scale in [0.5, 3.0, 29.9 / (1.0 + hardness)] {
                 let scale = f64::from(scale as f32);
-                let loss = Debiased { scale, hidden, hardness };
+                let loss = Debiased { scale, tau_plus, hardness };
                 for table in [true, false] {
                     let what = format!("{n} x {m} x {d}, {loss:?}, table {table}");
                     let (n, m) = if table { (n.next_multiple_of(2), n.next_multiple_of(2)) } else { (n, m) };
@@ -390,7 +390,7 @@ fn debiased_values_of_logits_too_far_apart_for_one_exponential() {
     }
     let positives = Sets::diagonal(n, n / 2, n);
     let sets = [positives.view(), positives.view()];
-    let loss = Debiased { scale: 200.0, hidden: 0.1, hardness: 0.0 };
+    let loss = Debiased { scale: 200.0, tau_plus: 0.1, hardness: 0.0 };
     let want = row_by_row([&rows, &rows], d, loss, sets, true);
     let mut got = debiased::<f64>([&rows, &rows], d, loss, sets, true);
     got.scale = 0.0;
@@ -406,18 +406,21 @@ fn the_scale_of_debiased_values_agrees_with_differences() {
     let (n, d) = (30, 6);
     let table = source.unit_rows(n, d);
     let positives = Sets::diagonal(n, n / 2, n);
-    for (hidden, hardness) in [(0.0, 0.0), (0.01, 0.0), (0.01, 1.0), (0.0, 0.3)] {
+    for (tau_plus, hardness) in [(0.0, 0.0), (0.01, 0.0), (0.01, 1.0), (0.0, 0.3)] {
         let at = |scale: f64| {
             let sets = [positives.view(), positives.view()];
-            debiased::<f64>([&table, &table], d, Debiased { scale, hidden, hardness }, sets, true)
+            debiased::<f64>([&table, &table], d, Debiased { scale, tau_plus, hardness }, sets, true)
         };
         let (scale, step) = (1.5, 1e-5);
         let slope = (at(scale + step).value - at(scale - step).value) / (2.0 * step);
         let got = at(scale).scale;
-        assert!((got - slope).abs() < 1e-6 * (1.0 + slope.abs()), "{hidden} {hardness}: {got} instead of {slope}");
+        assert!((got - slope).abs() < 1e-6 * (1.0 + slope.abs()), "{tau_plus} {hardness}: {got} instead of {slope}");
         let sets = [positives.view(), positives.view()];
-        let single = debiased::<f32>([&table, &table], d, Debiased { scale, hidden, hardness }, sets, true).scale;
-        assert!((f64::from(single) - slope).abs() < 1e-4 * (1.0 + slope.abs()), "{hidden} {hardness}: {single} in f32");
+        let single = debiased::<f32>([&table, &table], d, Debiased { scale, tau_plus, hardness }, sets, true).scale;
+        assert!(
+            (f64::from(single) - slope).abs() < 1e-4 * (1.0 + slope.abs()),
+            "{tau_plus} {hardness}: {single} in f32"
+        );
     }
 }
 
@@ -428,7 +431,7 @@ fn a_table_against_itself_is_evaluated_the_same_either_way() {
     let (n, d) = (90, 5);
     let rows = source.unit_rows(n, d);
     for scale in [2.0, 30.0] {
-        for (hidden, hardness) in CORRECTED {
+        for (tau_plus, hardness) in CORRECTED {
             // pairs of views; two positives in a row; a relation that is not symmetric; no positives; some pairs of views; groups whose
             // lists are not those of pairs
             let lists = |f: &dyn Fn(u32) -> Vec<u32>| Sets::of(&(0..n as u32).map(f).collect::<Vec<_>>());
@@ -442,7 +445,7 @@ fn a_table_against_itself_is_evaluated_the_same_either_way() {
             let none = lists(&|i| if i % 2 == 0 { vec![(i + 2) % n as u32] } else { vec![] });
             for (case, positives) in cases.iter().enumerate() {
                 for excluded in [None, Some(none.view())] {
-                    let loss = Debiased { scale, hidden, hardness };
+                    let loss = Debiased { scale, tau_plus, hardness };
                     let problem = RowProblem {
                         anchors: &rows[..],
                         candidates: &rows[..],

@@ -6,7 +6,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
 
 /// The sum over ranks of the gradients of a module's parameters, the same on every rank: what
-/// `loss_over` needs, where each rank has its share of one gradient.
+/// `distributed_loss` needs, where each rank has its share of one gradient.
 ///
 /// A parameter without a gradient on this rank counts as 0; one that has none on any rank, as what is frozen and running statistics have, gets
 /// none. Ranks hold the same module.

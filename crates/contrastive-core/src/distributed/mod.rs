@@ -3,7 +3,7 @@
 //! A [`Communicator`] is one rank's end of a group: it gathers, sums, and passes round a ring. [`InProcess`] connects threads of
 //! one process; `Mpi` (feature `mpi`) processes and machines. There is no network protocol here: between machines, MPI's is used.
 //!
-//! [`Ranks`] says how keys travel. With it the objectives have a second form, `loss_over`: each rank brings its own rows, the
+//! [`Ranks`] says how keys exchange. With it the objectives have a second form, `distributed_loss`: each rank brings its own rows, the
 //! value is that of the union of all rows, and each rank's rows get their gradient. Parameters that all ranks share (an
 //! encoder's, a temperature) get this rank's *share* of the gradient; [`sum_gradients`] adds the shares up.
 //!
@@ -18,7 +18,7 @@
 //!     let queries = Tensor::<2>::from_data([[1.0, mine], [mine, 1.0]], &device);
 //!     let keys = Tensor::<2>::from_data([[0.9, mine], [mine, 0.8]], &device);
 //!     let objective = InfoNce::new(0.1).expect("a temperature above 0").objective().clone();
-//!     let loss = objective.loss_over(&Ranks::ring(communicator), &Inputs::new(queries, keys))?;
+//!     let loss = objective.distributed_loss(&Ranks::ring(communicator), &Inputs::new(queries, keys))?;
 //!     Ok::<f32, DistributedError>(loss.into_scalar())
 //! })
 //! .unwrap();
@@ -32,7 +32,7 @@ mod metered;
 #[cfg(feature = "mpi")]
 mod mpi;
 
-pub use crate::objective::distributed::{DistributedError, Ranks, Travel};
+pub use crate::objective::distributed::{DistributedError, Exchange, Ranks};
 pub use floats::Floats;
 pub use gradients::{average_gradients, sum_gradients};
 pub use in_process::{Cause, InProcess, RankFailure, in_process};

@@ -53,20 +53,20 @@ impl Ema {
         }
     }
 
-    /// The target after step `step`; see [`follow`].
+    /// The target after step `step`; see [`update_target`].
     ///
     /// # Panics
-    /// As [`follow`].
+    /// As [`update_target`].
     pub fn update<M: Module>(&self, online: &M, target: M, step: usize) -> M {
-        follow(online, target, self.momentum(step))
+        update_target(online, target, self.momentum(step))
     }
 
-    /// The target after step `step`, with statistics of its own; see [`follow_parameters`].
+    /// The target after step `step`, with statistics of its own; see [`update_target_parameters`].
     ///
     /// # Panics
-    /// As [`follow_parameters`].
+    /// As [`update_target_parameters`].
     pub fn update_parameters<M: Module>(&self, online: &M, target: M, step: usize) -> M {
-        follow_parameters(online, target, self.momentum(step))
+        update_target_parameters(online, target, self.momentum(step))
     }
 }
 
@@ -80,7 +80,7 @@ impl Ema {
 ///
 /// # Panics
 /// When the two modules are not built alike.
-pub fn follow<M: Module>(online: &M, target: M, momentum: f64) -> M {
+pub fn update_target<M: Module>(online: &M, target: M, momentum: f64) -> M {
     mix(online, target, Source::new(false), momentum)
 }
 
@@ -90,7 +90,7 @@ pub fn follow<M: Module>(online: &M, target: M, momentum: f64) -> M {
 /// # Panics
 /// When the two modules are not built alike, or nothing of the online network is trained (it must be the network on
 /// autodiff, not its `valid()`).
-pub fn follow_parameters<M: Module>(online: &M, target: M, momentum: f64) -> M {
+pub fn update_target_parameters<M: Module>(online: &M, target: M, momentum: f64) -> M {
     mix(online, target, Source::new(true), momentum)
 }
 

@@ -5,7 +5,7 @@
 mod ema;
 mod queue;
 
-pub use ema::{Ema, follow, follow_parameters};
+pub use ema::{Ema, update_target, update_target_parameters};
 pub use queue::Queue;
 
 use thiserror::Error;
@@ -21,13 +21,15 @@ pub enum MemoryError {
         /// Numbers in a row.
         width: usize,
     },
-    /// A queue that would hold rows of the same thing twice.
-    #[error("a queue of {capacity} rows for a data set of {things} things: it would hold rows of the same thing twice")]
+    /// A queue that would hold rows of the same sample twice.
+    #[error(
+        "a queue of {capacity} rows for a data set of {samples} samples: it would hold rows of the same sample twice"
+    )]
     Data {
         /// Most rows it would hold.
         capacity: usize,
-        /// Things in the data set.
-        things: usize,
+        /// Samples in the data set.
+        samples: usize,
     },
     /// A queue that batches do not fill evenly.
     #[error("a queue of {capacity} rows and batches of {batch}: its size must be a multiple of theirs")]

@@ -75,14 +75,14 @@ impl Queue {
         Ok(Self { labels: Some(Vec::with_capacity(capacity)), ..Self::new(capacity, width, on)? })
     }
 
-    /// This queue, if it is not larger than a data set of `things` things, each of which gives one row an epoch. (A larger one
-    /// holds two rows of the same thing, or its own row as a negative.)
+    /// This queue, if it is not larger than a data set of `samples` samples, each of which gives one row an epoch. (A larger one
+    /// holds two rows of the same sample, or its own row as a negative.)
     ///
     /// # Errors
     /// [`MemoryError::Data`] when it is larger.
-    pub fn with_dataset_size(self, things: usize) -> Result<Self, MemoryError> {
+    pub fn with_dataset_size(self, samples: usize) -> Result<Self, MemoryError> {
         match self.capacity() {
-            capacity if capacity > things => Err(MemoryError::Data { capacity, things }),
+            capacity if capacity > samples => Err(MemoryError::Data { capacity, samples }),
             _ => Ok(self),
         }
     }

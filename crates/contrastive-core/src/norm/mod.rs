@@ -6,11 +6,11 @@
 
 mod ghost_batch;
 mod regime;
-mod wandering;
+mod weight_diffusion;
 
 pub use ghost_batch::{GhostBatchNorm, GhostBatchNormConfig};
 pub use regime::Regime;
-pub use wandering::{LogFit, Wandering, fit_log};
+pub use weight_diffusion::{LogFit, WeightDiffusion, fit_log};
 
 use thiserror::Error;
 

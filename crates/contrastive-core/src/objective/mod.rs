@@ -82,7 +82,7 @@ pub(crate) fn computed_in(dtype: DType) -> DType {
 }
 
 /// `[1]`: 0, or NaN if a number is not finite; a constant.
-pub(crate) fn nothing_of<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
+pub(crate) fn zero_or_nan<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
     (x.clone().detach() * 0.0).sum()
 }
 

@@ -58,7 +58,7 @@ pub struct AmclEvaluation {
 }
 
 /// Stands for minus infinity in a logit.
-const NOTHING: f64 = -1e30;
+const MASKED: f64 = -1e30;
 
 impl Amcl {
     /// With this weight of the regulariser, the smooth form, negatives only in the denominator, the mean of both directions.
@@ -259,7 +259,7 @@ impl Amcl {
         let half = 0.5 * self.beta * width as f64;
         let inverse = tau.clone().recip();
         let logits = (s.clone() - self.beta) * inverse.clone() - tau.clone().log() * half;
-        let hidden = own.clone() * NOTHING;
+        let hidden = own.clone() * MASKED;
         let (rows, by_logit) = match self.form {
             AmclForm::Smooth => {
                 let among = if self.with_positives { logits.clone() } else { logits.clone() + hidden };

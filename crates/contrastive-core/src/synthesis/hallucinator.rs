@@ -140,7 +140,7 @@ impl Hallucinator {
         let images: Vec<i64> = (0..4 * n).map(|row| row % n).collect();
         let objective = host.objective().clone().with_exclusions(Exclusions::same_ids(&images, &images));
         let table = Tensor::cat(vec![self.doubled(queries, keys.clone(), r), keys.clone(), keys], 0);
-        objective.loss(&Inputs::within(table))
+        objective.loss(&Inputs::self_contrast(table))
     }
 
     /// The mean of NT-Xent on (q, k) and on (h, k): no copy of any key meets the other copy, so that for h = q it is NT-Xent

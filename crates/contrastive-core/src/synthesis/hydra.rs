@@ -103,7 +103,7 @@ impl Hydra {
         Ok(self)
     }
 
-    /// Views `[n, d]`, gates `[n, d]` of the anchors (first views), labels and paired labels of n things. The value is `[1]`.
+    /// Views `[n, d]`, gates `[n, d]` of the anchors (first views), labels and paired labels of n samples. The value is `[1]`.
     ///
     /// # Errors
     /// When there are fewer than three rows, or no anchor has both a positive and a negative.

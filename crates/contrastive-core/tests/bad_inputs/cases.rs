@@ -122,11 +122,11 @@ fn ids_and_weights_of_another_number_panic() {
 fn queues_are_no_larger_than_their_data() {
     let queue = |capacity| Queue::new(capacity, 4, &device()).unwrap();
     let error = queue(11).with_dataset_size(10).unwrap_err().to_string();
-    assert!(error.contains("a queue of 11 rows for a data set of 10 things"), "{error}");
+    assert!(error.contains("a queue of 11 rows for a data set of 10 samples"), "{error}");
     assert_eq!(queue(10).with_dataset_size(10).unwrap().capacity(), 10);
     let queues = |capacity| SwAvQueues::new(2, capacity, 4, 4, &device()).unwrap();
     let error = queues(12).with_dataset_size(10).unwrap_err().to_string();
-    assert!(error.contains("a queue of 12 rows for a data set of 10 things"), "{error}");
+    assert!(error.contains("a queue of 12 rows for a data set of 10 samples"), "{error}");
     assert!(queues(8).with_dataset_size(10).is_ok());
     let error = SwAvQueues::new(2, 10, 4, 4, &device()).unwrap_err().to_string();
     assert!(error.contains("10 rows and batches of 4"), "{error}");
@@ -155,7 +155,7 @@ fn empty_queues() {
 fn more_wanted_than_there_is() {
     let mut x = rows(6, 4, 0.0);
     let labels = [0, 0, 1, 1, 1, 2];
-    let inputs = |x: &[f64]| Inputs::within(tracked(x.to_vec(), [6, 4], DType::F32));
+    let inputs = |x: &[f64]| Inputs::self_contrast(tracked(x.to_vec(), [6, 4], DType::F32));
     let pairs = Pairs::labels(&labels);
     let counts = |found: &TopK<f64>| (0..6).map(|i| found.row(i).0.len()).collect::<Vec<_>>();
     assert_eq!(counts(&hardest_negatives(&inputs(&x), &pairs, Similarity::Cosine, 50)), [4, 4, 3, 3, 3, 5]);
@@ -310,7 +310,7 @@ fn rows_without_positives_stay_candidates() {
     let (n, labels) = (5, [0, 0, 1, 1, 2]);
     let run = |objective: &PairObjective, x: &Tensor<2>, itself: bool| {
         let inputs = match itself {
-            true => Inputs::within(x.clone()),
+            true => Inputs::self_contrast(x.clone()),
             false => Inputs::new(x.clone().slice([0..n - 1, 0..4]), x.clone()),
         };
         let value = objective.loss(&inputs);
@@ -331,7 +331,7 @@ fn rows_without_positives_stay_candidates() {
     let value = values(&NtXent::new(0.1).unwrap().loss_with_labels(x.clone(), &labels))[0];
     let objective = NtXent::new(0.1).unwrap().objective().clone().with_denominator(Denominator::OwnPositive);
     let objective = objective.with_positive_weights(PositiveWeights::Sum).with_reduction(Reduction::MeanOverPairs);
-    let again = values(&objective.with_pairs(Pairs::labels(&labels)).loss(&Inputs::within(x)))[0];
+    let again = values(&objective.with_pairs(Pairs::labels(&labels)).loss(&Inputs::self_contrast(x)))[0];
     assert!((value - again).abs() < 1e-6, "{value} and {again} of {n} rows");
 }
 

@@ -39,9 +39,11 @@ macro_rules! of_inputs {
         Entry {
             each: Some(Box::new(|rows, labels| {
                 let objective = $objective.with_pairs(Pairs::labels(labels));
-                values(&objective.evaluate(&Inputs::within(rows.clone()), Wanted::VALUE).rows)
+                values(&objective.evaluate(&Inputs::self_contrast(rows.clone()), Wanted::VALUE).rows)
             })),
-            ..labelled($name, |rows, labels| $objective.with_pairs(Pairs::labels(labels)).loss(&Inputs::within(rows)))
+            ..labelled($name, |rows, labels| {
+                $objective.with_pairs(Pairs::labels(labels)).loss(&Inputs::self_contrast(rows))
+            })
         }
     };
 }
@@ -52,7 +54,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         Entry {
             each: Some(Box::new(|rows, labels| {
                 let objective = SupCon::new(0.1).unwrap().objective(labels);
-                values(&objective.evaluate(&Inputs::within(rows.clone()), Wanted::VALUE).rows)
+                values(&objective.evaluate(&Inputs::self_contrast(rows.clone()), Wanted::VALUE).rows)
             })),
             ..labelled("SupCon", |a, labels| SupCon::new(0.1).unwrap().loss(a, labels))
         },

@@ -22,16 +22,16 @@ use contrastive_core::memory::Queue;
 use document::{Want, documented};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The shape of a table of a batch of n things.
+/// The shape of a table of a batch of n samples.
 #[derive(Clone, Copy)]
 pub(crate) enum Shape {
-    /// This many rows for each thing.
+    /// This many rows for each sample.
     Rows(usize),
     /// This many rows: proxies, a queue.
     Fixed(usize),
     /// As many rows as columns.
     Square,
-    /// A number for each thing.
+    /// A number for each sample.
     Column,
     /// The same, which may be minus infinity.
     Density,
@@ -45,7 +45,7 @@ use Shape::*;
 type Loss = Box<dyn Fn(&[Tensor<2>], &[i64]) -> Result<Tensor<1>, String>>;
 type Each = Box<dyn Fn(&Tensor<2>, &[i64]) -> Vec<f64>>;
 
-/// A loss of tables and the labels of the things.
+/// A loss of tables and the labels of the samples.
 pub(crate) struct Entry {
     name: &'static str,
     tables: Vec<(&'static str, Shape)>,
@@ -434,19 +434,19 @@ fn shapes_that_do_not_fit_panic() {
         for &t in each.iter().filter(|_| each.len() > 1) {
             let mut batch = sound.clone();
             let [count, width] = batch.tables[t].1;
-            // one thing more
+            // one sample more
             let more = count + count / LABELS.len();
             batch.tables[t] = (rows(more, width, 0.1), [more, width]);
             let name = entry.tables[t].0;
             match MORE.contains(&(entry.name, name)) {
                 true => welcome.push((name, batch)),
-                false => expect(format!("{name} of seven things"), &batch, &[]),
+                false => expect(format!("{name} of seven samples"), &batch, &[]),
             }
         }
         for (name, batch) in welcome {
             let seen = run(&entry, &batch);
             if !matches!(seen, Seen::Number { .. }) {
-                wrong.push(format!("{}, {name} of seven things: {seen:?}", entry.name));
+                wrong.push(format!("{}, {name} of seven samples: {seen:?}", entry.name));
             }
         }
     }

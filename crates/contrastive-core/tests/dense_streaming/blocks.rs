@@ -73,7 +73,7 @@ fn two_tables_of_several_blocks() {
     agree(&case("classes in both directions", between, [2_000, ROWS], false));
     let ids = labels(ROWS, 3);
     let masked = base().with_exclusions(Exclusions::same_ids(&ids, &ids)).with_denominator(Denominator::NegativesOnly);
-    agree(&among_others("negatives that may be the same thing", masked));
+    agree(&among_others("negatives that may be the same sample", masked));
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn picked(x: &Tensor<2>, rows: &[usize]) -> Tensor<2> {
 }
 
 fn within(x: &[Tensor<2>]) -> Inputs {
-    Inputs::within(x[0].clone())
+    Inputs::self_contrast(x[0].clone())
 }
 
 fn between(x: &[Tensor<2>]) -> Inputs {
@@ -164,7 +164,7 @@ fn inputs(roles: &[Role], x: &[Tensor<2>]) -> Inputs {
     let anchors = of(Role::Anchors).expect("anchors");
     let mut inputs = match of(Role::Candidates) {
         Some(candidates) => Inputs::new(anchors, candidates),
-        None => Inputs::within(anchors),
+        None => Inputs::self_contrast(anchors),
     };
     if let Some(paired) = of(Role::Paired) {
         inputs = inputs.with_paired(paired);

@@ -1,4 +1,4 @@
-//! Objectives under their published names: `loss_over` of each against the loss of all rows in one process.
+//! Objectives under their published names: `distributed_loss` of each against the loss of all rows in one process.
 
 use crate::common::*;
 use crate::support::*;
@@ -56,12 +56,12 @@ impl Tables {
         let all = self.of(&problem, problem.all());
         let want = numbers(one(problem.all(), &all), &all);
         let common = if self.common.is_some() { all.len() } else { usize::MAX };
-        for travel in TRAVELS {
-            let what = format!("{what}, {counts:?}, {travel:?}, {dtype:?}");
+        for exchange in EXCHANGES {
+            let what = format!("{what}, {counts:?}, {exchange:?}, {dtype:?}");
             let ranks = in_process(counts.len(), |communicator| {
                 let part = problem.parts()[communicator.rank()];
                 let mine = self.of(&problem, part);
-                let loss = over(&Ranks::new(communicator, travel), part, &mine)?;
+                let loss = over(&Ranks::new(communicator, exchange), part, &mine)?;
                 Ok::<_, DistributedError>(numbers(loss, &mine))
             });
             let ranks = ranks.unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -95,12 +95,12 @@ fn dcl_and_its_weights() {
         let differentiated = weighted.clone().with_differentiated_weights(true);
         for (what, dcl) in [("DCL", dcl), ("DCLW", weighted), ("differentiated DCLW", differentiated)] {
             let one = |_: Part, t: &[Tensor<2>]| dcl.loss(t[0].clone(), t[1].clone());
-            VIEWS.same(what, counts, dtype, one, |r, _, t| dcl.loss_over(r, t[0].clone(), t[1].clone()));
+            VIEWS.same(what, counts, dtype, one, |r, _, t| dcl.distributed_loss(r, t[0].clone(), t[1].clone()));
         }
     });
     let alone = in_process(1, |c| {
         let row = tracked::<2>(normal(1, D), [1, D], precisions()[0]);
-        Dcl::new(0.3).unwrap().loss_over(&Ranks::ring(c), row.clone(), row)
+        Dcl::new(0.3).unwrap().distributed_loss(&Ranks::ring(c), row.clone(), row)
     });
     assert_eq!(alone.unwrap_err().to_string(), "rank 0: DCL of 1 rows on 1 ranks: at least 2");
 }
@@ -115,18 +115,20 @@ fn debiased_and_hard_negatives() {
                     DebiasedInfoNce::new(0.4, hidden).unwrap().with_hardness(beta).unwrap().portable(portable);
                 let one = |_: Part, t: &[Tensor<2>]| debiased.loss(t[0].clone(), t[1].clone());
                 let what = format!("debiased, tau+ {hidden}, beta {beta}, portable {portable}");
-                VIEWS.same(&what, counts, dtype, one, |r, _, t| debiased.loss_over(r, t[0].clone(), t[1].clone()));
+                VIEWS.same(&what, counts, dtype, one, |r, _, t| {
+                    debiased.distributed_loss(r, t[0].clone(), t[1].clone())
+                });
             }
         }
     });
     let one = &[[1, 1]];
     let debiased = DebiasedInfoNce::new(0.4, 0.1).unwrap().with_hardness(1.0).unwrap();
     VIEWS.same(
-        "a single thing",
+        "a single sample",
         one,
         precisions()[0],
         |_, t| debiased.loss(t[0].clone(), t[1].clone()),
-        |r, _, t| debiased.loss_over(r, t[0].clone(), t[1].clone()),
+        |r, _, t| debiased.distributed_loss(r, t[0].clone(), t[1].clone()),
     );
 }
 
@@ -142,7 +144,7 @@ fn multiple_negatives_ranking() {
     for_all(|counts, dtype| {
         for (what, ranking) in &forms {
             let one = |_: Part, t: &[Tensor<2>]| ranking.loss(t[0].clone(), t[1].clone());
-            VIEWS.same(what, counts, dtype, one, |r, _, t| ranking.loss_over(r, t[0].clone(), t[1].clone()));
+            VIEWS.same(what, counts, dtype, one, |r, _, t| ranking.distributed_loss(r, t[0].clone(), t[1].clone()));
             for factors in [&[1, 1, 1][..], &[1, 1, 1, 1]] {
                 let tables = Tables { factors, ..VIEWS };
                 let negatives = |t: &[Tensor<2>]| Tensor::cat(t[2..].to_vec(), 0);
@@ -151,7 +153,7 @@ fn multiple_negatives_ranking() {
                     counts,
                     dtype,
                     |_, t| ranking.loss_with_hard_negatives(t[0].clone(), t[1].clone(), negatives(t)),
-                    |r, _, t| ranking.loss_with_hard_negatives_over(r, t[0].clone(), t[1].clone(), negatives(t)),
+                    |r, _, t| ranking.distributed_loss_with_hard_negatives(r, t[0].clone(), t[1].clone(), negatives(t)),
                 );
             }
         }
@@ -159,11 +161,13 @@ fn multiple_negatives_ranking() {
     // a single pair has no negatives; ranks with other numbers of hard negatives are told apart
     for (what, ranking) in &forms {
         let one = |_: Part, t: &[Tensor<2>]| ranking.loss(t[0].clone(), t[1].clone());
-        VIEWS.same(what, &[[1, 1]], precisions()[0], one, |r, _, t| ranking.loss_over(r, t[0].clone(), t[1].clone()));
+        VIEWS.same(what, &[[1, 1]], precisions()[0], one, |r, _, t| {
+            ranking.distributed_loss(r, t[0].clone(), t[1].clone())
+        });
     }
     let uneven = in_process(2, |c| {
         let rows = |n: usize| tracked::<2>(normal(1, n * D), [n, D], precisions()[0]);
-        new().loss_with_hard_negatives_over(&Ranks::ring(c), rows(2), rows(2), rows(2 + 2 * c.rank()))
+        new().distributed_loss_with_hard_negatives(&Ranks::ring(c), rows(2), rows(2), rows(2 + 2 * c.rank()))
     });
     assert!(uneven.unwrap_err().to_string().contains("documents of each query: 3 on rank 1, 2 on rank 0"));
 }
@@ -189,7 +193,9 @@ fn one_to_k() {
                 counts,
                 dtype,
                 |part, t| objective.loss(t[0].clone(), versions(&t[1]), scale(t), absent(part).as_deref()).unwrap(),
-                |r, part, t| objective.loss_over(r, t[0].clone(), versions(&t[1]), scale(t), absent(part).as_deref()),
+                |r, part, t| {
+                    objective.distributed_loss(r, t[0].clone(), versions(&t[1]), scale(t), absent(part).as_deref())
+                },
             );
         }
     });
@@ -198,7 +204,7 @@ fn one_to_k() {
         let rows = |n: usize| tracked::<2>(normal(1, n * D), [n, D], precisions()[0]);
         let present = [true, false, c.rank() == 0, false];
         let versions = rows(4).reshape([2, 2, D]);
-        let loss = OneToK::new(0.3).unwrap().loss_over(&Ranks::ring(c), rows(2), versions, None, Some(&present));
+        let loss = OneToK::new(0.3).unwrap().distributed_loss(&Ranks::ring(c), rows(2), versions, None, Some(&present));
         Ok::<_, DistributedError>(loss.unwrap_err().to_string())
     });
     let heard = heard.unwrap();
@@ -215,7 +221,7 @@ fn relations_and_neighbourhoods() {
                 counts,
                 dtype,
                 |_, t| relations.loss_among(t[0].clone(), t[1].clone(), t[2].clone()),
-                |r, _, t| relations.loss_among_over(r, t[0].clone(), t[1].clone(), t[2].clone()),
+                |r, _, t| relations.distributed_loss_among(r, t[0].clone(), t[1].clone(), t[2].clone()),
             );
         }
         let nca = Nca::new(0.7).unwrap();
@@ -224,14 +230,14 @@ fn relations_and_neighbourhoods() {
             counts,
             dtype,
             |part, t| nca.loss(t[0].clone(), &labels(part)),
-            |r, part, t| nca.loss_over(r, t[0].clone(), &labels(part)),
+            |r, part, t| nca.distributed_loss(r, t[0].clone(), &labels(part)),
         );
         Tables { factors: &[1], common: Some([4, D]), candidates: false }.same(
             "Proxy-NCA",
             counts,
             dtype,
             |part, t| nca.loss_with_proxies(t[0].clone(), &labels(part), t[1].clone()),
-            |r, part, t| nca.loss_with_proxies_over(r, t[0].clone(), &labels(part), t[1].clone()),
+            |r, part, t| nca.distributed_loss_with_proxies(r, t[0].clone(), &labels(part), t[1].clone()),
         );
     });
     // each rank's queue is a part of the candidates
@@ -247,7 +253,7 @@ fn relations_and_neighbourhoods() {
         let (n, m, first) = [(2, 4, 1), (1, 3, 3)][c.rank()];
         let mut queue = Queue::new(m, D, (&device(), dtype)).unwrap();
         queue.push(rows(5 + c.rank() as u64, m));
-        relations.loss_over(&Ranks::ring(c), rows(first, n), rows(first + 1, n), &queue).map(|l| values(&l))
+        relations.distributed_loss(&Ranks::ring(c), rows(first, n), rows(first + 1, n), &queue).map(|l| values(&l))
     });
     for got in got.unwrap() {
         close("queues", &got, &want, tolerance(dtype), 0.0);
@@ -270,13 +276,13 @@ fn log_sums() {
                 let inputs = problem.inputs(part);
                 let (logs, e) = match ranks {
                     Some(ranks) => {
-                        let e = sums.weighted_over(ranks, &inputs, weights(part), Wanted::ALL)?;
-                        (sums.values_over(ranks, &inputs)?, e)
+                        let e = sums.distributed_weighted(ranks, &inputs, weights(part), Wanted::ALL)?;
+                        (sums.distributed_values(ranks, &inputs)?, e)
                     }
                     None => (sums.values(&inputs), sums.weighted(&inputs, weights(part), Wanted::ALL)),
                 };
                 let loss = match ranks {
-                    Some(ranks) => sums.loss_over(ranks, &inputs, weights(part))?,
+                    Some(ranks) => sums.distributed_loss(ranks, &inputs, weights(part))?,
                     None => sums.loss(&inputs, weights(part)),
                 };
                 close(what, &values(&loss), &values(&e.value), 0.0, 0.0);
@@ -285,24 +291,25 @@ fn log_sums() {
                 Ok(numbers)
             };
             let want = result(problem.all(), None).unwrap();
-            for travel in TRAVELS {
-                let got = in_process(counts.len(), |c| result(problem.parts()[c.rank()], Some(&Ranks::new(c, travel))));
+            for exchange in EXCHANGES {
+                let got =
+                    in_process(counts.len(), |c| result(problem.parts()[c.rank()], Some(&Ranks::new(c, exchange))));
                 for (got, want) in together(got.unwrap(), true).iter().zip(&want) {
                     let largest = want.iter().fold(1f64, |a, b| a.max(b.abs()));
-                    close(&format!("{what}, {counts:?}, {travel:?}"), got, want, tolerance(dtype) * largest, 0.0);
+                    close(&format!("{what}, {counts:?}, {exchange:?}"), got, want, tolerance(dtype) * largest, 0.0);
                 }
             }
         }
     });
     // whose only candidate is itself, or a row at a right angle
-    for travel in TRAVELS {
+    for exchange in EXCHANGES {
         let alone = in_process(1, |c| {
             let row = tracked::<2>(vec![1.0; D], [1, D], precisions()[0]);
             let none = tracked::<2>(vec![0.0; D], [1, D], precisions()[0]);
-            let ranks = Ranks::new(c, travel);
+            let ranks = Ranks::new(c, exchange);
             let sums = LogSums::new(0.5).unwrap();
-            let itself = sums.values_over(&ranks, &Inputs::within(row.clone()))?;
-            Ok::<_, DistributedError>([itself, sums.values_over(&ranks, &Inputs::new(row, none))?].concat())
+            let itself = sums.distributed_values(&ranks, &Inputs::self_contrast(row.clone()))?;
+            Ok::<_, DistributedError>([itself, sums.distributed_values(&ranks, &Inputs::new(row, none))?].concat())
         });
         assert_eq!(alone.unwrap()[0], [f64::NEG_INFINITY, 0.0]);
     }

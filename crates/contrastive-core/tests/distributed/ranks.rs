@@ -4,7 +4,7 @@ use crate::common::*;
 use crate::support::*;
 use burn::tensor::DType;
 use contrastive_core::distributed::{
-    Cause, CommunicationError, Communicator, DistributedError, Floats, InProcess, Metered, Ranks, Travel, in_process,
+    Cause, CommunicationError, Communicator, DistributedError, Exchange, Floats, InProcess, Metered, Ranks, in_process,
 };
 use contrastive_core::objective::*;
 use contrastive_core::pairs::Exclusions;
@@ -13,26 +13,26 @@ use contrastive_core::pairs::Exclusions;
 fn the_ring_sends_less_than_all_keys_need() {
     let objective = InfoNce::new(0.3).unwrap().objective().clone();
     let problem = Problem::new(&[[4, 4]; 4], DType::F32);
-    let sent = |travel| {
+    let sent = |exchange| {
         let all = in_process(4, |c| {
             let (part, metered) = (problem.parts()[c.rank()], Metered::new(c));
-            objective.evaluate_over(&Ranks::new(&metered, travel), &problem.inputs(part), Wanted::ALL)?;
+            objective.distributed_evaluate(&Ranks::new(&metered, exchange), &problem.inputs(part), Wanted::ALL)?;
             Ok::<_, DistributedError>(metered.sent())
         });
         all.unwrap()
     };
     let block = (4 * D * 4) as u64;
     // gathered: 3 blocks of keys out, 3 of gradients back; ring: twice 3 of keys and 4 of gradients; and a few numbers
-    for (travel, blocks) in [(Travel::Gathered, 6), (Travel::Ring, 10)] {
-        for bytes in sent(travel) {
-            assert!((blocks * block..blocks * block + 300).contains(&bytes), "{travel:?}: {bytes} bytes");
+    for (exchange, blocks) in [(Exchange::AllGather, 6), (Exchange::Ring, 10)] {
+        for bytes in sent(exchange) {
+            assert!((blocks * block..blocks * block + 300).contains(&bytes), "{exchange:?}: {bytes} bytes");
         }
     }
 }
 
 #[test]
 fn a_rank_that_panics_ends_all() {
-    for travel in TRAVELS {
+    for exchange in EXCHANGES {
         let problem = Problem::new(&[[2, 2]; 4], DType::F32);
         let heard = std::sync::Mutex::new(Vec::new());
         let result = in_process(4, |c| {
@@ -41,7 +41,7 @@ fn a_rank_that_panics_ends_all() {
             }
             let part = problem.parts()[c.rank()];
             let objective = InfoNce::new(0.3).unwrap().objective().clone();
-            let result = objective.evaluate_over(&Ranks::new(c, travel), &problem.inputs(part), Wanted::ALL);
+            let result = objective.distributed_evaluate(&Ranks::new(c, exchange), &problem.inputs(part), Wanted::ALL);
             heard.lock().unwrap().push(result.as_ref().map(|_| ()).map_err(ToString::to_string));
             result.map(|_| ())
         });
@@ -101,43 +101,43 @@ fn what_was_sent_before_leaving_still_arrives() {
 
 #[test]
 fn disagreements_are_named() {
-    let fails = |inputs: &(dyn Fn(usize) -> (PairObjective, Inputs, Travel) + Sync)| {
+    let fails = |inputs: &(dyn Fn(usize) -> (PairObjective, Inputs, Exchange) + Sync)| {
         let result = in_process(2, |c| {
-            let (objective, inputs, travel) = inputs(c.rank());
-            objective.evaluate_over(&Ranks::new(c, travel), &inputs, Wanted::ALL).map(|_| ())
+            let (objective, inputs, exchange) = inputs(c.rank());
+            objective.distributed_evaluate(&Ranks::new(c, exchange), &inputs, Wanted::ALL).map(|_| ())
         });
         result.unwrap_err().to_string()
     };
     let objective = InfoNce::new(0.3).unwrap().objective().clone();
     let table = |width: usize, dtype| tracked::<2>(normal(1, 2 * width), [2, width], dtype);
     let plain = |width, dtype| Inputs::new(table(width, dtype), table(width, dtype));
-    let error = fails(&|r| (objective.clone(), plain(3 + r, DType::F32), Travel::Ring));
+    let error = fails(&|r| (objective.clone(), plain(3 + r, DType::F32), Exchange::Ring));
     assert!(
         error.ends_with("width of the rows: 4 on rank 1, 3 on rank 0; it must be the same on all ranks"),
         "{error}"
     );
-    let travels = |r| (objective.clone(), plain(3, DType::F32), TRAVELS[r]);
-    assert!(fails(&travels).contains("way of travelling"));
-    let choices = |r| (InfoNce::new(0.3 + r as f64).unwrap().objective().clone(), plain(3, DType::F32), Travel::Ring);
+    let exchanges = |r| (objective.clone(), plain(3, DType::F32), EXCHANGES[r]);
+    assert!(fails(&exchanges).contains("exchange of keys"));
+    let choices = |r| (InfoNce::new(0.3 + r as f64).unwrap().objective().clone(), plain(3, DType::F32), Exchange::Ring);
     assert!(fails(&choices).contains("its choices"));
     if has_f64() {
-        let types = |r| (objective.clone(), plain(3, [DType::F32, DType::F64][r]), Travel::Ring);
+        let types = |r| (objective.clone(), plain(3, [DType::F32, DType::F64][r]), Exchange::Ring);
         assert!(fails(&types).contains("f64 rather than f32: 1 on rank 1"));
     }
-    let beyond = |_| (objective.clone().with_exclusions(Exclusions::own_row(1)), plain(3, DType::F32), Travel::Ring);
+    let beyond = |_| (objective.clone().with_exclusions(Exclusions::own_row(1)), plain(3, DType::F32), Exchange::Ring);
     assert!(fails(&beyond).contains("must be among the candidates of the same rank"));
     let contradiction = |_| {
         let objective = objective.clone().with_placement(Placement::Inside).with_denominator(Denominator::OwnPositive);
-        (objective, plain(3, DType::F32), Travel::Ring)
+        (objective, plain(3, DType::F32), Exchange::Ring)
     };
     assert!(fails(&contradiction).contains("no sum inside the logarithm"));
     let local = |_| {
         let objective = objective.clone().with_reduction(Reduction::MeanNonZero);
-        (objective, plain(3, DType::F32), Travel::Ring)
+        (objective, plain(3, DType::F32), Exchange::Ring)
     };
     assert!(fails(&local).contains("over ranks there are no counts of pairs"));
     let few = in_process(1, |c| {
-        VicReg::default().loss_over(
+        VicReg::default().distributed_loss(
             &Ranks::ring(c),
             table(3, DType::F32).slice_dim(0, 0..1),
             table(3, DType::F32).slice_dim(0, 0..1),

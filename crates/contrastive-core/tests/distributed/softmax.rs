@@ -180,13 +180,13 @@ fn candidates_of_weight_zero_and_anchors_without_any() {
     };
     let global = objective.clone().with_pairs(diagonals(&problem));
     let want = flat(&global.evaluate(&inputs(problem.all()), Wanted::ALL));
-    for travel in TRAVELS {
+    for exchange in EXCHANGES {
         let got = in_process(2, |c| {
             let part = problem.parts()[c.rank()];
-            objective.evaluate_over(&Ranks::new(c, travel), &inputs(part), Wanted::ALL).map(|e| flat(&e))
+            objective.distributed_evaluate(&Ranks::new(c, exchange), &inputs(part), Wanted::ALL).map(|e| flat(&e))
         });
         for (k, (got, want)) in together(got.unwrap(), true).iter().zip(&want).enumerate() {
-            close(&format!("{travel:?} {k}"), got, want, tolerance(problem.dtype), 0.0);
+            close(&format!("{exchange:?} {k}"), got, want, tolerance(problem.dtype), 0.0);
         }
     }
 }
@@ -237,13 +237,13 @@ fn squared_distances() {
             same("distances of a table from itself", &problem, &labelled(problem.all()), &labelled);
         }
         // far from the origin, and not around it on any rank
-        let far = |part: Part| Inputs::within(problem.rows(1, part.n, D) + 1e4);
+        let far = |part: Part| Inputs::self_contrast(problem.rows(1, part.n, D) + 1e4);
         let objective = |part: Part| base().with_pairs(Pairs::labels(&names(3, part.n, 3)));
         let want = values(&objective(problem.all()).loss(&far(problem.all())));
-        for travel in TRAVELS {
+        for exchange in EXCHANGES {
             let got = in_process(counts.len(), |c| {
                 let part = problem.parts()[c.rank()];
-                objective(part).loss_over(&Ranks::new(c, travel), &far(part)).map(|l| values(&l))
+                objective(part).distributed_loss(&Ranks::new(c, exchange), &far(part)).map(|l| values(&l))
             });
             got.unwrap().iter().for_each(|got| close("far away", got, &want, 1e-9, 0.0));
         }
@@ -314,18 +314,20 @@ fn what_is_no_number_reaches_every_rank() {
             let numbers = |e: &Evaluation| flat(e)[..5].to_vec();
             let want = numbers(&global.evaluate(&inputs(problem.all()), Wanted::ALL));
             assert!(want[0][0].is_nan(), "kind {kind}");
-            for travel in TRAVELS {
+            for exchange in EXCHANGES {
                 let got = in_process(3, |c| {
                     let part = problem.parts()[c.rank()];
                     let objective = objective(part, Pairs::Diagonal);
-                    objective.evaluate_over(&Ranks::new(c, travel), &inputs(part), Wanted::ALL).map(|e| numbers(&e))
+                    objective
+                        .distributed_evaluate(&Ranks::new(c, exchange), &inputs(part), Wanted::ALL)
+                        .map(|e| numbers(&e))
                 });
                 let got = got.unwrap();
-                assert!(got.iter().all(|rank| rank[0][0].is_nan()), "kind {kind}, broken {broken}, {travel:?}");
+                assert!(got.iter().all(|rank| rank[0][0].is_nan()), "kind {kind}, broken {broken}, {exchange:?}");
                 for k in 1..5 {
                     let got = got.iter().flat_map(|rank| rank[k].iter().map(|x| x.is_nan()));
                     let want = want[k].iter().map(|x| x.is_nan());
-                    assert!(got.eq(want), "kind {kind}, broken {broken}, {travel:?}, numbers {k}");
+                    assert!(got.eq(want), "kind {kind}, broken {broken}, {exchange:?}, numbers {k}");
                 }
             }
         }

@@ -32,11 +32,11 @@ fn same_loss(
     };
     let all = tables(problem.all());
     let want = result(one(all[0].clone(), all[1].clone()), all);
-    for travel in TRAVELS {
-        let what = format!("{what}, {counts:?}, {travel:?}, {dtype:?}");
+    for exchange in EXCHANGES {
+        let what = format!("{what}, {counts:?}, {exchange:?}, {dtype:?}");
         let got = in_process(counts.len(), |communicator| {
             let mine = tables(problem.parts()[communicator.rank()]);
-            let loss = over(&Ranks::new(communicator, travel), mine[0].clone(), mine[1].clone())?;
+            let loss = over(&Ranks::new(communicator, exchange), mine[0].clone(), mine[1].clone())?;
             Ok::<_, DistributedError>(result(loss, mine))
         });
         let got = together(got.unwrap_or_else(|e| panic!("{what}: {e}")), false);
@@ -53,24 +53,24 @@ fn sums_and_moments() {
         let number = |x: f64| tracked(vec![x], [1], dtype);
         for sig in [SigLip::new(), SigLip::new().portable(true)] {
             let one = |a, b| sig.loss(a, b, number(4.0), number(-2.0));
-            same_loss("SigLIP", counts, dtype, one, |r, a, b| sig.loss_over(r, a, b, number(4.0), number(-2.0)));
+            same_loss("SigLIP", counts, dtype, one, |r, a, b| sig.distributed_loss(r, a, b, number(4.0), number(-2.0)));
         }
         let twins = BarlowTwins::new(0.05).unwrap().with_scale(0.7).unwrap();
-        same_loss("Barlow Twins", counts, dtype, |a, b| twins.loss(a, b), |r, a, b| twins.loss_over(r, a, b));
+        same_loss("Barlow Twins", counts, dtype, |a, b| twins.loss(a, b), |r, a, b| twins.distributed_loss(r, a, b));
         for form in [Variance::Mean, Variance::Sum] {
             let vicreg = VicReg::new(2.0, 3.0, 1.5).unwrap().with_variance(form);
-            same_loss("VICReg", counts, dtype, |a, b| vicreg.loss(a, b), |r, a, b| vicreg.loss_over(r, a, b));
+            same_loss("VICReg", counts, dtype, |a, b| vicreg.loss(a, b), |r, a, b| vicreg.distributed_loss(r, a, b));
         }
         for (alpha, similarity) in [(2.0, Similarity::Cosine), (3.0, Similarity::Dot)] {
             let alignment = Alignment::new(alpha).unwrap().with_similarity(similarity);
             let uniformity = Uniformity::new(0.7).unwrap().with_similarity(similarity);
             let both = AlignmentUniformity::new(alignment.clone(), uniformity.clone(), 0.6).unwrap();
             let one = |a, b| alignment.loss(a, b);
-            same_loss("alignment", counts, dtype, one, |r, a, b| alignment.loss_over(r, a, b));
+            same_loss("alignment", counts, dtype, one, |r, a, b| alignment.distributed_loss(r, a, b));
             let one = |a, _| uniformity.loss(a);
-            same_loss("uniformity", counts, dtype, one, |r, a, _| uniformity.loss_over(r, a));
+            same_loss("uniformity", counts, dtype, one, |r, a, _| uniformity.distributed_loss(r, a));
             let one = |a, b| both.loss(a, b);
-            same_loss("alignment and uniformity", counts, dtype, one, |r, a, b| both.loss_over(r, a, b));
+            same_loss("alignment and uniformity", counts, dtype, one, |r, a, b| both.distributed_loss(r, a, b));
         }
     });
 }
@@ -84,16 +84,16 @@ fn shares_of_scale_and_bias_add_up() {
             let [scale, bias] = parameters();
             let (a, b) = (problem.rows(1, part.n, D), problem.rows(2, part.n, D));
             let loss = match ranks {
-                Some(ranks) => SigLip::new().loss_over(ranks, a, b, scale.clone(), bias.clone()).unwrap(),
+                Some(ranks) => SigLip::new().distributed_loss(ranks, a, b, scale.clone(), bias.clone()).unwrap(),
                 None => SigLip::new().loss(a, b, scale.clone(), bias.clone()),
             };
             let gradients = loss.backward();
             [scale, bias].map(|x| values(&x.grad(&gradients).unwrap())[0])
         };
         let want = gradient(problem.all(), None);
-        for travel in TRAVELS {
+        for exchange in EXCHANGES {
             let shares = in_process(counts.len(), |c| {
-                Ok::<_, DistributedError>(gradient(problem.parts()[c.rank()], Some(&Ranks::new(c, travel))))
+                Ok::<_, DistributedError>(gradient(problem.parts()[c.rank()], Some(&Ranks::new(c, exchange))))
             });
             let shares = shares.unwrap();
             for k in 0..2 {
@@ -128,10 +128,10 @@ fn parameters_of_an_encoder() {
     };
     let loss = objective.loss(&towers(&encoder, problem.all()));
     let want = of(&GradientsParams::from_grads(loss.backward(), &encoder));
-    for travel in TRAVELS {
+    for exchange in EXCHANGES {
         let got = in_process(3, |c| {
             let part = problem.parts()[c.rank()];
-            let loss = objective.loss_over(&Ranks::new(c, travel), &towers(&encoder, part))?;
+            let loss = objective.distributed_loss(&Ranks::new(c, exchange), &towers(&encoder, part))?;
             let mine = GradientsParams::from_grads(loss.backward(), &encoder);
             Ok::<_, DistributedError>(of(&sum_gradients(c, &encoder, mine)?))
         });

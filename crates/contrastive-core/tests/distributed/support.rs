@@ -2,14 +2,14 @@
 
 use crate::common::*;
 use burn::tensor::{DType, Tensor};
-use contrastive_core::distributed::{Communicator, Ranks, Travel, in_process};
+use contrastive_core::distributed::{Communicator, Exchange, Ranks, in_process};
 use contrastive_core::objective::*;
 use contrastive_core::pairs::Pairs;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 pub const D: usize = 5;
-pub const TRAVELS: [Travel; 2] = [Travel::Gathered, Travel::Ring];
+pub const EXCHANGES: [Exchange; 2] = [Exchange::AllGather, Exchange::Ring];
 /// Anchors and candidates of each rank, for 1 to 4 ranks.
 pub const WORLDS: [&[[usize; 2]]; 4] =
     [&[[7, 9]], &[[4, 4], [6, 8]], &[[1, 2], [5, 5], [4, 7]], &[[2, 4], [1, 1], [6, 6], [3, 4]]];
@@ -75,7 +75,7 @@ impl Problem {
     pub fn inputs(&self, part: Part) -> Inputs {
         let one = |x: Tensor<2>| x.clone().reshape([x.dims()[0]]);
         let mut inputs = match self.itself {
-            true => Inputs::within(self.rows(1, part.n, D)),
+            true => Inputs::self_contrast(self.rows(1, part.n, D)),
             false => Inputs::new(self.rows(1, part.n, D), self.rows(2, part.m, D)),
         };
         if self.paired {
@@ -114,15 +114,18 @@ pub fn together(ranks: Vec<Numbers>, common_scale: bool) -> Numbers {
         .collect()
 }
 
-/// Both ways of travelling give what one process does: `local` is a rank's own description, `global` that of all rows.
+/// Both exchanges give what one process does: `local` is a rank's own description, `global` that of all rows.
 pub fn same(what: &str, problem: &Problem, global: &PairObjective, local: &(dyn Fn(Part) -> PairObjective + Sync)) {
     let want = flat(&global.evaluate(&problem.inputs(problem.all()), Wanted::ALL));
-    for travel in TRAVELS {
-        let what = format!("{what}, {:?}, {travel:?}, {:?}", problem.counts, problem.dtype);
+    for exchange in EXCHANGES {
+        let what = format!("{what}, {:?}, {exchange:?}, {:?}", problem.counts, problem.dtype);
         let got = in_process(problem.counts.len(), |communicator| {
             let part = problem.parts()[communicator.rank()];
-            let result =
-                local(part).evaluate_over(&Ranks::new(communicator, travel), &problem.inputs(part), Wanted::ALL);
+            let result = local(part).distributed_evaluate(
+                &Ranks::new(communicator, exchange),
+                &problem.inputs(part),
+                Wanted::ALL,
+            );
             result.map(|e| flat(&e))
         });
         let got = together(got.unwrap_or_else(|e| panic!("{what}: {e}")), problem.scales != Some(problem.all().n[1]));

@@ -64,7 +64,7 @@ fn loop_over_groups(dtype: DType, [groups, n, m, d]: [usize; 4], seed: u64) {
                 let terms = (0..groups).map(|g| {
                     let own = group_of(&x[0], groups, g);
                     let mut inputs = match (itself, square) {
-                        (true, _) => Inputs::within(own),
+                        (true, _) => Inputs::self_contrast(own),
                         (false, true) => Inputs::new(own, group_of(&x[2], groups, g)),
                         (false, false) => Inputs::new(own, group_of(&x[1], groups, g)),
                     };
@@ -90,7 +90,7 @@ fn loop_over_groups(dtype: DType, [groups, n, m, d]: [usize; 4], seed: u64) {
                 let (got, found) = gradients_in(dtype, &tables, d, |x| {
                     let other = if square { &x[2] } else { &x[1] };
                     let mut inputs = match itself {
-                        true => GroupedInputs::within(three(&x[0], groups)),
+                        true => GroupedInputs::self_contrast(three(&x[0], groups)),
                         false => GroupedInputs::new(three(&x[0], groups), three(other, groups)),
                     };
                     if beside {
@@ -151,7 +151,7 @@ fn groups_over_several_blocks_and_types() {
     let objective = PairObjective::new(0.5).unwrap().with_pairs(Pairs::TwoViews);
     let run = |dtype: DType, portable: bool| {
         let x = tracked(data.clone(), [groups, n, d], dtype);
-        let loss = Grouped::new(objective.clone()).portable(portable).loss(&GroupedInputs::within(x.clone()));
+        let loss = Grouped::new(objective.clone()).portable(portable).loss(&GroupedInputs::self_contrast(x.clone()));
         let value = one(&loss);
         let scaled = loss * (groups * n) as f64;
         (value, values(&x.grad(&scaled.backward()).unwrap()))

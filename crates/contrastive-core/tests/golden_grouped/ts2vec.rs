@@ -57,7 +57,7 @@ fn ts2vec_at_its_ends() {
     let (a, b) = (z(3, [6, 1, 4]), z(4, [6, 1, 4]));
     let nt_xent = PairObjective::new(1.0).unwrap().with_pairs(Pairs::TwoViews).with_similarity(Similarity::Dot);
     let rows = Tensor::cat(vec![a.clone().reshape([6, 4]), b.clone().reshape([6, 4])], 0);
-    let want = values(&nt_xent.dense(&Inputs::within(rows)));
+    let want = values(&nt_xent.dense(&Inputs::self_contrast(rows)));
     close("NT-Xent", &values(&objective.instance_loss(a, b)), &want, bound, 0.0);
     // another order of the instances changes nothing; of the steps only with the hierarchy
     let shape = [4, 6, 3];
@@ -105,7 +105,7 @@ fn long_series_are_the_definition() {
     let halves = data.clone().map(|x| tracked(x, [b * t, d], wide()));
     let dense = (0..b).map(|g| {
         let rows = Tensor::cat(halves.iter().map(|x| group_of(x, b, g)).collect(), 0);
-        nt_xent.dense(&Inputs::within(rows)) * (1.0 / b as f64)
+        nt_xent.dense(&Inputs::self_contrast(rows)) * (1.0 / b as f64)
     });
     let dense = dense.reduce(|a, b| a + b).unwrap();
     let bound = if has_f64() { 1e-11 } else { 1e-4 };

@@ -260,7 +260,7 @@ fn lines_are_fitted_to_the_logarithm() {
 #[test]
 fn the_probe_measures_parameters() {
     let network = LinearConfig::new(3, 2).init(&device().autodiff());
-    let mut probe = Wandering::from(&network);
+    let mut probe = WeightDiffusion::from(&network);
     let mut moved = network.clone();
     moved.weight = Param::from_tensor((network.weight.val() + 0.5).detach());
     moved.bias = Some(Param::from_tensor((network.bias.as_ref().unwrap().val() - 2.0).detach()));
@@ -270,7 +270,7 @@ fn the_probe_measures_parameters() {
     assert_eq!(probe.curve().len(), 2);
     // running statistics move, and are no weights
     let norm = GhostBatchNormConfig::new(2).with_ghost(4).init(&device().autodiff()).unwrap();
-    let mut probe = Wandering::from(&norm);
+    let mut probe = WeightDiffusion::from(&norm);
     norm.forward(tracked(normal(1, 8), [4, 2], DType::F32));
     assert!(running(&norm)[0].iter().any(|m| m.abs() > 1e-3));
     assert_eq!(probe.record(1, &norm), 0.0);

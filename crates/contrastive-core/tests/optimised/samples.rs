@@ -155,7 +155,7 @@ fn a_single_batch_is_decoupled_infonce() {
         let loss = match views {
             Views::Alike => {
                 let table = Tensor::cat(vec![a.clone(), b.clone()], 0);
-                decoupled.with_pairs(Pairs::TwoViews).loss(&Inputs::within(table))
+                decoupled.with_pairs(Pairs::TwoViews).loss(&Inputs::self_contrast(table))
             }
             Views::Modalities => decoupled.with_direction(Direction::Both).loss(&Inputs::new(a.clone(), b.clone())),
         };

@@ -9,7 +9,7 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, SgdConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::relu};
-use contrastive_core::norm::{GhostBatchNorm, GhostBatchNormConfig, Regime, Wandering, fit_log};
+use contrastive_core::norm::{GhostBatchNorm, GhostBatchNormConfig, Regime, WeightDiffusion, fit_log};
 use contrastive_core::objective::*;
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use rand::{RngExt, SeedableRng};
@@ -223,7 +223,7 @@ fn supervised(data: &Digits, regime: &Regime, ghost: usize, noisy_labels: bool, 
     let momentum = MomentumConfig { momentum: 0.9, dampening: 0.0, nesterov: false };
     let mut optimiser = SgdConfig::new().with_momentum(Some(momentum)).init();
     let cross_entropy = CrossEntropyLossConfig::new().init(&device);
-    let probe = Wandering::from(&network);
+    let probe = WeightDiffusion::from(&network);
     let (mut curve, mut updates) = (Vec::new(), 0);
     for epoch in 0..regime.epochs() {
         for batch in shuffled(&mut rng, labels.len()).chunks_exact(regime.batch()) {

@@ -323,8 +323,8 @@ fn signal_to_noise_of_pairs() {
 #[test]
 fn threshold_consistent_margins_of_pairs() {
     let objective = PairContrastive::of_similarities(0.8, 0.1).unwrap().with_weights(2.0, 0.3).unwrap();
-    let forms =
-        both!(objective.clone().with_pairs(Pairs::labels(&LABELS)), |o, x| o.loss(&Inputs::within(x[0].clone())));
+    let forms = both!(objective.clone().with_pairs(Pairs::labels(&LABELS)), |o, x| o
+        .loss(&Inputs::self_contrast(x[0].clone())));
     check("threshold-consistent margin", &[rows()], forms, move |x| {
         let s = cosines(&x[0], &x[0]);
         let near: Vec<Scalar> = pairs().into_iter().map(|(i, j)| at(&s, i, j)).filter(|s| number(s) < 0.8).collect();

@@ -94,7 +94,8 @@ fn labelled(name: &str, labels: &'static [i64]) -> Vec<Form> {
         "ranked list, all settings" => both!(ranked.clone(), |o, x| o.loss(x[0].clone(), labels)),
         "snr" => both!(SignalToNoise::new(0.1, 1.5).unwrap(), |o, x| o.loss(x[0].clone(), labels)),
         "tcm" => {
-            both!(consistent.clone().with_pairs(Pairs::labels(labels)), |o, x| o.loss(&Inputs::within(x[0].clone())))
+            both!(consistent.clone().with_pairs(Pairs::labels(labels)), |o, x| o
+                .loss(&Inputs::self_contrast(x[0].clone())))
         }
         "instance" => {
             let places = labels.iter().map(|l| *l as u32).collect();

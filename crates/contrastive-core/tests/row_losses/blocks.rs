@@ -70,7 +70,7 @@ fn pairs_of_several_blocks() {
     let y = labels();
     let objective = PairContrastive::of_similarities(0.9, 0.5).unwrap().with_pairs(Pairs::labels(&y));
     let portable = objective.clone().portable(true);
-    let loss = |x: &[Tensor<2>]| objective.loss(&Inputs::within(x[0].clone()));
-    let other = |x: &[Tensor<2>]| portable.loss(&Inputs::within(x[0].clone()));
+    let loss = |x: &[Tensor<2>]| objective.loss(&Inputs::self_contrast(x[0].clone()));
+    let other = |x: &[Tensor<2>]| portable.loss(&Inputs::self_contrast(x[0].clone()));
     agree("contrastive", &[[ROWS, 3]], [&loss, &other]);
 }

@@ -85,7 +85,7 @@ fn jensen_shannon_of_any_pairs() {
     }
     let within = JensenShannon::default().with_pairs(Pairs::labels(&y)).with_similarity(Similarity::Cosine);
     let other = within.clone().portable(true);
-    let inputs = |x: &[Tensor<2>]| Inputs::within(x[0].clone());
+    let inputs = |x: &[Tensor<2>]| Inputs::self_contrast(x[0].clone());
     agree(
         "within",
         &[[11, 3]],

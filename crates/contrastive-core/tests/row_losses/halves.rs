@@ -139,7 +139,7 @@ fn of_pairs() -> Vec<Entry> {
         entry("groups", move |[a, c, _], _| Grouped::new(base(0.2)).loss(&GroupedInputs::new(cube(a), cube(c)))),
         entry("groups, portable", move |[a, ..], _| {
             let objective = base(0.2).with_pairs(Pairs::TwoViews);
-            Grouped::new(objective).portable(true).loss(&GroupedInputs::within(cube(a)))
+            Grouped::new(objective).portable(true).loss(&GroupedInputs::self_contrast(cube(a)))
         }),
         entry("TS2Vec", |[a, c, _], _| Ts2Vec::default().loss(cube(a), cube(c))),
         entry("PixPro", |[a, c, _], _| {
@@ -173,7 +173,7 @@ fn of_rows() -> Vec<Entry> {
         labelled("lifted structure", |a, labels| LiftedStructure::new(1.0).unwrap().loss(a, labels)),
         labelled("contrastive", |a, labels| {
             let objective = PairContrastive::of_distances(0.0, 1.0).unwrap().with_pairs(Pairs::labels(labels));
-            objective.loss(&Inputs::within(a))
+            objective.loss(&Inputs::self_contrast(a))
         }),
         labelled("NCA", |a, labels| Nca::new(10.0).unwrap().loss(a, labels)),
         labelled("triplet, all", |a, labels| Triplet::new(0.5).unwrap().loss(a, labels)),
@@ -214,7 +214,7 @@ fn of_rows() -> Vec<Entry> {
         entry("P2SGrad", |[a, c, _], labels| P2sGrad::new().loss(a, labels, class_rows(c))),
         entry("dynamic soft margin", |[a, c, _], _| DynamicSoftMargin::new(10, 0.01).unwrap().loss(a, c).unwrap()),
         labelled("Jensen-Shannon", |a, labels| {
-            JensenShannon::new().with_pairs(Pairs::labels(labels)).loss(&Inputs::within(a))
+            JensenShannon::new().with_pairs(Pairs::labels(labels)).loss(&Inputs::self_contrast(a))
         }),
         entry("CACR", |views, _| Cacr::new(1.0, 2.0).unwrap().loss(&views)),
         entry("CACR with queries", |[a, c, b], _| CacrInfoNce::new(0.2).unwrap().loss(&[a, c], &b)),

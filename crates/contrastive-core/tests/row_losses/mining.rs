@@ -43,7 +43,7 @@ fn check(a: &Tensor<2>, c: Option<&Tensor<2>>, pairs: &Pairs, positive: impl Fn(
     let own = |i: usize, j: usize| c.is_none() && i == j;
     let inputs = match c {
         Some(c) => Inputs::new(a.clone(), c.clone()),
-        None => Inputs::within(a.clone()),
+        None => Inputs::self_contrast(a.clone()),
     };
     for similarity in [Similarity::Cosine, Similarity::Dot, Similarity::NegativeSquaredDistance] {
         let dense = Dense::new(a, c.unwrap_or(a), similarity);
@@ -97,15 +97,15 @@ fn hardest_rows_of_views_and_lists() {
 fn hardest_of_few_none_and_what_is_no_number() {
     let x = rows(1, [4, 3]);
     let pairs = Pairs::labels(&[0, 0, 0, 1]);
-    let none = hardest_negatives(&Inputs::within(x.clone()), &pairs, Similarity::Cosine, 0);
+    let none = hardest_negatives(&Inputs::self_contrast(x.clone()), &pairs, Similarity::Cosine, 0);
     assert_eq!((none.rows(), none.indices.len()), (0, 0));
-    let found = hardest_positives(&Inputs::within(x.clone()), &pairs, Similarity::Cosine, 2);
+    let found = hardest_positives(&Inputs::self_contrast(x.clone()), &pairs, Similarity::Cosine, 2);
     assert_eq!([found.row(0).0.len(), found.row(3).0.len()], [2, 0]);
-    let semi = semi_hard_negatives(&Inputs::within(x), &pairs, Similarity::Cosine, 2);
+    let semi = semi_hard_negatives(&Inputs::self_contrast(x), &pairs, Similarity::Cosine, 2);
     assert!(semi.row(3).0.is_empty(), "without positives there is no semi-hard negative");
     let mut bad = normal(1, 12);
     bad[3] = f64::NAN;
-    let bad = Inputs::within(tracked(bad, [4, 3], DType::F32));
+    let bad = Inputs::self_contrast(tracked(bad, [4, 3], DType::F32));
     let found = hardest_positives(&bad, &pairs, Similarity::Dot, 1);
     assert!(found.row(0).0[0] == 1 && found.row(0).1[0].is_nan());
     let found = hardest_negatives(&bad, &pairs, Similarity::Dot, 1);
@@ -116,5 +116,5 @@ fn hardest_of_few_none_and_what_is_no_number() {
 #[should_panic(expected = "limits and anchors")]
 fn one_limit_for_each_anchor() {
     let x = rows(1, [4, 3]);
-    negatives_below(&Inputs::within(x), &Pairs::labels(&[0, 0, 1, 1]), Similarity::Cosine, &[0.0; 3], 1);
+    negatives_below(&Inputs::self_contrast(x), &Pairs::labels(&[0, 0, 1, 1]), Similarity::Cosine, &[0.0; 3], 1);
 }

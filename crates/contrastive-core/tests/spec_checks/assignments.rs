@@ -153,7 +153,7 @@ fn sizes_that_make_no_sense_are_refused() {
     says(new(2, 10, 4, 5), "a queue of 10 rows and batches of 4: its size must be a multiple of theirs");
     assert_eq!(new(2, 8, 0, 5), MemoryError::Batches { capacity: 8, batch: 0 });
     assert_eq!(new(2, 0, 4, 5), MemoryError::Size { capacity: 0, width: 5 });
-    says(queues(2 * B).with_dataset_size(7).unwrap_err(), "a queue of 8 rows for a data set of 7 things");
+    says(queues(2 * B).with_dataset_size(7).unwrap_err(), "a queue of 8 rows for a data set of 7 samples");
     assert!(queues(2 * B).with_dataset_size(8).is_ok());
     // NaN is no loss
     let bad = constant(vec![f64::NAN; B * K], [B, K]);

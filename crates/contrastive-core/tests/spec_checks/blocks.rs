@@ -117,12 +117,12 @@ fn prototypes_are_assigned_to_themselves() {
     }
 }
 
-/// `log mean_i (1 / (2 n - 2)) sum over other things of e^{z_i . z_j / T}`, over both views.
+/// `log mean_i (1 / (2 n - 2)) sum over other samples of e^{z_i . z_j / T}`, over both views.
 fn repulsion(a: Tensor<2>, b: Tensor<2>, t: f64) -> f64 {
     let n = a.dims()[0];
-    let things: Vec<i64> = (0..2 * n as i64).map(|i| i % n as i64).collect();
-    let sums = LogSums::new(t).unwrap().with_exclusions(Exclusions::same_ids(&things, &things));
-    let rows = sums.values(&Inputs::within(Tensor::cat(vec![a, b], 0)));
+    let samples: Vec<i64> = (0..2 * n as i64).map(|i| i % n as i64).collect();
+    let sums = LogSums::new(t).unwrap().with_exclusions(Exclusions::same_ids(&samples, &samples));
+    let rows = sums.values(&Inputs::self_contrast(Tensor::cat(vec![a, b], 0)));
     (rows.iter().map(|l| l.exp()).sum::<f64>() / (2 * n * (2 * n - 2)) as f64).ln()
 }
 

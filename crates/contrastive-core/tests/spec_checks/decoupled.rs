@@ -50,7 +50,7 @@ fn dclw_at_its_ends_is_dcl() {
 }
 
 #[test]
-#[should_panic(expected = "DCL of views of shape [1, 4]: two things at least")]
+#[should_panic(expected = "DCL of views of shape [1, 4]: two samples at least")]
 fn a_single_image_is_refused() {
     weighted(0.3, 0.5).with_differentiated_weights(true).loss(rows(3, [1, 4]), rows(4, [1, 4]));
 }

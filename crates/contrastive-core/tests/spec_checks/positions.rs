@@ -6,7 +6,7 @@ use crate::support::*;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use contrastive_core::head::{MlpHead, MlpHeadConfig};
-use contrastive_core::memory::{Ema, follow_parameters};
+use contrastive_core::memory::{Ema, update_target_parameters};
 use contrastive_core::objective::*;
 
 const SHAPE: [usize; 4] = [2, 4, 2, 3];
@@ -82,7 +82,7 @@ fn keys_come_from_a_momentum_copy() {
         assert!(online.maps[0].weight.val().grad(&gradients).is_some());
         assert!(keys.maps.iter().all(|map| map.weight.val().grad(&gradients).is_none()));
     }
-    let same = follow_parameters(&online, keys, 0.0);
+    let same = update_target_parameters(&online, keys, 0.0);
     close("momentum 0", &weight(&same), &weight(&online), 0.0, 0.0);
 }
 

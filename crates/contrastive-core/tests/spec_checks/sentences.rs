@@ -7,7 +7,7 @@ use crate::{gradient, tight};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use contrastive_core::head::{MlpHead, MlpHeadConfig};
-use contrastive_core::memory::{Queue, follow_parameters};
+use contrastive_core::memory::{Queue, update_target_parameters};
 use contrastive_core::objective::*;
 use contrastive_core::pairs::Pairs;
 
@@ -182,7 +182,7 @@ fn a_term_moves_the_online_network_alone() {
         config.init(seed, (&device().autodiff(), wide())).unwrap()
     };
     let online = network(1);
-    let copy = follow_parameters(&online, network(2).no_grad(), 0.9);
+    let copy = update_target_parameters(&online, network(2).no_grad(), 0.9);
     let mut queue = Queue::new(k, d, (&device(), wide())).unwrap();
     queue.push(copy.forward(rows(3, [k, d])));
     let past = Tensor::from_inner(queue.rows().unwrap());

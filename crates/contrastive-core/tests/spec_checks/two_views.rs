@@ -7,7 +7,7 @@ use crate::{gradient, reordered, tight};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use contrastive_core::head::{MlpHead, MlpHeadConfig};
-use contrastive_core::memory::{Ema, Queue, follow, follow_parameters};
+use contrastive_core::memory::{Ema, Queue, update_target, update_target_parameters};
 use contrastive_core::objective::*;
 use contrastive_core::similarity::unit_rows;
 use contrastive_core::synthesis::{FeatureTransform, HallucinatorConfig};
@@ -85,7 +85,7 @@ fn statistics(head: &MlpHead) -> Vec<f64> {
 #[test]
 fn a_step_of_moco_moves_the_online_network_alone() {
     let (online, moco) = (head(1), Moco::new(0.3).unwrap());
-    let copy = follow_parameters(&online, head(2).no_grad(), 0.9);
+    let copy = update_target_parameters(&online, head(2).no_grad(), 0.9);
     let [a, b] = [3, 4].map(|seed| constant(normal(seed, 28), [7, 4]));
     let queue = queue_of(copy.forward(constant(normal(5, 36), [9, 4])));
     let step = |keys: Tensor<2>| moco.loss(online.forward(a.clone()), keys, &queue).backward();
@@ -118,13 +118,13 @@ fn a_key_network_keeps_its_own_statistics() {
     let momentum = 0.9;
     let mixed: Vec<f64> =
         before.iter().zip(weights(&online)).map(|(t, o)| momentum * t + (1.0 - momentum) * o).collect();
-    let moved = follow_parameters(&online, key.no_grad(), momentum);
+    let moved = update_target_parameters(&online, key.no_grad(), momentum);
     close("m t + (1 - m) o", &weights(&moved), &mixed, 1e-7, 0.0);
     close("statistics", &statistics(&moved), &own, 0.0, 0.0);
     assert!(moved.maps.iter().all(|map| !map.weight.val().is_require_grad()));
-    let still = follow_parameters(&online, moved, 1.0);
+    let still = update_target_parameters(&online, moved, 1.0);
     close("momentum 1 stays", &weights(&still), &mixed, 1e-12, 0.0);
-    let copied = follow_parameters(&online, still, 0.0);
+    let copied = update_target_parameters(&online, still, 0.0);
     close("momentum 0 copies", &weights(&copied), &weights(&online), 0.0, 0.0);
     close("statistics", &statistics(&copied), &own, 0.0, 0.0);
     // and goes on by its own batches
@@ -143,7 +143,7 @@ fn a_copy_takes_the_last_batch_into_account() {
     let (online, target) = (head(1), head(2));
     online.forward(rows(3, [9, 4]));
     target.forward(rows(4, [9, 4]));
-    let copy = follow(&online, target, 0.0);
+    let copy = update_target(&online, target, 0.0);
     close("statistics", &statistics(&copy), &statistics(&online), 0.0, 0.0);
     assert!(statistics(&copy).iter().any(|m| m.abs() > 1e-3));
 }
@@ -151,13 +151,13 @@ fn a_copy_takes_the_last_batch_into_account() {
 #[test]
 #[should_panic(expected = "nothing of the online network is trained")]
 fn a_network_that_is_not_trained_is_not_followed() {
-    follow_parameters(&head(1).valid(), head(2).valid(), 0.9);
+    update_target_parameters(&head(1).valid(), head(2).valid(), 0.9);
 }
 
 #[test]
 fn queues_are_no_larger_than_their_data() {
     let queue = |capacity| Queue::new(capacity, 4, &device()).unwrap();
-    says(queue(11).with_dataset_size(10).unwrap_err(), "a queue of 11 rows for a data set of 10 things");
+    says(queue(11).with_dataset_size(10).unwrap_err(), "a queue of 11 rows for a data set of 10 samples");
     assert_eq!(queue(10).with_dataset_size(10).unwrap().capacity(), 10);
 }
 

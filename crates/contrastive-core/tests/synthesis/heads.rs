@@ -274,6 +274,6 @@ fn a_momentum_copy_takes_statistics_over() {
     let before = values(&head.valid().forward(x.clone().inner()));
     assert_ne!(values(&fresh.valid().forward(x.clone().inner())), before);
     // an averaged copy of momentum 0 takes over weights and statistics alike
-    let copy = contrastive_core::memory::follow(&head, fresh, 0.0);
+    let copy = contrastive_core::memory::update_target(&head, fresh, 0.0);
     close("taken over", &values(&copy.valid().forward(x.inner())), &before, 1e-12, 0.0);
 }

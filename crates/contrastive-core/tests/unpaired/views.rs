@@ -1,4 +1,4 @@
-//! Two views of a thing.
+//! Two views of a sample.
 
 use crate::common::*;
 use crate::support::*;

@@ -41,9 +41,9 @@ fn squared_distances_are_what_they_are_called() {
     if common::has_f64() {
         let objective = PairObjective::new(0.7).unwrap().with_similarity(Similarity::NegativeSquaredDistance);
         let objective = objective.with_pairs(Pairs::labels(&[0, 1, 0, 1, 1, 2, 2]));
-        let value = |v: Vec<f64>| objective.loss(&Inputs::within(leaf(v, [m, d])));
+        let value = |v: Vec<f64>| objective.loss(&Inputs::self_contrast(leaf(v, [m, d])));
         let x = leaf(c.clone(), [m, d]);
-        let got = gradient(&objective.loss(&Inputs::within(x.clone())), &x);
+        let got = gradient(&objective.loss(&Inputs::self_contrast(x.clone())), &x);
         all_near("squared distances", &got, &differences(&c, |v| number(value(v))), 1e-6);
     }
 }
@@ -145,10 +145,11 @@ fn blocks_are_joined_and_weights_count_as_copies() {
 
 #[test]
 fn views_and_bands() {
-    let (things, d) = (3, 4);
-    let x = leaf(uniform(13, 3 * things * d), [3 * things, d]);
-    let views =
-        |pairs: Pairs| number(PairObjective::new(0.3).unwrap().with_pairs(pairs).loss(&Inputs::within(x.clone())));
+    let (samples, d) = (3, 4);
+    let x = leaf(uniform(13, 3 * samples * d), [3 * samples, d]);
+    let views = |pairs: Pairs| {
+        number(PairObjective::new(0.3).unwrap().with_pairs(pairs).loss(&Inputs::self_contrast(x.clone())))
+    };
     let labels: Vec<i64> = (0..9).map(|i| i % 3).collect();
     near("three views", views(Pairs::Views(3)), views(Pairs::labels(&labels)));
     let band = PairLists::new(
@@ -208,7 +209,7 @@ fn temperatures_follow_their_schedule() {
     assert!(wrong.iter().all(|s| s.validate().is_err()));
     let x = leaf(uniform(18, 12), [4, 3]);
     let scheduled = PairObjective::with_input_scale().with_pairs(Pairs::TwoViews);
-    let value = scheduled.loss(&Inputs::within(x.clone()).with_scale(cosine.scale(2, &x)));
+    let value = scheduled.loss(&Inputs::self_contrast(x.clone()).with_scale(cosine.scale(2, &x)));
     near(
         "scheduled",
         number(value),

@@ -105,7 +105,7 @@ pub struct RowProblem<'a, T> {
     pub positives: RowSets<'a>,
     /// Pairs that are never compared.
     pub excluded: Option<RowSets<'a>>,
-    /// Row i and column `i + offset` are the same thing and never compared.
+    /// Row i and column `i + offset` are the same sample and never compared.
     pub self_offset: Option<usize>,
     /// What to compute.
     pub wanted: Wanted,

@@ -5,7 +5,7 @@
 ///
 /// ```text
 /// R = N sum e^{(1 + beta) s} / sum e^{beta s}                  (beta = 0: the plain sum)
-/// G = max((R - hidden N e^{s+}) / (1 - hidden), N e^{-scale})      value = log(1 + G / e^{s+})
+/// G = max((R - tau_plus N e^{s+}) / (1 - tau_plus), N e^{-scale})      value = log(1 + G / e^{s+})
 /// ```
 ///
 /// A row without a positive or without negatives counts as 0.
@@ -13,8 +13,8 @@
 pub struct Debiased {
     /// Inverse temperature.
     pub scale: f64,
-    /// The share of the negatives that are hidden positives, in `[0, 1)`.
-    pub hidden: f64,
+    /// The share of the negatives that are in truth positives, in `[0, 1)`.
+    pub tau_plus: f64,
     /// beta.
     pub hardness: f64,
 }
@@ -30,12 +30,12 @@ impl Debiased {
     pub fn value(&self, positive: f64, log_sum: f64, others: f64) -> [f64; 3] {
         let top = positive.max(log_sum);
         let (p, r) = ((positive - top).exp(), (log_sum - top).exp());
-        let free = (r - self.hidden * others * p) / (1.0 - self.hidden);
+        let free = (r - self.tau_plus * others * p) / (1.0 - self.tau_plus);
         let least = (others.ln() - self.scale - top).exp();
         // in this order, so that NaN stays NaN
         let (negatives, by_sum, by_positive) = match free <= least {
             true => (least, 0.0, 0.0),
-            false => (free, r / (1.0 - self.hidden), -self.hidden * others * p / (1.0 - self.hidden)),
+            false => (free, r / (1.0 - self.tau_plus), -self.tau_plus * others * p / (1.0 - self.tau_plus)),
         };
         let all = p + negatives;
         [all.ln() + top - positive, by_sum / all, (p + by_positive) / all - 1.0]

@@ -214,7 +214,7 @@ pub struct SoftmaxProblem<'a, T> {
     pub scale: Scale<'a, T>,
     /// m: added to the logits of a candidate, its log-weight; `-inf` is a candidate of weight 0.
     pub bias: Option<&'a [T]>,
-    /// Row i and column `i + offset` are the same thing and never compared.
+    /// Row i and column `i + offset` are the same sample and never compared.
     pub self_offset: Option<usize>,
     /// Further pairs that are never compared.
     pub excluded: Option<RowSets<'a>>,

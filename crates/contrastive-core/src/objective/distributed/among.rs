@@ -59,14 +59,14 @@ impl<'a> Among<'a> {
         wanted: Wanted,
     ) -> Result<Evaluation, DistributedError> {
         match self.0 {
-            Some(ranks) => objective.evaluate_over(&ranks, inputs, wanted),
+            Some(ranks) => objective.distributed_evaluate(&ranks, inputs, wanted),
             None => Ok(objective.evaluate(inputs, wanted)),
         }
     }
 
     pub fn values(self, sums: &LogSums, inputs: &Inputs) -> Result<Vec<f64>, DistributedError> {
         match self.0 {
-            Some(ranks) => sums.values_over(&ranks, inputs),
+            Some(ranks) => sums.distributed_values(&ranks, inputs),
             None => Ok(sums.values(inputs)),
         }
     }
@@ -79,7 +79,7 @@ impl<'a> Among<'a> {
         wanted: Wanted,
     ) -> Result<Evaluation, DistributedError> {
         match self.0 {
-            Some(ranks) => sums.weighted_over(&ranks, inputs, weights, wanted),
+            Some(ranks) => sums.distributed_weighted(&ranks, inputs, weights, wanted),
             None => Ok(sums.weighted(inputs, weights, wanted)),
         }
     }

@@ -1,6 +1,6 @@
 //! Keys on their way to the anchors of other ranks, and gradients on their way back.
 
-use super::{Ranks, Travel};
+use super::{Exchange, Ranks};
 use crate::distributed::{CommunicationError, Floats};
 use burn::tensor::{Device, Tensor};
 
@@ -126,27 +126,26 @@ impl Ranks<'_> {
         mut each: impl FnMut(usize, &Keys) -> Result<KeyGradients, E>,
     ) -> Result<KeyGradients, E> {
         let (rank, world) = (self.rank(), self.world());
-        if self.travel == Travel::Gathered {
+        if self.exchange == Exchange::AllGather {
             let all = self.gather(own, starts)?;
             let gradients = each(0, &all)?;
             return Ok(self.sum_to_owners(gradients, starts)?);
         }
         let mut keys = own.clone();
-        let mut travelling = KeyGradients::default();
+        let mut passed = KeyGradients::default();
         for step in 0..world {
             let owner = (rank + world - step) % world;
             let more = each(step, &keys)?;
-            travelling =
-                KeyGradients { rows: plus(travelling.rows, more.rows), bias: plus(travelling.bias, more.bias) };
+            passed = KeyGradients { rows: plus(passed.rows, more.rows), bias: plus(passed.bias, more.bias) };
             let next = (owner + world - 1) % world;
             if world > 1 {
-                travelling = self.pass_gradients(travelling, next, starts)?;
+                passed = self.pass_gradients(passed, next, starts)?;
             }
             if step + 1 < world {
                 keys = keys.pass(self, next, starts)?;
             }
         }
-        Ok(travelling)
+        Ok(passed)
     }
 
     /// To the next rank; what the previous one had: gradients of the keys of `owner`.

@@ -1,9 +1,10 @@
 //! Objectives over the rows of all ranks.
 //!
-//! Each rank describes its own rows; the objective is that of their union. Keys travel as unit rows if the similarity is the
+//! Each rank describes its own rows; the objective is that of their union. Keys are sent as unit rows if the similarity is the
 //! cosine, so that lengths are taken once, and their gradients come back to the rank that owns them.
 
 mod among;
+mod id;
 mod keys;
 mod links;
 mod moments;
@@ -20,24 +21,25 @@ use burn::tensor::{Device, Tensor};
 use thiserror::Error;
 
 pub(super) use among::{Among, Place};
+pub(super) use id::ObjectiveId;
 
-/// How keys reach the anchors of other ranks.
+/// How the keys of all ranks reach the anchors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Travel {
+pub enum Exchange {
     /// Every rank gathers all keys: one evaluation, memory for the keys of all ranks and their gradients.
     #[default]
-    Gathered,
+    AllGather,
     /// Keys are passed round a ring, and their gradients with them: memory for the rows of one rank. The softmax family goes
     /// round twice, for the denominators and for the gradients (8 instead of 6 n m d flops), and keeps `world` log-sums for
     /// each anchor between the two.
     Ring,
 }
 
-/// A group of ranks and how keys travel between them.
+/// A group of ranks, and how keys are exchanged between them.
 #[derive(Clone, Copy)]
 pub struct Ranks<'a> {
     communicator: &'a dyn Communicator,
-    travel: Travel,
+    exchange: Exchange,
 }
 
 /// Why an objective over ranks has no value.
@@ -76,19 +78,19 @@ pub enum DistributedError {
 }
 
 impl<'a> Ranks<'a> {
-    /// Keys travel as `travel` says.
-    pub fn new(communicator: &'a dyn Communicator, travel: Travel) -> Self {
-        Self { communicator, travel }
+    /// Keys are exchanged as `exchange` says.
+    pub fn new(communicator: &'a dyn Communicator, exchange: Exchange) -> Self {
+        Self { communicator, exchange }
     }
 
     /// Every rank gathers all keys.
-    pub fn gathered(communicator: &'a dyn Communicator) -> Self {
-        Self::new(communicator, Travel::Gathered)
+    pub fn all_gather(communicator: &'a dyn Communicator) -> Self {
+        Self::new(communicator, Exchange::AllGather)
     }
 
     /// Keys are passed round a ring.
     pub fn ring(communicator: &'a dyn Communicator) -> Self {
-        Self::new(communicator, Travel::Ring)
+        Self::new(communicator, Exchange::Ring)
     }
 
     /// The group.
@@ -105,13 +107,14 @@ impl<'a> Ranks<'a> {
     }
 
     /// Checks that all ranks mean the same, before anyone waits for a message that is not sent; everyone's `counts`, by rank.
-    fn meet<const K: usize>(
+    fn agree<const K: usize>(
         &self,
         counts: [usize; K],
         same: &[(&'static str, f64)],
     ) -> Result<Vec<[usize; K]>, DistributedError> {
-        let travel = [("way of travelling (0 gathered, 1 ring)", f64::from(u8::from(self.travel == Travel::Ring)))];
-        let same = || travel.iter().chain(same);
+        let exchange =
+            [("exchange of keys (0 all-gather, 1 ring)", f64::from(u8::from(self.exchange == Exchange::Ring)))];
+        let same = || exchange.iter().chain(same);
         let mine = counts.iter().map(|&c| c as f64).chain(same().map(|s| s.1)).collect();
         let all = self.communicator.all_gather(Floats::F64(mine))?;
         let all: Vec<Vec<f64>> = all.into_iter().map(Floats::into_f64).collect();
@@ -135,7 +138,7 @@ impl<'a> Ranks<'a> {
         flag: bool,
         same: &[(&'static str, f64)],
     ) -> Result<Place, DistributedError> {
-        let counts = self.meet([rows, usize::from(flag)], same)?;
+        let counts = self.agree([rows, usize::from(flag)], same)?;
         let starts = starts(counts.iter().map(|c| c[0]));
         Ok(Place { first: starts[self.rank()], all: starts[starts.len() - 1], any: counts.iter().any(|c| c[1] > 0) })
     }

@@ -1,7 +1,7 @@
 //! Objectives of column moments over ranks. Moments are sums over rows: ranks add them up, and know all they need for the
 //! gradients of their rows.
 
-use super::{DistributedError, Ranks, constant, starts};
+use super::{DistributedError, ObjectiveId, Ranks, constant, starts};
 use crate::attach::attach;
 use crate::objective::engine::log_sums::host;
 use crate::objective::{BarlowTwins, Variance, VicReg, computed_in};
@@ -18,8 +18,7 @@ struct Views {
 impl Views {
     fn new(
         ranks: &Ranks<'_>,
-        what: &'static str,
-        code: f64,
+        objective: ObjectiveId,
         least: usize,
         [a, b]: [&Tensor<2>; 2],
     ) -> Result<Self, DistributedError> {
@@ -28,10 +27,10 @@ impl Views {
         assert!(d > 0, "views [{n}, {d}] without columns");
         let dtype = computed_in(a.dtype());
         let precise = f64::from(u8::from(dtype == DType::F64));
-        let same = [(what, code), ("width of the rows", d as f64), ("f64 rather than f32", precise)];
-        let all = starts(ranks.meet([n], &same)?.into_iter().map(|c| c[0])).pop().expect("a total");
+        let same = [objective.to_agree(), ("width of the rows", d as f64), ("f64 rather than f32", precise)];
+        let all = starts(ranks.agree([n], &same)?.into_iter().map(|c| c[0])).pop().expect("a total");
         if all < least {
-            return Err(DistributedError::TooFew { what, rows: all, world: ranks.world(), least });
+            return Err(DistributedError::TooFew { what: objective.name(), rows: all, world: ranks.world(), least });
         }
         let plain = |x: &Tensor<2>| x.clone().inner().cast(dtype);
         let (a, b) = (plain(a), plain(b));
@@ -63,8 +62,13 @@ impl BarlowTwins {
     ///
     /// # Panics
     /// When this rank's shapes differ.
-    pub fn loss_over(&self, ranks: &Ranks<'_>, a: Tensor<2>, b: Tensor<2>) -> Result<Tensor<1>, DistributedError> {
-        let Views { a: x, b: y, all } = Views::new(ranks, "Barlow Twins", -2.0, 1, [&a, &b])?;
+    pub fn distributed_loss(
+        &self,
+        ranks: &Ranks<'_>,
+        a: Tensor<2>,
+        b: Tensor<2>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        let Views { a: x, b: y, all } = Views::new(ranks, ObjectiveId::BarlowTwins, 1, [&a, &b])?;
         let share = 1.0 / all as f64;
         let squares_of = |x: &Tensor<2>| (x.clone() * x.clone()).sum_dim(0);
         let d = x.dims()[1];
@@ -102,8 +106,13 @@ impl VicReg {
     ///
     /// # Panics
     /// When this rank's shapes differ.
-    pub fn loss_over(&self, ranks: &Ranks<'_>, a: Tensor<2>, b: Tensor<2>) -> Result<Tensor<1>, DistributedError> {
-        let Views { a: x, b: y, all } = Views::new(ranks, "VICReg", -3.0, 2, [&a, &b])?;
+    pub fn distributed_loss(
+        &self,
+        ranks: &Ranks<'_>,
+        a: Tensor<2>,
+        b: Tensor<2>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        let Views { a: x, b: y, all } = Views::new(ranks, ObjectiveId::VicReg, 2, [&a, &b])?;
         let (d, dtype) = (x.dims()[1], x.dtype());
         let plain = |x: &Tensor<2>| x.clone().inner().cast(dtype);
         let gap = plain(&a) - plain(&b);

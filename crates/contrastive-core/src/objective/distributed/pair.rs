@@ -2,7 +2,7 @@
 
 use super::keys::{KeyGradients, Keys, plus};
 use super::relation::Relation;
-use super::{DistributedError, Ranks, Travel, ring, starts};
+use super::{DistributedError, Exchange, Ranks, ring, starts};
 use crate::distributed::Floats;
 use crate::error::ObjectiveError;
 use crate::objective::engine::evaluate::attached;
@@ -106,9 +106,9 @@ impl Side<'_> {
     }
 
     fn evaluate(&self, ranks: &Ranks<'_>) -> Result<Part, DistributedError> {
-        match ranks.travel {
-            Travel::Gathered => self.gathered(ranks),
-            Travel::Ring => ring::evaluate(ranks, self),
+        match ranks.exchange {
+            Exchange::AllGather => self.gathered(ranks),
+            Exchange::Ring => ring::evaluate(ranks, self),
         }
     }
 }
@@ -123,19 +123,19 @@ fn reversed_lists(
 ) -> Result<PairLists, DistributedError> {
     let (rank, world) = (ranks.rank(), ranks.world());
     let (low, high) = (candidates[rank] as f64, candidates[rank + 1] as f64);
-    let mut travelling = Vec::new();
+    let mut passing = Vec::new();
     for i in 0..lists.anchors() {
         for (q, &j) in lists.of(i).iter().enumerate() {
             let weight = lists.weights.as_ref().map_or(1.0, |w| w[lists.start(i) + q]);
-            travelling.extend([(anchors[rank] + i) as f64, f64::from(j), weight]);
+            passing.extend([(anchors[rank] + i) as f64, f64::from(j), weight]);
         }
     }
     let mut mine: Vec<(u32, u32, f64)> = Vec::new();
     for step in 0..world {
-        let here = travelling.chunks_exact(3).filter(|t| (low..high).contains(&t[1]));
+        let here = passing.chunks_exact(3).filter(|t| (low..high).contains(&t[1]));
         mine.extend(here.map(|t| ((t[1] - low) as u32, t[0] as u32, t[2])));
         if step + 1 < world {
-            travelling = ranks.communicator.ring(Floats::F64(travelling))?.into_f64();
+            passing = ranks.communicator.ring(Floats::F64(passing))?.into_f64();
         }
     }
     mine.sort_unstable_by_key(|t| (t.0, t.1));
@@ -187,7 +187,7 @@ impl PairObjective {
     ///
     /// # Panics
     /// When this rank's shapes, pairs, exclusions or weights do not fit each other.
-    pub fn evaluate_over(
+    pub fn distributed_evaluate(
         &self,
         ranks: &Ranks<'_>,
         inputs: &Inputs,
@@ -214,7 +214,7 @@ impl PairObjective {
             return Err(ObjectiveError::Contradiction("both directions have one temperature").into());
         }
         let same = [
-            ("objective (a number for its choices)", self.choices()),
+            ("objective and its choices, as a hash", self.choices()),
             ("width of the rows", like.dims()[1] as f64),
             ("f64 rather than f32", flag(like.dtype() == DType::F64)),
             ("a table with itself", flag(itself)),
@@ -223,7 +223,7 @@ impl PairObjective {
         let any = wanted != Wanted::VALUE;
         let fit = Relation::own_rows_fit(self, [n, m], itself);
         let mine = [n, m, usize::from(wanted.anchors), usize::from(wanted.candidates), usize::from(fit)];
-        let counts = ranks.meet(mine, &same)?;
+        let counts = ranks.agree(mine, &same)?;
         if counts.iter().any(|c| c[4] == 0) {
             let what = "over ranks, the anchors' own rows must be among the candidates of the same rank";
             return Err(ObjectiveError::Contradiction(what).into());
@@ -314,15 +314,15 @@ impl PairObjective {
     }
 
     /// The value `[1]` of the rows of all ranks together, attached to every input of this rank that carries a gradient; see
-    /// [`evaluate_over`](Self::evaluate_over). Gradients of parameters are this rank's share
+    /// [`distributed_evaluate`](Self::distributed_evaluate). Gradients of parameters are this rank's share
     /// ([`sum_gradients`](crate::distributed::sum_gradients) adds them up).
     ///
     /// # Errors
-    /// As [`evaluate_over`](Self::evaluate_over).
+    /// As [`distributed_evaluate`](Self::distributed_evaluate).
     ///
     /// # Panics
-    /// As [`evaluate_over`](Self::evaluate_over).
-    pub fn loss_over(&self, ranks: &Ranks<'_>, inputs: &Inputs) -> Result<Tensor<1>, DistributedError> {
-        Ok(attached(inputs, self.evaluate_over(ranks, inputs, self.wanted_by(inputs))?))
+    /// As [`distributed_evaluate`](Self::distributed_evaluate).
+    pub fn distributed_loss(&self, ranks: &Ranks<'_>, inputs: &Inputs) -> Result<Tensor<1>, DistributedError> {
+        Ok(attached(inputs, self.distributed_evaluate(ranks, inputs, self.wanted_by(inputs))?))
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Relation {
     /// The number of this rank's first candidate, and how many it has.
     own: [usize; 2],
     positives: Positives,
-    /// Anchor i and this rank's candidate `i + offset` are the same thing.
+    /// Anchor i and this rank's candidate `i + offset` are the same sample.
     offset: Option<usize>,
     /// Ids of the anchors: no candidate with the same one is compared, unless it is a positive.
     ids: Option<Arc<Vec<i64>>>,
@@ -156,7 +156,7 @@ impl Relation {
         };
         let excluded = match (&self.ids, &self.excluded) {
             (Some(ids), _) => {
-                let same = PairLists::classes(ids, keys.names.last().expect("ids travel with the keys"));
+                let same = PairLists::classes(ids, keys.names.last().expect("ids exchange with the keys"));
                 Some(positives.as_ref().map_or_else(|| same.clone(), |p| same.without(p)))
             }
             (None, Some(lists)) => Some(lists.between(keys.first, keys.first + keys.len())),

@@ -1,7 +1,7 @@
 //! SigLIP over ranks: a sum over all pairs, so that one round is enough.
 
 use super::keys::{KeyGradients, Keys, plus};
-use super::{DistributedError, Ranks, constant, starts};
+use super::{DistributedError, ObjectiveId, Ranks, constant, starts};
 use crate::attach::attach;
 use crate::objective::engine::log_sums::{host, numbers};
 use crate::objective::engine::rowwise::Comparison;
@@ -20,7 +20,7 @@ impl SigLip {
     ///
     /// # Panics
     /// When this rank's shapes do not fit.
-    pub fn loss_over(
+    pub fn distributed_loss(
         &self,
         ranks: &Ranks<'_>,
         images: Tensor<2>,
@@ -36,13 +36,13 @@ impl SigLip {
             Sigmoid { scale: host(scale.clone().inner())[0], bias: host(bias.clone().inner())[0], weights: [1.0; 2] };
         let tracked = images.is_tracked() || texts.is_tracked();
         let same = [
-            ("objective (sigmoid)", -1.0),
+            ObjectiveId::Sigmoid.to_agree(),
             ("width of the rows", d as f64),
             ("f64 rather than f32", f64::from(u8::from(dtype == DType::F64))),
             ("scale", function.scale),
             ("bias", function.bias),
         ];
-        let counts = ranks.meet([n, usize::from(tracked)], &same)?;
+        let counts = ranks.agree([n, usize::from(tracked)], &same)?;
         let wanted = if counts.iter().any(|c| c[1] > 0) { Wanted::ALL } else { Wanted::VALUE };
         let starts = starts(counts.iter().map(|c| c[0]));
         let share = 1.0 / starts[starts.len() - 1] as f64;

@@ -1,7 +1,7 @@
 //! Alignment and uniformity over ranks.
 
 use super::keys::Keys;
-use super::{DistributedError, Ranks, constant, starts};
+use super::{DistributedError, ObjectiveId, Ranks, constant, starts};
 use crate::attach::attach;
 use crate::objective::engine::log_sums::{column, host};
 use crate::objective::{Alignment, AlignmentUniformity, Inputs, Uniformity, Wanted, computed_in};
@@ -37,25 +37,25 @@ impl Merged {
 
 impl Uniformity {
     /// The uniformity of the rows of all ranks together; each rank brings its own `[n, d]`, at least one. The value is `[1]`.
-    /// One round: shares of pairs are symmetric, so that no gradient has to travel.
+    /// One round: shares of pairs are symmetric, so that no gradient has to be sent.
     ///
     /// # Errors
     /// When a rank is gone, ranks disagree about widths or types, or there are fewer than two rows in all.
     ///
     /// # Panics
     /// When this rank has no rows.
-    pub fn loss_over(&self, ranks: &Ranks<'_>, x: Tensor<2>) -> Result<Tensor<1>, DistributedError> {
+    pub fn distributed_loss(&self, ranks: &Ranks<'_>, x: Tensor<2>) -> Result<Tensor<1>, DistributedError> {
         let [n, d] = x.dims();
         assert!(n > 0 && d > 0, "the uniformity of rows [{n}, {d}]");
         let dtype = computed_in(x.dtype());
         let same = [
-            ("objective (uniformity)", -4.0),
+            ObjectiveId::Uniformity.to_agree(),
             ("width of the rows", d as f64),
             ("f64 rather than f32", f64::from(u8::from(dtype == DType::F64))),
             ("sharpness of the kernel", self.t),
             ("cosines", f64::from(u8::from(self.similarity == Similarity::Cosine))),
         ];
-        let starts = starts(ranks.meet([n], &same)?.into_iter().map(|c| c[0]));
+        let starts = starts(ranks.agree([n], &same)?.into_iter().map(|c| c[0]));
         let (first, all) = (starts[ranks.rank()], starts[starts.len() - 1]);
         if all < 2 {
             return Err(DistributedError::TooFew { what: "uniformity", rows: all, world: ranks.world(), least: 2 });
@@ -105,9 +105,14 @@ impl Alignment {
     ///
     /// # Panics
     /// When this rank's shapes differ, or it has no rows.
-    pub fn loss_over(&self, ranks: &Ranks<'_>, x: Tensor<2>, y: Tensor<2>) -> Result<Tensor<1>, DistributedError> {
+    pub fn distributed_loss(
+        &self,
+        ranks: &Ranks<'_>,
+        x: Tensor<2>,
+        y: Tensor<2>,
+    ) -> Result<Tensor<1>, DistributedError> {
         let n = x.dims()[0];
-        let counts = ranks.meet([n], &[("objective (alignment)", -5.0)])?;
+        let counts = ranks.agree([n], &[ObjectiveId::Alignment.to_agree()])?;
         let all: usize = counts.iter().map(|c| c[0]).sum();
         ranks.sum_of_losses(self.loss(x, y) * (n as f64 / all as f64))
     }
@@ -118,13 +123,18 @@ impl AlignmentUniformity {
     /// value is `[1]`.
     ///
     /// # Errors
-    /// As [`Uniformity::loss_over`].
+    /// As [`Uniformity::distributed_loss`].
     ///
     /// # Panics
     /// When this rank's shapes differ, or it has no rows.
-    pub fn loss_over(&self, ranks: &Ranks<'_>, x: Tensor<2>, y: Tensor<2>) -> Result<Tensor<1>, DistributedError> {
-        let spread = [&x, &y].map(|rows| self.uniformity.loss_over(ranks, rows.clone()));
+    pub fn distributed_loss(
+        &self,
+        ranks: &Ranks<'_>,
+        x: Tensor<2>,
+        y: Tensor<2>,
+    ) -> Result<Tensor<1>, DistributedError> {
+        let spread = [&x, &y].map(|rows| self.uniformity.distributed_loss(ranks, rows.clone()));
         let [first, second] = spread;
-        Ok(self.alignment.loss_over(ranks, x, y)? + (first? + second?) * (self.weight / 2.0))
+        Ok(self.alignment.distributed_loss(ranks, x, y)? + (first? + second?) * (self.weight / 2.0))
     }
 }

@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use contrastive_kernels::softmax::{Denominator, Placement, Wanted};
 
 /// Stands for minus infinity in a logit.
-const NOTHING: f64 = -1e30;
+const MASKED: f64 = -1e30;
 
 impl PairObjective {
     /// The value `[1]` by plain, differentiable tensor operations: materialises several anchors x candidates matrices.
@@ -115,7 +115,7 @@ pub(crate) fn row_values(
         Some(limit) => s.clamp(-limit, limit),
         None => s,
     };
-    let open = s.clone() * (hidden.clone() * -1.0 + 1.0) + hidden * NOTHING;
+    let open = s.clone() * (hidden.clone() * -1.0 + 1.0) + hidden * MASKED;
     let mut top = open.clone().detach().max_dim(1).clamp_min(-1e20);
     if let Some(own) = own.as_ref().filter(|_| spec.denominator != Denominator::NegativesOnly) {
         top = top.max_pair(own.clone().detach());
@@ -134,7 +134,7 @@ pub(crate) fn row_values(
         // log(e^s + e^log D) of each positive, from the larger of the two; the others are set aside before the exponentials
         let none = sum.clone().detach().lower_equal_elem(0.0);
         let log = top + sum.mask_fill(none.clone(), 1.0).log();
-        let log = log.mask_fill(none, NOTHING);
+        let log = log.mask_fill(none, MASKED);
         let s = s * positive.clone();
         let high = log.clone().detach().expand([n, m]).max_pair(s.clone().detach());
         let log = ((log - high.clone()).exp() + (s.clone() - high.clone()).exp()).log() + high;
@@ -143,7 +143,7 @@ pub(crate) fn row_values(
         let log = (sum + (has.clone() * -1.0 + 1.0)).log() + top;
         let mut l = if spec.placement == Placement::Inside {
             let aside = positive.clone() * -1.0 + 1.0;
-            let s = s * positive.clone() + aside * NOTHING;
+            let s = s * positive.clone() + aside * MASKED;
             let top = s.clone().detach().max_dim(1).clamp_min(-1e20);
             let sum = ((s - top.clone()).exp() * target).sum_dim(1);
             log - (sum + (has.clone() * -1.0 + 1.0)).log() - top

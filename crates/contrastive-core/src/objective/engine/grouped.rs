@@ -37,7 +37,7 @@ impl GroupedInputs {
     }
 
     /// Rows `[G, n, d]` compared with the other rows of their group.
-    pub fn within(table: Tensor<3>) -> Self {
+    pub fn self_contrast(table: Tensor<3>) -> Self {
         Self { anchors: table, candidates: None, paired: None, scale: None }
     }
 
@@ -222,7 +222,7 @@ impl Grouped {
                     let own = slice(&anchors, g, n);
                     let mut group = match &candidates {
                         Some(candidates) => Inputs::new(own, slice(candidates, g, m)),
-                        None => Inputs::within(own),
+                        None => Inputs::self_contrast(own),
                     };
                     group.paired = paired.as_ref().map(|paired| slice(paired, g, n));
                     group.scale = scale.clone();

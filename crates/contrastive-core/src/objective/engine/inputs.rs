@@ -31,7 +31,7 @@ impl Inputs {
     }
 
     /// A table `[n, d]` compared with itself: every row is an anchor, the other rows its candidates.
-    pub fn within(table: Tensor<2>) -> Self {
+    pub fn self_contrast(table: Tensor<2>) -> Self {
         Self { candidates: None, ..Self::new(table.clone(), table) }
     }
 

@@ -14,8 +14,8 @@ use std::sync::Arc;
 ///
 /// An objective whose value is any function f of a few such sums (at several temperatures, over several sets of candidates) is
 /// evaluated in linear memory in two passes: [`values`](Self::values) of each, then [`weighted`](Self::weighted) of each with
-/// `df / dL_i` as weights, which gives the exact gradient. ReSSL is written that way. Over ranks: [`values_over`](Self::values_over) and
-/// [`weighted_over`](Self::weighted_over).
+/// `df / dL_i` as weights, which gives the exact gradient. ReSSL is written that way. Over ranks: [`distributed_values`](Self::distributed_values) and
+/// [`distributed_weighted`](Self::distributed_weighted).
 #[derive(Clone, Debug)]
 pub struct LogSums(PairObjective);
 
@@ -99,17 +99,17 @@ impl LogSums {
     }
 
     /// As [`values`](Self::values), over the candidates of all ranks: `L_i` of this rank's anchors. Exclusions mean what they mean in
-    /// [`PairObjective::evaluate_over`].
+    /// [`PairObjective::distributed_evaluate`].
     ///
     /// # Errors
-    /// As [`PairObjective::evaluate_over`].
+    /// As [`PairObjective::distributed_evaluate`].
     ///
     /// # Panics
     /// As [`values`](Self::values).
-    pub fn values_over(&self, ranks: &Ranks<'_>, inputs: &Inputs) -> Result<Vec<f64>, DistributedError> {
+    pub fn distributed_values(&self, ranks: &Ranks<'_>, inputs: &Inputs) -> Result<Vec<f64>, DistributedError> {
         let rows = |sums: &Self| {
             let ones = vec![1.0; inputs.anchors.dims()[0]];
-            Ok::<_, DistributedError>(host(sums.weighted_over(ranks, inputs, ones, Wanted::VALUE)?.rows))
+            Ok::<_, DistributedError>(host(sums.distributed_weighted(ranks, inputs, ones, Wanted::VALUE)?.rows))
         };
         let mut sums = rows(self)?;
         // so has an anchor that is compared with nothing; with 1 inside the sums, it alone
@@ -126,11 +126,11 @@ impl LogSums {
     /// gradients are those of this rank's rows.
     ///
     /// # Errors
-    /// As [`PairObjective::evaluate_over`].
+    /// As [`PairObjective::distributed_evaluate`].
     ///
     /// # Panics
     /// As [`weighted`](Self::weighted).
-    pub fn weighted_over(
+    pub fn distributed_weighted(
         &self,
         ranks: &Ranks<'_>,
         inputs: &Inputs,
@@ -138,7 +138,7 @@ impl LogSums {
         wanted: Wanted,
     ) -> Result<Evaluation, DistributedError> {
         let (objective, inputs) = self.problem(inputs, weights);
-        let mut result = objective.evaluate_over(ranks, &inputs, wanted)?;
+        let mut result = objective.distributed_evaluate(ranks, &inputs, wanted)?;
         result.gradients.paired = None;
         Ok(result)
     }
@@ -146,18 +146,18 @@ impl LogSums {
     /// As [`loss`](Self::loss), over the anchors and candidates of all ranks.
     ///
     /// # Errors
-    /// As [`PairObjective::evaluate_over`].
+    /// As [`PairObjective::distributed_evaluate`].
     ///
     /// # Panics
     /// As [`loss`](Self::loss).
-    pub fn loss_over(
+    pub fn distributed_loss(
         &self,
         ranks: &Ranks<'_>,
         inputs: &Inputs,
         weights: Vec<f64>,
     ) -> Result<Tensor<1>, DistributedError> {
         let (objective, inputs) = self.problem(inputs, weights);
-        objective.loss_over(ranks, &inputs)
+        objective.distributed_loss(ranks, &inputs)
     }
 
     /// As positives that count for nothing.

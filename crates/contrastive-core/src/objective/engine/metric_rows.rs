@@ -12,7 +12,7 @@ use contrastive_kernels::rowwise as kernel;
 use contrastive_kernels::softmax::Wanted;
 
 /// Stands for minus infinity in a logit.
-pub(crate) const NOTHING: f64 = -1e30;
+pub(crate) const MASKED: f64 = -1e30;
 
 // Burn's own is linear from 20 on, 2e-9 beside the truth
 pub(crate) use crate::objective::ranking::sampled_bce::softplus;
@@ -46,9 +46,9 @@ pub(crate) fn distances(s: Tensor<2>, mask: Tensor<2>) -> Tensor<2> {
     ((s * mask) * -2.0 + 2.0).clamp_min(least).sqrt()
 }
 
-/// `x` where `mask` is 1, else [`NOTHING`].
+/// `x` where `mask` is 1, else [`MASKED`].
 pub(crate) fn only(x: Tensor<2>, mask: Tensor<2>) -> Tensor<2> {
-    x * mask.clone() + (mask * -1.0 + 1.0) * NOTHING
+    x * mask.clone() + (mask * -1.0 + 1.0) * MASKED
 }
 
 /// `log(offset + sum e^x)` over a row, of the logits where `mask` is 1; 0 or below -1e20 where there is none.
@@ -110,7 +110,7 @@ pub(crate) fn as_it_is(_: usize, _: &kernel::Sums) -> f64 {
 pub(crate) fn labelled(rows: &Tensor<2>, labels: &[i64]) -> (Inputs, Pairs) {
     let [n, d] = rows.dims();
     assert_eq!(labels.len(), n, "labels and rows [{n}, {d}]");
-    (Inputs::within(rows.clone()), Pairs::labels(labels))
+    (Inputs::self_contrast(rows.clone()), Pairs::labels(labels))
 }
 
 /// Which gradients the inputs need.
@@ -237,7 +237,7 @@ macro_rules! labelled_loss {
             /// When there are no rows, or rows and labels differ in number.
             pub fn loss(&self, rows: burn::tensor::Tensor<2>, labels: &[i64]) -> burn::tensor::Tensor<1> {
                 let result = self.evaluate(&rows, labels, rows.is_tracked());
-                $crate::objective::engine::metric_rows::hang(&$crate::objective::Inputs::within(rows), result)
+                $crate::objective::engine::metric_rows::hang(&$crate::objective::Inputs::self_contrast(rows), result)
             }
 
             /// Uses the body of tensor operations also where a native kernel exists.

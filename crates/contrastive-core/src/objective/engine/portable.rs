@@ -15,7 +15,7 @@ use contrastive_kernels::softmax::{Denominator, Placement};
 /// Elements of a block of similarities.
 const BLOCK_ELEMENTS: usize = 1 << 22;
 /// Stands for minus infinity in a logit.
-const NOTHING: f64 = -1e30;
+const MASKED: f64 = -1e30;
 /// Below every true row maximum, above every masked logit: rows without candidates sum to zero.
 const FLOOR: f64 = -1e20;
 
@@ -251,7 +251,7 @@ pub fn rows<B: Backend>(
         if !masked.is_empty() {
             let k = masked.len();
             let at = body.ints(masked);
-            logits = body.add_at(logits, &at, body.column(vec![NOTHING; k]));
+            logits = body.add_at(logits, &at, body.column(vec![MASKED; k]));
         }
         let own = spec.paired.then(|| {
             let p = rows_of::<B>(&paired, i0, r);
@@ -354,8 +354,8 @@ pub fn rows<B: Backend>(
                 };
                 if inside {
                     // the largest positive of each row: its logits alone in an otherwise empty block
-                    let alone = B::float_add_scalar(body.zeros([r, m]), NOTHING.into());
-                    let lift = B::float_add_scalar(B::float_mul_scalar(s.clone(), 0.0.into()), (-NOTHING).into());
+                    let alone = B::float_add_scalar(body.zeros([r, m]), MASKED.into());
+                    let lift = B::float_add_scalar(B::float_mul_scalar(s.clone(), 0.0.into()), (-MASKED).into());
                     let alone = body.add_at(body.add_at(alone, &p.at, lift), &p.at, s.clone());
                     let top = B::float_clamp_min(B::float_max_dim(alone, 1), FLOOR.into());
                     let share = B::float_mul(p.weight.clone(), B::float_exp(B::float_sub(s.clone(), pick(&top))));

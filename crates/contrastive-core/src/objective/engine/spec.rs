@@ -23,7 +23,7 @@ pub struct Spec {
     pub positives: Option<PairLists>,
     /// Pairs that are never compared.
     pub excluded: Option<PairLists>,
-    /// Anchor i and candidate `i + offset` are the same thing.
+    /// Anchor i and candidate `i + offset` are the same sample.
     pub self_offset: Option<usize>,
     /// Target weights.
     pub targets: Targets,

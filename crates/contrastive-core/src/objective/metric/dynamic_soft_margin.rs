@@ -48,7 +48,7 @@ impl DynamicSoftMargin {
         &self.histogram
     }
 
-    /// Anchors `[n, d]` and their positives `[n, d]`, of different things each, compared by direction; the batch enters the histogram
+    /// Anchors `[n, d]` and their positives `[n, d]`, of different samples each, compared by direction; the batch enters the histogram
     /// first. The value is `[1]`; 0 of a single pair, which has no negative.
     ///
     /// # Errors

@@ -71,7 +71,7 @@ impl HardTriplet {
         let [n, d] = rows.dims();
         assert!(n > 0 && d > 0 && labels.len() == n, "{} labels for rows [{n}, {d}]", labels.len());
         let positives = Pairs::labels(labels).resolve(n, n).expect("labels are lists");
-        let plain = Inputs::within(rows.clone()).plain().anchors;
+        let plain = Inputs::self_contrast(rows.clone()).plain().anchors;
         let mut x: Vec<f64> = plain.to_data().iter::<f64>().collect();
         center(&mut x, d);
         let (anchors, candidates) = (lifted(&x, d, false), lifted(&x, d, true));

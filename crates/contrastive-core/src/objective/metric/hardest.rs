@@ -56,7 +56,7 @@ macro_rules! in_type {
 /// use contrastive_core::{pairs::Pairs, similarity::Similarity};
 ///
 /// let rows = Tensor::<2>::from_data([[1.0, 0.0], [0.9, 0.1], [0.8, 0.3], [0.0, 1.0]], &Device::default());
-/// let hardest = hardest_negatives(&Inputs::within(rows), &Pairs::labels(&[0, 0, 1, 1]), Similarity::Cosine, 2);
+/// let hardest = hardest_negatives(&Inputs::self_contrast(rows), &Pairs::labels(&[0, 0, 1, 1]), Similarity::Cosine, 2);
 /// assert_eq!(hardest.row(0).0, [2, 3]);
 /// assert_eq!(hardest.row(2).0, [1, 0]);
 /// ```

@@ -54,7 +54,7 @@ impl LiftedStructuredEmbedding {
         let (inputs, pairs) = labelled(rows, labels);
         let problem = Problem::new(&inputs, &pairs, Similarity::Cosine);
         let first = problem.evaluate(&self.function, Wanted::VALUE, as_it_is, self.portable).0;
-        let level = |l: f64| if l < 0.5 * NOTHING { f64::NEG_INFINITY } else { l };
+        let level = |l: f64| if l < 0.5 * MASKED { f64::NEG_INFINITY } else { l };
         let levels = host(first.rows).into_iter().map(level).collect();
         let function = LiftedPairs { levels: Some(levels), ..self.function.clone() };
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };

@@ -42,7 +42,7 @@ impl RowFunction for kernel::MultiSimilarity {
     fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let (mut positive, mut negative) = (positive, negative);
         if let Some(epsilon) = self.epsilon {
-            let aside = |mask: &Tensor<2>| (mask.clone() * -1.0 + 1.0) * -NOTHING;
+            let aside = |mask: &Tensor<2>| (mask.clone() * -1.0 + 1.0) * -MASKED;
             let plain = s.clone().detach();
             let easiest = (plain.clone() + aside(&positive)).min_dim(1);
             let hardest = (plain.clone() - aside(&negative)).max_dim(1);

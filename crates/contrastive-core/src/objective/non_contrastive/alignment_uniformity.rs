@@ -152,7 +152,7 @@ impl Uniformity {
             _ => compared.rows.clone() - compared.rows.clone().sum_dim(0) * (1.0 / n as f64),
         };
         let squares = (rows.clone() * rows.clone()).sum_dim(1) * self.t;
-        let inputs = Inputs::within(rows.clone()).with_bias((squares.clone() * -1.0).reshape([n]));
+        let inputs = Inputs::self_contrast(rows.clone()).with_bias((squares.clone() * -1.0).reshape([n]));
         let result = self.within(n).evaluate(&inputs, Wanted { anchors: x.is_tracked(), candidates: false });
         let r: Vec<f64> = (result.rows - squares.reshape([n])).into_data().iter::<f64>().collect();
         let top = r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -184,7 +184,7 @@ impl AlignmentUniformity {
         Ok(Self { alignment, uniformity, weight: not_negative("weight of the uniformity", weight)? })
     }
 
-    /// Views `[n, d]` of the same n things; the value is `[1]`.
+    /// Views `[n, d]` of the same n samples; the value is `[1]`.
     ///
     /// # Panics
     /// When the shapes differ, or there are fewer than two rows.

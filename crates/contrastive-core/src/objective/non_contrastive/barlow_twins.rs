@@ -46,7 +46,7 @@ impl BarlowTwins {
         Ok(self)
     }
 
-    /// Views `[n, d]` of the same n things; the value is `[1]`. With fewer rows than columns no d x d matrix is made. A column
+    /// Views `[n, d]` of the same n samples; the value is `[1]`. With fewer rows than columns no d x d matrix is made. A column
     /// without variance, as all of one row are, correlates with nothing: it costs 1 and has no gradient.
     ///
     /// # Panics

@@ -1,4 +1,4 @@
-//! Objectives that compare no pairs of rows, or only few: two views of a thing, dimensions with each other, rows with
+//! Objectives that compare no pairs of rows, or only few: two views of a sample, dimensions with each other, rows with
 //! prototypes.
 
 mod alignment_uniformity;

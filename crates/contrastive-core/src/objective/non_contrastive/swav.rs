@@ -34,7 +34,7 @@ impl SwAv {
         Ok(Self { temperature, sinkhorn })
     }
 
-    /// Scores `[n, k]` of n things and k prototypes: of the large crops, which give the codes, and of the small ones. The
+    /// Scores `[n, k]` of n samples and k prototypes: of the large crops, which give the codes, and of the small ones. The
     /// value is `[1]`.
     ///
     /// # Panics
@@ -158,12 +158,12 @@ impl SwAvQueues {
         Ok(Self { queues: queues.collect::<Result<_, _>>()? })
     }
 
-    /// These queues, if they are not larger than a data set of `things` things.
+    /// These queues, if they are not larger than a data set of `samples` samples.
     ///
     /// # Errors
     /// [`MemoryError::Data`] when they are larger.
-    pub fn with_dataset_size(self, things: usize) -> Result<Self, MemoryError> {
-        let queues = self.queues.into_iter().map(|queue| queue.with_dataset_size(things));
+    pub fn with_dataset_size(self, samples: usize) -> Result<Self, MemoryError> {
+        let queues = self.queues.into_iter().map(|queue| queue.with_dataset_size(samples));
         Ok(Self { queues: queues.collect::<Result<_, _>>()? })
     }
 

@@ -68,7 +68,7 @@ impl VicReg {
         Ok(self)
     }
 
-    /// Views `[n, d]` of the same n things; the value is `[1]`. With fewer rows than columns no d x d matrix is made. A column
+    /// Views `[n, d]` of the same n samples; the value is `[1]`. With fewer rows than columns no d x d matrix is made. A column
     /// without variance has the largest hinge, and no gradient from it.
     ///
     /// # Panics

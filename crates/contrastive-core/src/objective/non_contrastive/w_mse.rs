@@ -44,7 +44,7 @@ impl WMse {
         self
     }
 
-    /// Views `[n, d]` of the same n things; the value is `[1]`, between 0 and 4. The rows fall into sub-batches in the order
+    /// Views `[n, d]` of the same n samples; the value is `[1]`, between 0 and 4. The rows fall into sub-batches in the order
     /// they come in, or in `order`: the paper draws several and takes the mean of the losses.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Pairwise ranking: a positive above a negative.
 
-use crate::objective::{computed, nothing_of};
+use crate::objective::{computed, zero_or_nan};
 use burn::tensor::{Tensor, activation::softplus};
 
 /// Bayesian personalised ranking (Rendle et al. 2009, BPR-Opt): the mean of `log(1 + e^{-(u.p - u.n)})`.
@@ -14,7 +14,7 @@ pub fn bpr(users: Tensor<2>, positives: Tensor<2>, negatives: Tensor<2>) -> Tens
     assert_eq!(users.dims(), negatives.dims(), "the shapes of users and negatives");
     let [users, positives, negatives] = [users, positives, negatives].map(computed);
     let [n, _] = users.dims();
-    let beyond = nothing_of(&users) + nothing_of(&positives) + nothing_of(&negatives);
+    let beyond = zero_or_nan(&users) + zero_or_nan(&positives) + zero_or_nan(&negatives);
     bpr_of_gaps((users * (negatives - positives)).sum_dim(1).reshape([n])) + beyond
 }
 
@@ -24,7 +24,7 @@ pub fn bpr(users: Tensor<2>, positives: Tensor<2>, negatives: Tensor<2>) -> Tens
 /// When the shapes differ, or there are no scores.
 pub fn bpr_from_scores(positives: Tensor<1>, negatives: Tensor<1>) -> Tensor<1> {
     assert_eq!(positives.dims(), negatives.dims(), "the shapes of positive and negative scores");
-    let beyond = nothing_of(&positives) + nothing_of(&negatives);
+    let beyond = zero_or_nan(&positives) + zero_or_nan(&negatives);
     bpr_of_gaps(computed(negatives) - computed(positives)) + computed(beyond)
 }
 

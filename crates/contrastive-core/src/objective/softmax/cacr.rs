@@ -13,7 +13,7 @@ use contrastive_kernels::rowwise::ExpectedSimilarity;
 use std::sync::Arc;
 
 /// CACR (Zheng et al. 2023, equations 4 to 7): of the positives of a query the farther ones attract more, of its negatives the
-/// closer ones repel more. With `c(a, b) = |a - b|^2` of unit rows and V views of n things:
+/// closer ones repel more. With `c(a, b) = |a - b|^2` of unit rows and V views of n samples:
 ///
 /// ```text
 /// attraction   alpha mean over x, i of sum_{y != x} p_y c(x_i, y_i)            p = softmax_y(t+ c)
@@ -144,7 +144,7 @@ impl Cacr {
         self
     }
 
-    /// V views `[n, d]` of the same n things. The value is `[1]`.
+    /// V views `[n, d]` of the same n samples. The value is `[1]`.
     ///
     /// # Panics
     /// When there are fewer than two views or rows, or the shapes differ.
@@ -248,7 +248,7 @@ impl Cacr {
     ) -> (f64, Option<[Tensor<2>; 2]>) {
         let n = a.dims()[0];
         let function = ExpectedSimilarity { sharpness: 2.0 * self.sharpness[1], detached };
-        let comparison = nobody(n, own);
+        let comparison = no_positives(n, own);
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
         let out = comparison.evaluate(&function, a, b, wanted, self.portable);
         (2.0 * out.value - 2.0 * n as f64, gradients.then(|| [out.anchors * 2.0, out.candidates * 2.0]))
@@ -336,7 +336,7 @@ impl Cacr {
 }
 
 /// n anchors without positives, of which row i is candidate `i + own`.
-fn nobody(n: usize, own: usize) -> Comparison {
+fn no_positives(n: usize, own: usize) -> Comparison {
     let positives = PairLists::new(vec![0; n + 1], Vec::new(), None).expect("empty lists");
     Comparison { positives, excluded: None, own: Some(own) }
 }

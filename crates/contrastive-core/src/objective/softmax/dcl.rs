@@ -2,9 +2,9 @@
 
 use crate::attach::attach;
 use crate::error::{ObjectiveError, positive};
-use crate::objective::distributed::{DistributedError, Ranks};
+use crate::objective::distributed::{DistributedError, ObjectiveId, Ranks};
 use crate::objective::engine::log_sums::{host, numbers};
-use crate::objective::engine::views::{stacked, two_things};
+use crate::objective::engine::views::{stacked, two_samples};
 use crate::objective::ranking::sentence_pairs::cosines;
 use crate::objective::{Denominator, Inputs, PairObjective, PositiveWeights, computed};
 use crate::pairs::Pairs;
@@ -31,7 +31,7 @@ impl Dcl {
         Ok(Self { objective, sigma: None, differentiated: false })
     }
 
-    /// DCLW (section 3.3): the positive term of thing i weighs `2 - N softmax_i(z0_i . z1_i / sigma)`, a constant to the
+    /// DCLW (section 3.3): the positive term of sample i weighs `2 - N softmax_i(z0_i . z1_i / sigma)`, a constant to the
     /// gradient; `sigma` is 0.5 in the paper.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Dcl {
         &self.objective
     }
 
-    /// DCLW's weight of each thing's positive, of mean 1; `None` for DCL, whose weights are all 1.
+    /// DCLW's weight of each sample's positive, of mean 1; `None` for DCL, whose weights are all 1.
     ///
     /// # Panics
     /// When the shapes differ.
@@ -63,13 +63,13 @@ impl Dcl {
         Some(share.into_data().iter::<f64>().map(|p| 2.0 - n * p).collect())
     }
 
-    /// Two views `[n, d]` of the same n things. The value is `[1]`.
+    /// Two views `[n, d]` of the same n samples. The value is `[1]`.
     ///
     /// # Panics
-    /// When the shapes differ, or there are less than two things: a single one has no negatives.
+    /// When the shapes differ, or there are less than two samples: a single one has no negatives.
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
-        two_things("DCL", &first);
-        let inputs = Inputs::within(stacked(first.clone(), second.clone()));
+        two_samples("DCL", &first);
+        let inputs = Inputs::self_contrast(stacked(first.clone(), second.clone()));
         let objective = match self.weights(&first, &second) {
             Some(weights) => self.weighing(&weights),
             None => self.objective.clone(),
@@ -86,22 +86,22 @@ impl Dcl {
         }
     }
 
-    /// The loss of the things of all ranks together: each rank brings its own two views `[n, d]`, and DCLW's softmax is over the things of
+    /// The loss of the samples of all ranks together: each rank brings its own two views `[n, d]`, and DCLW's softmax is over the samples of
     /// all. The value is `[1]`.
     ///
     /// # Errors
-    /// When a rank is gone, ranks disagree about choices, widths or types, or there are less than two things in all.
+    /// When a rank is gone, ranks disagree about choices, widths or types, or there are less than two samples in all.
     ///
     /// # Panics
     /// When this rank's shapes differ, or it has no rows.
-    pub fn loss_over(
+    pub fn distributed_loss(
         &self,
         ranks: &Ranks<'_>,
         first: Tensor<2>,
         second: Tensor<2>,
     ) -> Result<Tensor<1>, DistributedError> {
         let same = [
-            ("objective (DCL)", -7.0),
+            ObjectiveId::Dcl.to_agree(),
             ("sigma of DCLW", self.sigma.unwrap_or(0.0)),
             ("weights with gradients", f64::from(u8::from(self.differentiated))),
         ];
@@ -110,9 +110,9 @@ impl Dcl {
             let world = ranks.communicator().world();
             return Err(DistributedError::TooFew { what: "DCL", rows, world, least: 2 });
         }
-        let inputs = Inputs::within(stacked(first.clone(), second.clone()));
+        let inputs = Inputs::self_contrast(stacked(first.clone(), second.clone()));
         let (Some(sigma), Temperature::Fixed(t)) = (self.sigma, self.objective.temperature) else {
-            return self.objective.loss_over(ranks, &inputs);
+            return self.objective.distributed_loss(ranks, &inputs);
         };
         let like = computed(first.clone().inner());
         let cosines = cosines(first, second);
@@ -121,7 +121,7 @@ impl Dcl {
         let all = ranks.log_sum(&logits)?;
         let shares: Vec<f64> = logits.iter().map(|s| (s - all).exp()).collect();
         let weights: Vec<f64> = shares.iter().map(|p| 2.0 - rows as f64 * p).collect();
-        let value = self.weighing(&weights).loss_over(ranks, &inputs)?;
+        let value = self.weighing(&weights).distributed_loss(ranks, &inputs)?;
         if !self.differentiated {
             return Ok(value);
         }
@@ -132,7 +132,7 @@ impl Dcl {
         Ok(attach(value, &cosines, numbers(&slopes, &like)))
     }
 
-    /// The objective under these weights of the things' positives.
+    /// The objective under these weights of the samples' positives.
     fn weighing(&self, weights: &[f64]) -> PairObjective {
         let weights = [weights, weights].concat();
         let objective = self.objective.clone().with_denominator_weights(Arc::new(vec![1.0; weights.len()]));

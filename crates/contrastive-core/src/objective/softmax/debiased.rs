@@ -1,7 +1,7 @@
 //! InfoNCE whose negatives are corrected for hidden positives, and weighted by how hard they are.
 
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::distributed::{DistributedError, Ranks};
+use crate::objective::distributed::{DistributedError, ObjectiveId, Ranks};
 use crate::objective::engine::log_sums::{LogSums, beside, column, host, numbers};
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
@@ -13,7 +13,7 @@ use crate::temperature::Temperature;
 use burn::tensor::Tensor;
 use contrastive_kernels::rowwise as kernel;
 
-/// Debiased contrastive loss (Chuang et al. 2020) and its form with hard negatives (Robinson et al. 2021), on two views of n things. For each of the 2n rows, with its other view at the logit s+, the logits s of the
+/// Debiased contrastive loss (Chuang et al. 2020) and its form with hard negatives (Robinson et al. 2021), on two views of n samples. For each of the 2n rows, with its other view at the logit s+, the logits s of the
 /// N = 2n - 2 other rows, and the share tau+ of them that belong to the row's own class unseen:
 ///
 /// ```text
@@ -32,17 +32,19 @@ pub struct DebiasedInfoNce {
 }
 
 impl DebiasedInfoNce {
-    /// Cosine similarities at this temperature; `hidden_positives` is tau+ (paper: 0.1 for ten classes).
+    /// Cosine similarities at this temperature; `tau_plus` is tau+ (paper: 0.1 for ten classes).
     ///
     /// # Errors
     /// When the temperature is zero, negative, infinite or NaN, or tau+ is not in `[0, 1)`.
-    pub fn new(temperature: f64, hidden_positives: f64) -> Result<Self, ObjectiveError> {
+    pub fn new(temperature: f64, tau_plus: f64) -> Result<Self, ObjectiveError> {
         Temperature::fixed(temperature)?;
-        not_negative("share of hidden positives", hidden_positives)?;
-        if hidden_positives >= 1.0 {
-            return Err(ObjectiveError::Contradiction("the share of hidden positives must be below 1"));
+        not_negative("tau_plus, the share of positives among the negatives", tau_plus)?;
+        if tau_plus >= 1.0 {
+            return Err(ObjectiveError::Contradiction(
+                "tau_plus, the share of positives among the negatives, must be below 1",
+            ));
         }
-        let function = kernel::Debiased { scale: 1.0 / temperature, hidden: hidden_positives, hardness: 0.0 };
+        let function = kernel::Debiased { scale: 1.0 / temperature, tau_plus, hardness: 0.0 };
         Ok(Self { function, portable: false })
     }
 
@@ -61,14 +63,14 @@ impl DebiasedInfoNce {
         self
     }
 
-    /// Two views `[n, d]` of the same n things; the mean over the 2n rows, `[1]`; of a single thing, which has no negatives, 0.
+    /// Two views `[n, d]` of the same n samples; the mean over the 2n rows, `[1]`; of a single sample, which has no negatives, 0.
     ///
     /// # Panics
     /// When the shapes differ, or there are no rows.
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
         let table = stacked(first, second);
         let result = self.evaluate(&table, table.is_tracked());
-        hang(&Inputs::within(table), result)
+        hang(&Inputs::self_contrast(table), result)
     }
 
     /// Value, row values and, if wanted, the gradient of both views stacked, `[2n, d]`.
@@ -78,50 +80,50 @@ impl DebiasedInfoNce {
     pub fn evaluate(&self, table: &Tensor<2>, gradients: bool) -> Evaluation {
         let [rows, _] = table.dims();
         assert!(rows > 0 && rows.is_multiple_of(2), "two views in a table of {:?}", table.dims());
-        let problem = Problem::new(&Inputs::within(table.clone()), &Pairs::TwoViews, Similarity::Cosine);
+        let problem = Problem::new(&Inputs::self_contrast(table.clone()), &Pairs::TwoViews, Similarity::Cosine);
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
         problem.evaluate(&self.function, wanted, mean_of_rows, self.portable).0
     }
 
-    /// The loss of the things of all ranks together: each rank brings its own two views `[n, d]`, and the negatives of a row are the other
-    /// things of all. The value is `[1]`. Two log-sums (one for beta = 0) over ranks, then their gradients.
+    /// The loss of the samples of all ranks together: each rank brings its own two views `[n, d]`, and the negatives of a row are the other
+    /// samples of all. The value is `[1]`. Two log-sums (one for beta = 0) over ranks, then their gradients.
     ///
     /// # Errors
     /// When a rank is gone, or ranks disagree about choices, widths or types.
     ///
     /// # Panics
     /// As [`loss`](Self::loss), of this rank's rows.
-    pub fn loss_over(
+    pub fn distributed_loss(
         &self,
         ranks: &Ranks<'_>,
         first: Tensor<2>,
         second: Tensor<2>,
     ) -> Result<Tensor<1>, DistributedError> {
         let table = stacked(first, second);
-        let result = self.evaluate_over(ranks, &table)?;
-        Ok(hang(&Inputs::within(table), result))
+        let result = self.distributed_evaluate(ranks, &table)?;
+        Ok(hang(&Inputs::self_contrast(table), result))
     }
 
-    fn evaluate_over(&self, ranks: &Ranks<'_>, table: &Tensor<2>) -> Result<Evaluation, DistributedError> {
+    fn distributed_evaluate(&self, ranks: &Ranks<'_>, table: &Tensor<2>) -> Result<Evaluation, DistributedError> {
         let [rows, d] = table.dims();
         let n = rows / 2;
         assert!(n > 0, "two views in a table of [{rows}, {d}]");
-        let kernel::Debiased { scale, hidden, hardness } = self.function;
+        let kernel::Debiased { scale, tau_plus, hardness } = self.function;
         let same = [
-            ("objective (debiased InfoNCE)", -10.0),
+            ObjectiveId::DebiasedInfoNce.to_agree(),
             ("inverse temperature", scale),
-            ("share of hidden positives", hidden),
+            ("tau_plus, the share of positives among the negatives", tau_plus),
             ("hardness of negatives", hardness),
         ];
         let place = ranks.place(n, table.is_tracked(), &same)?;
         let (others, share) = ((2 * (place.all - 1)) as f64, 0.5 / place.all as f64);
-        let compared = Compared::new(Similarity::Cosine, Inputs::within(table.clone()).plain().anchors);
+        let compared = Compared::new(Similarity::Cosine, Inputs::self_contrast(table.clone()).plain().anchors);
         let unit = &compared.rows;
         let partner = |i: usize| if i < n { i + n } else { i - n };
         let partners = Tensor::cat(vec![unit.clone().slice([n..rows, 0..d]), unit.clone().slice([0..n, 0..d])], 0);
         let own = PairLists::one_each((0..rows).map(|i| partner(i) as u32).collect()).shifted(2 * place.first);
         let sums = LogSums::with_input_scale().with_exclusions(Exclusions::lists(own)).portable(self.portable);
-        let scaled = |factor: f64| Inputs::within(unit.clone()).with_scale(numbers(&[factor * scale], unit));
+        let scaled = |factor: f64| Inputs::self_contrast(unit.clone()).with_scale(numbers(&[factor * scale], unit));
         // log R = log sum e^{(1 + beta) s} - log sum e^{beta s} + log N
         let hard = self.function.is_hard();
         let parts: Vec<(f64, Inputs)> = match hard {
@@ -130,12 +132,12 @@ impl DebiasedInfoNce {
         };
         let mut logs = vec![if hard { others.ln() } else { 0.0 }; rows];
         for (sign, inputs) in &parts {
-            logs.iter_mut().zip(sums.values_over(ranks, inputs)?).for_each(|(log, part)| *log += sign * part);
+            logs.iter_mut().zip(sums.distributed_values(ranks, inputs)?).for_each(|(log, part)| *log += sign * part);
         }
         let positives = host(beside(unit, &partners) * scale);
         let each: Vec<[f64; 3]> =
             positives.iter().zip(&logs).map(|(p, r)| self.function.value(*p, *r, others)).collect();
-        // a thing alone has no negatives
+        // a sample alone has no negatives
         let each = if others > 0.0 { each } else { vec![[0.0; 3]; rows] };
         let of = |k: usize| each.iter().map(move |e| e[k] * share);
         let value = ranks.total(of(0).sum())?;
@@ -146,7 +148,7 @@ impl DebiasedInfoNce {
             let mut sum = partners * column(&pulls, unit);
             for (sign, inputs) in &parts {
                 let pushes = of(1).map(|push| sign * push).collect();
-                let part = sums.weighted_over(ranks, inputs, pushes, Wanted::ALL)?.gradients.anchors;
+                let part = sums.distributed_weighted(ranks, inputs, pushes, Wanted::ALL)?.gradients.anchors;
                 sum = sum + part.expect("a gradient that was wanted");
             }
             gradients.anchors = Some(compared.backward(sum));
@@ -160,7 +162,7 @@ impl DebiasedInfoNce {
     /// # Panics
     /// As [`loss`](Self::loss).
     pub fn dense(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
-        let inputs = Inputs::within(stacked(first, second));
+        let inputs = Inputs::self_contrast(stacked(first, second));
         dense(&self.function, &inputs, &Pairs::TwoViews, Similarity::Cosine, mean_of_rows)
     }
 }
@@ -176,7 +178,7 @@ impl RowFunction for kernel::Debiased {
         }
         let top = larger(own.clone().detach(), all.clone().detach());
         let (p, r) = ((own.clone() - top.clone()).exp(), (all - top.clone()).exp());
-        let free = (r - p.clone() * others.clone() * self.hidden) * (1.0 / (1.0 - self.hidden));
+        let free = (r - p.clone() * others.clone() * self.tau_plus) * (1.0 / (1.0 - self.tau_plus));
         let least = (count - self.scale - top.clone()).exp();
         let below = free.clone().detach().lower_equal(least.clone());
         let negatives = free.mask_where(below, least);

@@ -47,7 +47,7 @@ impl Grace {
         assert_eq!(first.dims(), second.dims(), "the shapes of the two views");
         match self.0.direction {
             Direction::Both => self.0.loss(&Inputs::new(first, second)),
-            Direction::Forward => self.0.loss(&Inputs::within(stacked(first, second))),
+            Direction::Forward => self.0.loss(&Inputs::self_contrast(stacked(first, second))),
         }
     }
 }

@@ -89,12 +89,12 @@ impl HardContrastive {
         self.loss_of(&Inputs::new(anchors, candidates), &Pairs::Diagonal, &Exclusions::none())
     }
 
-    /// Two views `[n, d]` of the same n things: each of the 2n rows among all others. The value is `[1]`.
+    /// Two views `[n, d]` of the same n samples: each of the 2n rows among all others. The value is `[1]`.
     ///
     /// # Panics
     /// When the shapes differ.
     pub fn loss_of_views(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
-        self.loss_of(&Inputs::within(stacked(first, second)), &Pairs::TwoViews, &Exclusions::none())
+        self.loss_of(&Inputs::self_contrast(stacked(first, second)), &Pairs::TwoViews, &Exclusions::none())
     }
 
     /// Any pairs and exclusions. The value is `[1]`.
@@ -217,12 +217,12 @@ impl<T: Element> RowLoss<T> for Interval {
 
 impl RowFunction for Interval {
     fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
-        const NOTHING: f64 = -1e30;
+        const MASKED: f64 = -1e30;
         let (device, dtype, [b, m]) = (s.device(), s.dtype(), s.dims());
         let counts: Vec<f64> = negative.clone().sum_dim(1).into_data().iter::<f64>().collect();
         let places: Vec<i64> = counts.iter().map(|c| self.kept(*c as usize) as i64 - 1).collect();
         let places = Tensor::<2, Int>::from_data(TensorData::new(places, [b, 1]), &device);
-        let hidden = (negative.clone() * -1.0 + 1.0) * NOTHING;
+        let hidden = (negative.clone() * -1.0 + 1.0) * MASKED;
         let plain = s.clone().detach() * negative.clone() + hidden.clone();
         let threshold = plain.clone().sort_descending(1).gather(1, places);
         let kept =
@@ -233,7 +233,7 @@ impl RowFunction for Interval {
         let rows = match self.form {
             Form::Softmax { scale } => {
                 let x = s * scale;
-                let logits = x.clone() * kept.clone() + (kept * -1.0 + 1.0) * NOTHING;
+                let logits = x.clone() * kept.clone() + (kept * -1.0 + 1.0) * MASKED;
                 let top = logits.clone().detach().max_dim(1);
                 let all = (logits - top.clone()).exp().sum_dim(1).log() + top * defined;
                 let gap = all - x;

@@ -175,7 +175,7 @@ impl PamC {
         let n = rows.dims()[0];
         assert!(n > 1, "the pairs of one node");
         let sums = self.log_sums(Similarity::Cosine);
-        let all = sums.loss(&Inputs::within(rows.clone()), vec![1.0 / n as f64; n]);
+        let all = sums.loss(&Inputs::self_contrast(rows.clone()), vec![1.0 / n as f64; n]);
         self.attraction(rows, positives) + all
     }
 
@@ -198,7 +198,7 @@ impl PamC {
                 if count == 1 {
                     return meta.sum() * 0.0;
                 }
-                sums.loss(&Inputs::within(meta), vec![1.0 / count as f64; count])
+                sums.loss(&Inputs::self_contrast(meta), vec![1.0 / count as f64; count])
             }
             MetaNodeProxy::PerAnchor => {
                 let n = rows.dims()[0];

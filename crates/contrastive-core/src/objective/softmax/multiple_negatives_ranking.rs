@@ -1,7 +1,7 @@
 //! In-batch ranking of documents for queries, as text encoders are trained.
 
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::distributed::{Among, DistributedError, Place, Ranks};
+use crate::objective::distributed::{Among, DistributedError, ObjectiveId, Place, Ranks};
 use crate::objective::engine::log_sums::{LogSums, attached, beside, column, host, numbers};
 use crate::objective::{Direction, Evaluation, Gradients, Inputs, PairObjective, Wanted};
 use crate::pairs::{Exclusions, PairLists};
@@ -108,7 +108,7 @@ impl MultipleNegativesRanking {
     ///
     /// # Panics
     /// As [`loss`](Self::loss), of this rank's rows.
-    pub fn loss_over(
+    pub fn distributed_loss(
         &self,
         ranks: &Ranks<'_>,
         queries: Tensor<2>,
@@ -121,11 +121,11 @@ impl MultipleNegativesRanking {
     /// The same with each rank's hard negatives `[k n, d]`, which all queries meet; k is the same on all ranks.
     ///
     /// # Errors
-    /// As [`loss_over`](Self::loss_over), and when ranks disagree about k.
+    /// As [`distributed_loss`](Self::distributed_loss), and when ranks disagree about k.
     ///
     /// # Panics
     /// As [`loss_with_hard_negatives`](Self::loss_with_hard_negatives), of this rank's rows.
-    pub fn loss_with_hard_negatives_over(
+    pub fn distributed_loss_with_hard_negatives(
         &self,
         ranks: &Ranks<'_>,
         queries: Tensor<2>,
@@ -179,7 +179,7 @@ impl MultipleNegativesRanking {
             Form::Hardness(alpha) => (3.0, alpha),
         };
         let same = [
-            ("objective (multiple-negatives ranking)", -9.0),
+            ObjectiveId::MultipleNegativesRanking.to_agree(),
             ("form of the loss", form),
             ("strength of hardness weights", alpha),
             ("temperature", self.temperature),

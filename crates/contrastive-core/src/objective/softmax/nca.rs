@@ -1,7 +1,7 @@
 //! Neighbourhood component analysis, among labelled rows or proxies of the classes.
 
 use crate::error::{ObjectiveError, positive};
-use crate::objective::distributed::{DistributedError, Ranks};
+use crate::objective::distributed::{DistributedError, ObjectiveId, Ranks};
 use crate::objective::proxy::classes::classes;
 use crate::objective::{Inputs, PairObjective, Placement, PositiveWeights, Reduction};
 use crate::pairs::Pairs;
@@ -28,7 +28,7 @@ impl Nca {
     /// # Panics
     /// When rows and labels differ in number, or there are no rows.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
-        self.0.clone().with_pairs(Pairs::labels(labels)).loss(&Inputs::within(rows))
+        self.0.clone().with_pairs(Pairs::labels(labels)).loss(&Inputs::self_contrast(rows))
     }
 
     /// The loss of the rows of all ranks together: each rank brings its own rows `[n, d]` and their labels, the same label is one class on
@@ -39,8 +39,13 @@ impl Nca {
     ///
     /// # Panics
     /// When this rank's rows and labels differ in number, or it has no rows.
-    pub fn loss_over(&self, ranks: &Ranks<'_>, rows: Tensor<2>, labels: &[i64]) -> Result<Tensor<1>, DistributedError> {
-        self.0.clone().with_pairs(Pairs::labels(labels)).loss_over(ranks, &Inputs::within(rows))
+    pub fn distributed_loss(
+        &self,
+        ranks: &Ranks<'_>,
+        rows: Tensor<2>,
+        labels: &[i64],
+    ) -> Result<Tensor<1>, DistributedError> {
+        self.0.clone().with_pairs(Pairs::labels(labels)).distributed_loss(ranks, &Inputs::self_contrast(rows))
     }
 
     /// Proxy-NCA (Movshovitz-Attias et al. 2017, with the positive in the denominator): rows `[n, d]` among one proxy for each
@@ -61,7 +66,7 @@ impl Nca {
     ///
     /// # Panics
     /// As [`loss_with_proxies`](Self::loss_with_proxies).
-    pub fn loss_with_proxies_over(
+    pub fn distributed_loss_with_proxies(
         &self,
         ranks: &Ranks<'_>,
         rows: Tensor<2>,
@@ -69,7 +74,7 @@ impl Nca {
         proxies: Tensor<2>,
     ) -> Result<Tensor<1>, DistributedError> {
         let (n, [c, d]) = (rows.dims()[0], proxies.dims());
-        let same = [("objective (Proxy-NCA)", -6.0), ("proxies", c as f64), ("width of the proxies", d as f64)];
+        let same = [ObjectiveId::ProxyNca.to_agree(), ("proxies", c as f64), ("width of the proxies", d as f64)];
         let all = ranks.place(n, false, &same)?.all;
         ranks.sum_of_losses(self.loss_with_proxies(rows, labels, proxies) * (n as f64 / all as f64))
     }

@@ -8,7 +8,7 @@ use crate::similarity::{Similarity, unit_rows};
 use burn::tensor::Tensor;
 
 /// NNCLR's objective (Dwibedi et al. 2021, equation 3): `nn(z_i)`, the row of the support nearest to z_i by cosine, finds the
-/// other view of thing i among the other views of the batch.
+/// other view of sample i among the other views of the batch.
 ///
 /// ```text
 /// l_i = -log exp(cos(nn(z_i), p_i) / T) / sum_k exp(cos(nn(z_i), p_k) / T)

@@ -1,7 +1,7 @@
-//! NT-Xent, SimCLR's objective: two views of the same things, or rows under labels.
+//! NT-Xent, SimCLR's objective: two views of the same samples, or rows under labels.
 
 use crate::error::ObjectiveError;
-use crate::objective::engine::views::{stacked, two_things};
+use crate::objective::engine::views::{stacked, two_samples};
 use crate::objective::{Denominator, Inputs, PairObjective, PositiveWeights, Reduction};
 use crate::pairs::Pairs;
 use crate::similarity::Similarity;
@@ -30,13 +30,13 @@ impl NtXent {
         &self.0
     }
 
-    /// Two views `[n, d]` of the same n things. The value is `[1]`.
+    /// Two views `[n, d]` of the same n samples. The value is `[1]`.
     ///
     /// # Panics
-    /// When the shapes differ, or there are less than two things: a single one has no negatives.
+    /// When the shapes differ, or there are less than two samples: a single one has no negatives.
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
-        two_things("NT-Xent", &first);
-        self.0.loss(&Inputs::within(stacked(first, second)))
+        two_samples("NT-Xent", &first);
+        self.0.loss(&Inputs::self_contrast(stacked(first, second)))
     }
 
     /// Rows `[n, d]` with a label each: every positive pair is a term of its own, whose denominator holds that positive and
@@ -48,6 +48,6 @@ impl NtXent {
     pub fn loss_with_labels(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
         let objective = self.0.clone().with_pairs(Pairs::labels(labels)).with_denominator(Denominator::OwnPositive);
         let objective = objective.with_positive_weights(PositiveWeights::Sum).with_reduction(Reduction::MeanOverPairs);
-        objective.loss(&Inputs::within(rows))
+        objective.loss(&Inputs::self_contrast(rows))
     }
 }

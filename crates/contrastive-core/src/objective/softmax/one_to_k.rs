@@ -1,7 +1,7 @@
 //! CCRK's 1-to-K objective: an anchor and its K aligned versions.
 
 use crate::error::ObjectiveError;
-use crate::objective::distributed::{DistributedError, Ranks};
+use crate::objective::distributed::{DistributedError, ObjectiveId, Ranks};
 use crate::objective::{Evaluation, Inputs, PairObjective, Wanted};
 use crate::pairs::{PairLists, Pairs};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -97,7 +97,7 @@ impl OneToK {
     ///
     /// # Panics
     /// As [`loss`](Self::loss), of this rank's.
-    pub fn loss_over(
+    pub fn distributed_loss(
         &self,
         ranks: &Ranks<'_>,
         anchors: Tensor<2>,
@@ -107,14 +107,14 @@ impl OneToK {
     ) -> Result<Tensor<1>, DistributedError> {
         let problem = self.problem(anchors, versions, scale, present);
         let rows = problem.as_ref().map_or(0, |(lists, _)| lists.columns.len());
-        let same = [("objective (1-to-K)", -8.0), ("weight of the versions", self.text_weight)];
+        let same = [ObjectiveId::OneToK.to_agree(), ("weight of the versions", self.text_weight)];
         // a rank that has none tells the others, which must not wait for it
         let place = ranks.place(rows, problem.is_err(), &same)?;
         let (lists, inputs) = problem?;
         if place.any {
             return Err(ObjectiveError::Pairs("an instance of another rank has no version".to_string()).into());
         }
-        self.objective(lists.shifted(place.first), 0.5 * self.text_weight)?.loss_over(ranks, &inputs)
+        self.objective(lists.shifted(place.first), 0.5 * self.text_weight)?.distributed_loss(ranks, &inputs)
     }
 
     /// The means of both directions, without gradients.

@@ -77,7 +77,7 @@ impl ReSsl {
     ///
     /// # Panics
     /// As [`loss`](Self::loss), of this rank's rows and queue.
-    pub fn loss_over(
+    pub fn distributed_loss(
         &self,
         ranks: &Ranks<'_>,
         student: Tensor<2>,
@@ -85,17 +85,17 @@ impl ReSsl {
         queue: &Queue,
     ) -> Result<Tensor<1>, DistributedError> {
         let rows = queue.rows().unwrap_or_else(|| panic!("relations of {:?} rows to an empty queue", student.dims()));
-        self.loss_among_over(ranks, student, teacher, rows)
+        self.distributed_loss_among(ranks, student, teacher, rows)
     }
 
     /// The same with each rank's candidates `[m, d]` of any origin, taken as constants.
     ///
     /// # Errors
-    /// As [`loss_over`](Self::loss_over).
+    /// As [`distributed_loss`](Self::distributed_loss).
     ///
     /// # Panics
     /// When this rank's shapes do not fit.
-    pub fn loss_among_over(
+    pub fn distributed_loss_among(
         &self,
         ranks: &Ranks<'_>,
         student: Tensor<2>,

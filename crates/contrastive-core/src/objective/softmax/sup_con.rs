@@ -29,6 +29,6 @@ impl SupCon {
     /// # Panics
     /// When rows and labels differ in number, or there are no rows.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
-        self.objective(labels).loss(&Inputs::within(rows))
+        self.objective(labels).loss(&Inputs::self_contrast(rows))
     }
 }

@@ -203,7 +203,7 @@ impl Ts2Vec {
             return ViewsEvaluation { value: Tensor::zeros([1], (&a.device(), a.dtype())), views };
         }
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
-        let found = self.contrast.evaluate(&GroupedInputs::within(Tensor::cat(vec![a, b], 1)), wanted);
+        let found = self.contrast.evaluate(&GroupedInputs::self_contrast(Tensor::cat(vec![a, b], 1)), wanted);
         let views = found.anchors.map(|whole| [0, n].map(|from| whole.clone().slice([0..g, from..from + n, 0..d])));
         ViewsEvaluation { value: found.value, views }
     }

@@ -1,7 +1,7 @@
 //! What the size of a batch does to NT-Xent and to DCL.
 
 use super::*;
-use contrastive_core::behaviour::hardness;
+use contrastive_core::diagnostics::hardness;
 use contrastive_core::objective::*;
 use contrastive_core::pairs::{Exclusions, Pairs};
 
@@ -12,7 +12,7 @@ fn coupling(study: &Study, network: &Network, batch: usize, t: f64) -> f64 {
         let rows: Rows = study.test.images[..batch].iter().map(|image| view(image, 0.6, &mut rng)).collect();
         network.project(tensor(&rows, &device()))
     };
-    let inputs = Inputs::within(Tensor::cat(vec![views(), views()], 0));
+    let inputs = Inputs::self_contrast(Tensor::cat(vec![views(), views()], 0));
     hardness(&inputs, &Pairs::TwoViews, &Exclusions::none(), t, &[]).unwrap().pull
 }
 

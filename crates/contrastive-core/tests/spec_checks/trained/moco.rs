@@ -1,7 +1,7 @@
 //! MoCo on digits, and what MoCHi, feature transformation and the Hallucinator change.
 
 use super::*;
-use contrastive_core::memory::{Queue, follow_parameters};
+use contrastive_core::memory::{Queue, update_target_parameters};
 use contrastive_core::objective::*;
 use contrastive_core::similarity::unit_rows;
 use contrastive_core::synthesis::*;
@@ -30,7 +30,7 @@ fn learn<M: Module>(
     let keys = RefCell::new(Some(network(&model).clone().no_grad()));
     let seen = Cell::new([0.0; 4]);
     let step = |model: &M, [a, b]: [Tensor<2>; 2], batch: Batch| {
-        let copy = follow_parameters(network(model), keys.take().unwrap(), 0.99);
+        let copy = update_target_parameters(network(model), keys.take().unwrap(), 0.99);
         let k = unit_rows(copy.project(b)).detach();
         keys.replace(Some(copy));
         let q = unit_rows(network(model).project(a));

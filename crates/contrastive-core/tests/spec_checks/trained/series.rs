@@ -8,7 +8,7 @@ use burn::nn::conv::{Conv1d, Conv1dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig1d};
 use burn::optim::AdamWConfig;
 use burn::tensor::{Device, Tensor, TensorData, activation::gelu};
-use contrastive_core::memory::follow;
+use contrastive_core::memory::update_target;
 use contrastive_core::objective::Ts2Vec;
 use contrastive_core::sampler::OverlappingCrops;
 use rand::{RngExt, SeedableRng};
@@ -215,7 +215,7 @@ fn learnt(train: &Series, test: &Series, steps: usize) -> [f64; 3] {
         last += if step >= steps - 20 { value } else { 0.0 };
         encoder = update(encoder, &mut optimiser, 1e-3, loss);
         // the running mean of the weights
-        average = follow(&encoder, average, (step + 1) as f64 / (step + 2) as f64);
+        average = update_target(&encoder, average, (step + 1) as f64 / (step + 2) as f64);
     }
     let learnt = accuracy(&average);
     println!(

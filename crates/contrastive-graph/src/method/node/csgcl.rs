@@ -255,7 +255,7 @@ impl TeamUp {
         let (one, two) = (first.dims(), second.dims());
         assert!(one == two && one[0] == self.nodes, "views {one:?} and {two:?} of {} nodes", self.nodes);
         let rows = Tensor::cat(vec![first, second], 0);
-        let inputs = Inputs::within(rows.clone());
+        let inputs = Inputs::self_contrast(rows.clone());
         if gamma == 0.0 || self.logits.is_empty() {
             return self.objective.loss(&inputs);
         }

@@ -5,7 +5,7 @@ use crate::objective::engine::spec::Spec;
 use crate::temperature::Temperature;
 
 /// Stands for minus infinity in a logit.
-const NOTHING: f64 = -1e30;
+const MASKED: f64 = -1e30;
 
 /// What a group's pairs are, as numbers: `[b, n, m]`, or `[1, n, m]` where all groups have the same.
 struct Masks {
@@ -159,7 +159,7 @@ impl Batch {
         let logits = dots.clone() * scale.clone();
         let own = own.map(|own| own.clone() * scale.clone());
         let held = masks.denominators.clone();
-        let masked = logits.clone() * held.clone() + (held.clone() - 1.0) * -NOTHING;
+        let masked = logits.clone() * held.clone() + (held.clone() - 1.0) * -MASKED;
         let mut top = masked.clone().max_dim(2);
         let in_denominator = own.clone().filter(|_| denominator == Denominator::WithPositives);
         if let Some(own) = &in_denominator {

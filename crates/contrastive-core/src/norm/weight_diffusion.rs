@@ -45,12 +45,12 @@ pub fn fit_log(points: &[(usize, f64)], from: f64) -> Result<LogFit, NormError> 
 /// the first phase of constant learning rate. If it grows like `log t`, training is a random walk on a random potential; with the
 /// learning rate scaled by the root of the batch size, the slope does not depend on the batch.
 #[derive(Clone, Debug)]
-pub struct Wandering {
+pub struct WeightDiffusion {
     start: Vec<Vec<f64>>,
     curve: Vec<(usize, f64)>,
 }
 
-impl Wandering {
+impl WeightDiffusion {
     /// Remembers the parameters of a network in training, but for those that are frozen. Of a network outside autodiff, where
     /// nothing tells them apart, running statistics count as well.
     pub fn from(network: &impl Module) -> Self {
