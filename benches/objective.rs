@@ -25,9 +25,9 @@
 use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
 use contrastive::Device;
-use contrastive::core::objective::{Clip, InfoNce, Inputs, NtXent, PairObjective, Wanted};
-use contrastive::core::pairs::Exclusions;
-use contrastive::core::similarity::unit_rows;
+use contrastive::objective::{Clip, InfoNce, Inputs, NtXent, PairObjective, Wanted};
+use contrastive::pairs::Exclusions;
+use contrastive::similarity::unit_rows;
 use measure::{Measured, Products, Work, available, measure, numbers};
 use std::error::Error;
 use std::hint::black_box;
@@ -200,7 +200,7 @@ fn objectives<'a>(tables: &'a [Tensor<2>; 2]) -> Result<Vec<Objective<'a>>, Box<
         let own = (a.clone() * c.clone()).sum_dim(1) * (1.0 / TEMPERATURE);
         (a.matmul(c.transpose()) * (1.0 / TEMPERATURE), own)
     };
-    let one_way = PairObjective::new(TEMPERATURE)?.with_pairs(contrastive::core::pairs::Pairs::TwoViews);
+    let one_way = PairObjective::new(TEMPERATURE)?.with_pairs(contrastive::pairs::Pairs::TwoViews);
     let one_way = one_way.with_exclusions(Exclusions::own_row(0)).portable(false);
     let (dense_info, dense_xent, dense_clip, info_twice) = (info.clone(), xent.clone(), clip.clone(), info.clone());
     let (stacked, both_sides, dense_within) = (views.clone(), views, backward_within.clone());

@@ -18,9 +18,9 @@ use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
 use contrastive::Device;
-use contrastive::core::objective::*;
-use contrastive::core::pairs::{Exclusions, Pairs};
-use contrastive::core::similarity::unit_rows;
+use contrastive::objective::*;
+use contrastive::pairs::{Exclusions, Pairs};
+use contrastive::similarity::unit_rows;
 use measure::{Measured, Products, available, measure, numbers};
 use std::error::Error;
 
@@ -265,7 +265,7 @@ fn softmax_family() -> Result<Vec<Row>, Box<dyn Error>> {
         ),
         of_pairs(
             "distances",
-            PairObjective::new(t)?.with_similarity(contrastive::core::similarity::Similarity::NegativeSquaredDistance),
+            PairObjective::new(t)?.with_similarity(contrastive::similarity::Similarity::NegativeSquaredDistance),
         ),
     ])
 }

@@ -11,12 +11,12 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
 use contrastive::Device;
-use contrastive::core::error::ObjectiveError;
-use contrastive::core::memory::Queue;
-use contrastive::core::objective::{CandidateBlocks, Denominator, PairObjective, Reduction};
-use contrastive::core::pairs::{Exclusions, Pairs};
-use contrastive::core::similarity::Similarity;
-use contrastive::core::temperature::TemperatureSchedule;
+use contrastive::error::ObjectiveError;
+use contrastive::memory::Queue;
+use contrastive::objective::{CandidateBlocks, Denominator, PairObjective, Reduction};
+use contrastive::pairs::{Exclusions, Pairs};
+use contrastive::similarity::Similarity;
+use contrastive::temperature::TemperatureSchedule;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 

@@ -16,10 +16,10 @@ use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor, TensorData};
 use clap::{Parser, ValueEnum};
 use contrastive::Device;
-use contrastive::core::distributed::{
+use contrastive::distributed::{
     Communicator, DistributedError, Exchange, Floats, Metered, Ranks, in_process, sum_gradients,
 };
-use contrastive::core::objective::{InfoNce, Inputs};
+use contrastive::objective::{InfoNce, Inputs};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::ops::Range;
@@ -116,7 +116,7 @@ fn rank(options: &Options, communicator: &dyn Communicator) -> Result<(), Distri
             Some(Fail::Exit) => std::process::exit(3),
             Some(Fail::Panic) => panic!("as --fail wanted"),
             Some(Fail::Error) => {
-                return Err(contrastive::core::error::ObjectiveError::Contradiction("as --fail wanted").into());
+                return Err(contrastive::error::ObjectiveError::Contradiction("as --fail wanted").into());
             }
             None => {}
         }
@@ -160,7 +160,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     }
     #[cfg(feature = "mpi")]
-    contrastive::core::distributed::mpi_ranks(|communicator| rank(&options, communicator))?;
+    contrastive::distributed::mpi_ranks(|communicator| rank(&options, communicator))?;
     #[cfg(not(feature = "mpi"))]
     return Err("built without MPI: --in-process RANKS, or build with --features mpi".into());
     #[cfg(feature = "mpi")]

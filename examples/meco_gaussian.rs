@@ -5,7 +5,7 @@
 //! flat. The sampled method needs noise that covers the data: with a narrow law few noise samples carry all the weight.
 
 use clap::Parser;
-use contrastive::core::objective::{MeanStudy, StudyRun};
+use contrastive::objective::{MeanStudy, StudyRun};
 
 #[derive(Parser, Debug)]
 struct Arguments {

@@ -8,11 +8,11 @@
 use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
 use contrastive::Device;
-use contrastive::core::objective::{MetaNodes, PamC, SparsePositives};
 use contrastive::eval::clustering::compare;
 use contrastive::graph::method::node::{PamcConfig, PamcData, PamcNegatives, PamcStart, powers};
 use contrastive::graph::node::{BlockModelOptions, Graph, Loops, Normalisation, block_model};
 use contrastive::kernels::sparse::Csr;
+use contrastive::objective::{MetaNodes, PamC, SparsePositives};
 use contrastive::train::FitOptions;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;
@@ -135,7 +135,7 @@ fn costs(
         println!("{n:>9} {:>10} {name:<22} {time:>12.2} {memory:>12.2}", positives.nnz());
     };
     line("PamC, official", cost(rows, 5, |z| pamc.loss(z, &positives, clusters)));
-    let jensen = pamc.clone().with_proxy(contrastive::core::objective::MetaNodeProxy::Jensen);
+    let jensen = pamc.clone().with_proxy(contrastive::objective::MetaNodeProxy::Jensen);
     line("PamC, Jensen", cost(rows, 5, |z| jensen.loss(z, &positives, clusters)));
     if pairs {
         line("all pairs, streaming", cost(rows, 3, |z| pamc.unapproximated(z, &positives)));

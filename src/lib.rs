@@ -1,21 +1,22 @@
 //! Contrastive learning: one objective engine, exact, in linear memory, and the published systems on top of it.
 //!
-//! This package re-exports the crates of the workspace; each also stands alone.
+//! This package re-exports the crates of the workspace; each also stands alone. The modules of `contrastive-core` stand at the top
+//! ([`objective`] first, whose front page says which objective is for what), the other crates under their names.
 //!
 //! ```
 //! use burn::tensor::{Distribution, Tensor};
-//! use contrastive::{Device, core::objective::NtXent};
+//! use contrastive::{Device, objective::NtXent};
 //!
 //! let device = Device::default().autodiff();
 //! let [first, second] = [0, 1].map(|_| Tensor::<2>::random([64, 16], Distribution::Default, &device).require_grad());
 //! let gradients = NtXent::new(0.5)?.loss(first.clone(), second).backward();
 //! assert_eq!(first.grad(&gradients).expect("a gradient").dims(), [64, 16]);
-//! # Ok::<(), contrastive::core::error::ObjectiveError>(())
+//! # Ok::<(), contrastive::error::ObjectiveError>(())
 //! ```
 
 pub use burn::tensor::Device;
 #[doc(inline)]
-pub use contrastive_core as core;
+pub use contrastive_core::*;
 #[doc(inline)]
 pub use contrastive_eval as eval;
 #[cfg(feature = "graph")]
