@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use common::*;
-use contrastive_core::memory::{Ema, MemoryError, Queue, follow};
+use contrastive_core::memory::{Ema, MemoryError, Queue, update_target};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
