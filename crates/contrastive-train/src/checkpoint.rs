@@ -4,6 +4,7 @@ use crate::error::{Difference, TrainError};
 use crate::files::{Digest, prepare_safetensors, read_safetensors};
 use crate::report::{Best, EpochRecord};
 use crate::trainee::State;
+use crate::training::Budget;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 const FORMAT: u32 = 1;
 const RUN: &str = "run";
+/// Suffix of the second name that a checkpoint has for a moment while it is replaced.
+pub(crate) const LINK: &str = ".link";
 
 /// What decides the numbers of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,18 @@ pub(crate) struct RunState {
     pub(crate) best: Option<Best>,
     /// Evaluations since the best one.
     pub(crate) waiting: usize,
+    /// The epoch in progress, where a run ended within one; its record is the last of the history.
+    #[serde(default)]
+    pub(crate) partial: Option<Partial>,
+}
+
+/// A part of an epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Partial {
+    /// Steps taken.
+    pub(crate) done: usize,
+    /// Sum and number of the values of each loss.
+    pub(crate) sums: BTreeMap<String, (f64, usize)>,
 }
 
 impl Identity {
@@ -81,7 +96,13 @@ impl Identity {
 impl RunState {
     pub(crate) fn new(identity: Identity) -> Self {
         let config_digest = identity.digest();
-        Self { format: FORMAT, identity, config_digest, epoch: 0, history: Vec::new(), best: None, waiting: 0 }
+        let history = Vec::new();
+        Self { format: FORMAT, identity, config_digest, epoch: 0, history, best: None, waiting: 0, partial: None }
+    }
+
+    /// Steps taken, those of an epoch in progress included.
+    pub(crate) fn steps(&self) -> usize {
+        self.history.iter().map(|record| record.steps).sum()
     }
 }
 
@@ -102,7 +123,7 @@ pub(crate) fn save(path: &Path, run: &RunState, state: &State) -> Result<(), Tra
     let next = prepare_safetensors(path, state, &BTreeMap::from([(RUN.to_string(), text)]))?;
     if path.exists() {
         let prev = previous(path);
-        let link = with_suffix(path, ".link");
+        let link = with_suffix(path, LINK);
         fs::remove_file(&link).ok();
         // A second name for the old file, so that `path` itself is never absent; where links do not exist, a rename.
         if fs::hard_link(path, &link).is_ok() {
@@ -172,20 +193,28 @@ fn set_aside(path: &Path, notes: &mut Vec<String>) {
     }
 }
 
-/// Refuses a checkpoint of another run.
-pub(crate) fn check(path: &Path, saved: &RunState, now: &Identity, epochs: usize) -> Result<(), TrainError> {
-    let keys = saved.identity.differences(now);
+/// Refuses a checkpoint of another run, except for the settings that may change; says which have.
+pub(crate) fn check(
+    path: &Path,
+    saved: &RunState,
+    now: &Identity,
+    budget: Budget,
+    allowed: &[String],
+) -> Result<Vec<String>, TrainError> {
+    let may = |key: &str| allowed.iter().any(|name| key == name || key.ends_with(&format!(".{name}")));
+    let (changed, keys): (Vec<_>, Vec<_>) =
+        saved.identity.differences(now).into_iter().partition(|difference| may(&difference.key));
     if !keys.is_empty() {
         return Err(TrainError::OtherConfig { path: path.to_path_buf(), keys });
     }
-    if saved.epoch > epochs {
-        return Err(TrainError::setting(
-            "epochs",
-            epochs,
-            format!("at least {}, the epochs of the checkpoint", saved.epoch),
-        ));
+    let (name, wanted, has) = match budget {
+        Budget::Epochs(epochs) => ("epochs", epochs, saved.epoch + usize::from(saved.partial.is_some())),
+        Budget::Steps(steps) => ("steps", steps, saved.steps()),
+    };
+    if has > wanted {
+        return Err(TrainError::setting(name, wanted, format!("at least {has}, the {name} of the checkpoint")));
     }
-    Ok(())
+    Ok(changed.into_iter().map(|d| format!("{} was {} and is {} from here on", d.key, d.saved, d.now)).collect())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Everything that can go wrong in a run.
 
+use crate::config::SettingError;
 use crate::device::DeviceError;
 use std::path::{Path, PathBuf};
 
@@ -8,17 +9,10 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum TrainError {
     /// A setting is outside of its range.
-    #[error("{name} is {value}: allowed is {allowed}")]
-    Setting {
-        /// Name of the setting.
-        name: String,
-        /// The value given.
-        value: String,
-        /// What is allowed.
-        allowed: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// A loss is NaN or infinite. The checkpoint of the last completed epoch stays as it was.
-    #[error("loss {loss:?} is {value} in step {step} of epoch {epoch}; the last checkpoint is of epoch {}", epoch - 1)]
+    #[error("loss {loss:?} is {value} in step {step} of epoch {epoch}; {}", go_on(*epoch))]
     NonFinite {
         /// Epoch, counted from 1.
         epoch: usize,
@@ -27,6 +21,21 @@ pub enum TrainError {
         /// Name of the loss.
         loss: String,
         /// Its value.
+        value: f64,
+    },
+    /// A step has made a parameter NaN or infinite; it was not saved.
+    #[error(
+        "step {step} of epoch {epoch} made {tensor} {value}: the learning rate may be too high; {}",
+        go_on(*epoch)
+    )]
+    NonFiniteParameter {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Step within the epoch, counted from 0.
+        step: usize,
+        /// Name of the first tensor that is not finite.
+        tensor: String,
+        /// Its first value that is not.
         value: f64,
     },
     /// An epoch without a step.
@@ -140,7 +149,12 @@ impl TrainError {
 
     /// A setting outside of its range.
     pub fn setting(name: impl Into<String>, value: impl ToString, allowed: impl Into<String>) -> Self {
-        Self::Setting { name: name.into(), value: value.to_string(), allowed: allowed.into() }
+        Self::Setting(SettingError {
+            owner: "training".into(),
+            setting: name.into(),
+            value: value.to_string(),
+            allowed: allowed.into(),
+        })
     }
 
     pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
@@ -151,6 +165,18 @@ impl TrainError {
     pub(crate) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         |source| Self::Read { path, source }
+    }
+}
+
+/// What to do after a failure in an epoch.
+fn go_on(epoch: usize) -> String {
+    match epoch {
+        0 | 1 => "no epoch was completed, so there is no checkpoint".into(),
+        epoch => format!(
+            "the last checkpoint is of epoch {}: to go on from it with another learning rate, resume with \
+             allow_change(\"learning_rate\")",
+            epoch - 1
+        ),
     }
 }
 

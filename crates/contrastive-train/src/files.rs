@@ -51,12 +51,16 @@ impl Temporary {
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<Self, TrainError> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = folder_of(target).join(format!("{TEMPORARY}{}-{number}.tmp", std::process::id()));
         let failed = TrainError::write(target);
-        let file = match File::options().write(true).create_new(true).open(&path) {
-            Ok(file) => file,
-            Err(error) => return Err(failed(error)),
+        let (path, file) = loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = folder_of(target).join(format!("{TEMPORARY}{}-{number}.tmp", std::process::id()));
+            match File::options().write(true).create_new(true).open(&path) {
+                Ok(file) => break (path, file),
+                // left by a killed process that had the same id
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
         };
         let temporary = Self { path, target: target.to_path_buf(), renamed: false };
         let mut out = BufWriter::with_capacity(1 << 20, file);
@@ -239,6 +243,11 @@ pub fn read_safetensors(path: &Path) -> Result<(State, BTreeMap<String, String>)
             metadata.extend(ours);
             ours_at_all = true;
         } else {
+            // a damaged key must not switch the checksum off
+            let inner: Option<BTreeMap<String, String>> = serde_json::from_str(value).ok();
+            if inner.is_some_and(|inner| inner.contains_key(CHECKSUM)) {
+                return Err(corrupt(format!("the key {key:?} of its metadata should be {HEADER:?}")));
+            }
             metadata.insert(key.clone(), value.clone());
         }
     }

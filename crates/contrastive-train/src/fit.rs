@@ -1,6 +1,6 @@
 //! The loop.
 
-use crate::checkpoint::{self, Identity, RunState};
+use crate::checkpoint::{self, Identity, Partial, RunState};
 use crate::error::TrainError;
 use crate::interrupt::Running;
 use crate::options::{Better, EarlyStopping, FitOptions};
@@ -8,6 +8,8 @@ use crate::progress::Progress;
 use crate::report::{Best, EpochRecord, RunReport};
 use crate::run_dir::RunDir;
 use crate::trainee::{Losses, Metrics, State, Trainee};
+use crate::training::Budget;
+use burn::tensor::{DType, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
@@ -31,6 +33,7 @@ pub fn epoch_rng(seed: u64, epoch: usize) -> ChaCha8Rng {
 /// damaged or of another configuration, a loss that is not finite, an interruption, and whatever the trainee returns.
 pub fn fit<T: Trainee + ?Sized>(trainee: &mut T, options: &FitOptions) -> Result<RunReport, TrainError> {
     options.validate()?;
+    let budget = trainee.settle_budget(options.budget);
     let identity = Identity { trainee: trainee.name().into(), seed: options.seed, config: normal(trainee.config()) };
     let dir = options.run_dir.as_deref().map(|path| RunDir::open(path, options)).transpose()?;
     let mut run = RunState::new(identity);
@@ -40,34 +43,36 @@ pub fn fit<T: Trainee + ?Sized>(trainee: &mut T, options: &FitOptions) -> Result
         match checkpoint::load(&dir.checkpoint(), &mut notes, |_| true)? {
             None => notes.push(format!("{} has no checkpoint: started anew", dir.path().display())),
             Some((saved, state)) => {
-                checkpoint::check(&dir.checkpoint(), &saved, &run.identity, options.epochs)?;
+                let allowed = &options.allowed_changes;
+                notes.extend(checkpoint::check(&dir.checkpoint(), &saved, &run.identity, budget, allowed)?);
                 trainee.load_state(state)?;
                 resumed_from = Some(saved.epoch);
-                // The configuration as it is now: a number of epochs within it may have changed.
-                run = RunState { identity: run.identity, ..saved };
+                // The configuration as it is now: a budget within it may have changed.
+                run = RunState { identity: run.identity, config_digest: run.config_digest, ..saved };
             }
         }
     }
     if let Some(dir) = &dir {
-        dir.write_config(&run, options)?;
+        dir.write_config(&run, options, budget)?;
         dir.restart_metrics(&run.history)?;
     }
     // Until the results are written: a first Ctrl-C must not cut that short.
     let running = Running::enter(options.handle_interrupt);
     let progress = Progress::new(options.progress);
     notes.iter().for_each(|note| progress.note(note));
-    let mut whole = Run { options, dir, progress, running, run, best_state: None };
+    let mut whole = Run { options, budget, dir, progress, running, run, best_state: None };
     whole.train(trainee)?;
     whole.finish(trainee, notes, resumed_from)
 }
 
-/// As it will be after a journey through a file.
+/// Normalised by a JSON round trip, so that it compares equal to a saved one.
 fn normal(config: serde_json::Value) -> serde_json::Value {
     serde_json::from_str(&config.to_string()).expect("printed JSON is JSON")
 }
 
 struct Run<'a> {
     options: &'a FitOptions,
+    budget: Budget,
     dir: Option<RunDir>,
     progress: Progress,
     running: Running,
@@ -81,18 +86,30 @@ impl Run<'_> {
         self.options.early_stopping.as_ref().is_some_and(|stopping| self.run.waiting >= stopping.patience)
     }
 
+    /// Is the budget used up?
+    fn complete(&self) -> bool {
+        match self.budget {
+            Budget::Epochs(epochs) => self.run.epoch >= epochs,
+            Budget::Steps(steps) => self.run.steps() >= steps,
+        }
+    }
+
     fn train<T: Trainee + ?Sized>(&mut self, trainee: &mut T) -> Result<(), TrainError> {
-        while self.run.epoch < self.options.epochs && !self.stopped_early() {
+        while !self.complete() && !self.stopped_early() {
             let record = self.epoch(trainee)?;
             if let Some(dir) = &self.dir {
                 dir.append_metrics(&record)?;
             }
-            let improved = self.judge(&record)?;
-            self.run.epoch = record.epoch;
-            self.progress.done(&record, self.options.epochs);
+            let whole = self.run.partial.is_none();
+            let improved = whole && self.update_best(&record)?;
+            if whole {
+                self.run.epoch = record.epoch;
+            }
+            self.progress.done(&record, self.epochs(record.steps));
             self.run.history.push(record);
             if self.dir.is_some() || improved {
                 let state = trainee.state();
+                self.check_finite(&state)?;
                 if let Some(dir) = &self.dir {
                     if improved {
                         checkpoint::save(&dir.best(), &self.run, &state)?;
@@ -109,44 +126,95 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn epoch<T: Trainee + ?Sized>(&self, trainee: &mut T) -> Result<EpochRecord, TrainError> {
+    /// Parameters and moments that are not finite are not saved. (What a method keeps beside them may be infinite.)
+    fn check_finite(&self, state: &State) -> Result<(), TrainError> {
+        for (tensor, data) in state.iter().filter(|(name, _)| !name.starts_with("method.")) {
+            if let Some(value) = not_finite(data) {
+                let record = self.run.history.last().expect("a state is saved after an epoch");
+                let (epoch, step) = (record.epoch, record.steps.saturating_sub(1));
+                return Err(TrainError::NonFiniteParameter { epoch, step, tensor: tensor.clone(), value });
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of epochs to show, of so many steps each.
+    fn epochs(&self, steps: usize) -> usize {
+        match self.budget {
+            Budget::Epochs(epochs) => epochs,
+            Budget::Steps(all) => all.div_ceil(steps.max(1)).max(self.run.epoch + 1),
+        }
+    }
+
+    fn epoch<T: Trainee + ?Sized>(&mut self, trainee: &mut T) -> Result<EpochRecord, TrainError> {
         let epoch = self.run.epoch + 1;
         let start = Instant::now();
-        let steps = trainee.begin_epoch(epoch, epoch_rng(self.options.seed, epoch))?;
+        let rng = epoch_rng(self.options.seed, epoch);
+        let mut sums = BTreeMap::<String, (f64, usize)>::new();
+        let (mut first, mut before) = (0, [0.0; 2]);
+        let steps = match self.run.partial.take() {
+            None => trainee.begin_epoch(epoch, rng)?,
+            Some(Partial { done, sums: saved }) => {
+                let record = self.run.history.pop().expect("the record of the part");
+                if let Some(dir) = &self.dir {
+                    dir.restart_metrics(&self.run.history)?;
+                }
+                (first, sums, before) = (done, saved, [record.seconds, record.evaluation_seconds]);
+                trainee.resume_epoch(epoch, rng, done)?
+            }
+        };
         if steps == 0 {
             return Err(TrainError::EmptyEpoch { epoch, trainee: trainee.name().into() });
         }
-        self.progress.epoch(epoch, self.options.epochs, steps);
-        let mut sums = BTreeMap::<&'static str, (f64, usize)>::new();
-        for step in 0..steps {
+        let end = match self.budget {
+            Budget::Epochs(_) => steps,
+            Budget::Steps(all) => steps.min(all - self.run.steps()),
+        };
+        self.progress.epoch(epoch, self.epochs(steps), steps);
+        let mut done = first;
+        for step in first..end {
             let losses = trainee.step(step)?;
             finite(&losses, epoch, step)?;
             for (name, value) in &losses {
-                let (sum, count) = sums.entry(name).or_default();
+                let (sum, count) = sums.entry(name.to_string()).or_default();
                 *sum += value;
                 *count += 1;
             }
+            done = step + 1;
             self.progress.step(&losses);
             // After the last step the epoch is as good as complete: it is recorded and saved first.
-            if step + 1 < steps && self.running.stop() {
-                return Err(self.interrupted());
+            if done < end && self.running.stop() {
+                if self.dir.is_none() || !trainee.resumes_within_epochs() {
+                    return Err(self.interrupted());
+                }
+                break;
             }
         }
         let seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let mut metrics = None;
-        if self.options.evaluates(epoch) {
+        let last = match self.budget {
+            Budget::Epochs(epochs) => epoch == epochs,
+            Budget::Steps(all) => self.run.steps() + done == all,
+        };
+        if done == end && (last || self.options.evaluates(epoch)) {
             self.progress.evaluating();
             metrics = trainee.evaluate()?;
         }
-        let losses = sums.into_iter().map(|(name, (sum, count))| (name.to_string(), sum / count as f64)).collect();
-        Ok(EpochRecord { epoch, steps, losses, metrics, seconds, evaluation_seconds: start.elapsed().as_secs_f64() })
+        let losses = sums.iter().map(|(name, (sum, count))| (name.clone(), sum / *count as f64)).collect();
+        if done < steps {
+            self.run.partial = Some(Partial { done, sums });
+        }
+        let (seconds, evaluation_seconds) = (before[0] + seconds, before[1] + start.elapsed().as_secs_f64());
+        Ok(EpochRecord { epoch, steps: done, losses, metrics, seconds, evaluation_seconds })
     }
 
     /// Compares an evaluation with the best one; true if it is the best now.
-    fn judge(&mut self, record: &EpochRecord) -> Result<bool, TrainError> {
+    fn update_best(&mut self, record: &EpochRecord) -> Result<bool, TrainError> {
         let Some(EarlyStopping { metric, better, .. }) = &self.options.early_stopping else { return Ok(false) };
-        if !self.options.evaluates(record.epoch) {
+        let last = matches!(self.budget, Budget::Epochs(epochs) if epochs == record.epoch)
+            || matches!(self.budget, Budget::Steps(all) if self.run.steps() + record.steps == all);
+        if !last && !self.options.evaluates(record.epoch) {
             return Ok(false);
         }
         let none = Metrics::new();
@@ -174,11 +242,14 @@ impl Run<'_> {
 
     fn interrupted(&self) -> TrainError {
         let epoch = self.run.epoch;
+        let part = self.run.partial.as_ref().map_or(String::new(), |part| format!(" and {} more steps", part.done));
         let resume = match &self.dir {
             None => "nothing was saved: the run has no run_dir".into(),
-            Some(_) if epoch == 0 => "no epoch was completed, so there is nothing to resume".into(),
+            Some(_) if epoch == 0 && self.run.partial.is_none() => {
+                "no epoch was completed, so there is nothing to resume".into()
+            }
             Some(dir) => format!(
-                "{} holds epoch {epoch}: run again with resume(true) and run_dir({:?}) to go on from there",
+                "{} holds epoch {epoch}{part}: run again with resume(true) and run_dir({:?}) to go on from there",
                 dir.checkpoint().display(),
                 dir.path()
             ),
@@ -211,6 +282,7 @@ impl Run<'_> {
             trainee: trainee.name().into(),
             seed: self.options.seed,
             epochs: self.run.epoch,
+            steps: self.run.steps(),
             stopped_early: self.stopped_early(),
             best,
             losses: self.run.history.last().map(|record| record.losses.clone()).unwrap_or_default(),
@@ -238,6 +310,16 @@ impl Run<'_> {
                 reason: format!("it should hold the best state, that of epoch {}, and does not", best.epoch),
             }),
         }
+    }
+}
+
+/// The first value of a float tensor that is NaN or infinite.
+fn not_finite(data: &TensorData) -> Option<f64> {
+    match data.dtype() {
+        DType::F32 => data.as_slice::<f32>().ok()?.iter().find(|x| !x.is_finite()).map(|x| f64::from(*x)),
+        DType::F64 => data.as_slice::<f64>().ok()?.iter().find(|x| !x.is_finite()).copied(),
+        kind if kind.is_float() => data.iter::<f64>().find(|x| !x.is_finite()),
+        _ => None,
     }
 }
 

@@ -15,7 +15,7 @@ fn on_signal() {
     if RUNNING.load(Ordering::SeqCst) == 0 || REQUESTS.fetch_add(1, Ordering::SeqCst) > 0 {
         std::process::exit(EXIT);
     }
-    eprintln!("\ninterrupted: finishing this step (once more exits at once)");
+    crate::progress::say("\ninterrupted: finishing this step (once more exits at once)");
 }
 
 /// Installs the handler for the signals that are at their default. What the starter of the program had it ignore stays ignored:

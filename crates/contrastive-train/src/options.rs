@@ -1,6 +1,7 @@
 //! Settings of a run.
 
 use crate::error::TrainError;
+use crate::training::Budget;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 
@@ -26,12 +27,13 @@ pub(crate) struct EarlyStopping {
 /// use contrastive_train::FitOptions;
 ///
 /// let options = FitOptions::new(&Device::flex()).epochs(40).seed(7).run_dir("runs/gowalla").early_stopping("recall@20", 5);
-/// assert_eq!(options.num_epochs(), 40);
+/// assert_eq!(options.num_epochs(), Some(40));
 /// ```
 #[derive(Debug, Clone)]
 pub struct FitOptions {
     pub(crate) device: Device,
-    pub(crate) epochs: usize,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) allowed_changes: Vec<String>,
     pub(crate) seed: u64,
     pub(crate) run_dir: Option<PathBuf>,
     pub(crate) resume: bool,
@@ -43,11 +45,12 @@ pub struct FitOptions {
 }
 
 impl FitOptions {
-    /// One epoch, seed 0, no run folder, progress shown, an evaluation after every epoch, no early stopping.
+    /// As long as the trainee's own budget (one epoch if it has none), seed 0, no run folder, progress shown, an evaluation after every epoch, no early stopping.
     pub fn new(device: &Device) -> Self {
         Self {
             device: device.clone(),
-            epochs: 1,
+            budget: None,
+            allowed_changes: Vec::new(),
             seed: 0,
             run_dir: None,
             resume: false,
@@ -61,8 +64,29 @@ impl FitOptions {
 
     /// Number of epochs in all, at least 1; a resumed run counts those it has already.
     #[must_use]
-    pub fn epochs(mut self, epochs: usize) -> Self {
-        self.epochs = epochs;
+    pub fn epochs(self, epochs: usize) -> Self {
+        self.budget(Budget::Epochs(epochs))
+    }
+
+    /// Number of steps in all, at least 1; a resumed run counts those it has already. The last epoch may be a part of one: it is
+    /// evaluated and saved, early stopping does not count it, and a resumed run goes on within it.
+    #[must_use]
+    pub fn steps(self, steps: usize) -> Self {
+        self.budget(Budget::Steps(steps))
+    }
+
+    /// How long to train in all.
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// Lets a setting differ from that of the checkpoint when a run is resumed: its dotted path as the error names it, or the last
+    /// part of that (`"learning_rate"`). For a run that diverged, from its last good checkpoint.
+    #[must_use]
+    pub fn allow_change(mut self, setting: impl Into<String>) -> Self {
+        self.allowed_changes.push(setting.into());
         self
     }
 
@@ -136,7 +160,8 @@ impl FitOptions {
     #[must_use]
     pub fn stage(&self, name: &str, epochs: usize) -> Self {
         let run_dir = self.run_dir.as_ref().map(|folder| folder.join(name));
-        Self { epochs, run_dir, evaluate_every: 0, early_stopping: None, ..self.clone() }
+        let budget = Some(Budget::Epochs(epochs));
+        Self { budget, run_dir, evaluate_every: 0, early_stopping: None, ..self.clone() }
     }
 
     /// The device that the run is recorded with.
@@ -149,9 +174,12 @@ impl FitOptions {
         self.seed
     }
 
-    /// Number of epochs in all.
-    pub fn num_epochs(&self) -> usize {
-        self.epochs
+    /// Number of epochs in all, where it was given.
+    pub fn num_epochs(&self) -> Option<usize> {
+        match self.budget {
+            Some(Budget::Epochs(epochs)) => Some(epochs),
+            _ => None,
+        }
     }
 
     /// The run folder.
@@ -160,8 +188,10 @@ impl FitOptions {
     }
 
     pub(crate) fn validate(&self) -> Result<(), TrainError> {
-        if self.epochs == 0 {
-            return Err(TrainError::setting("epochs", 0, "at least 1"));
+        match self.budget {
+            Some(Budget::Epochs(0)) => return Err(TrainError::setting("epochs", 0, "at least 1")),
+            Some(Budget::Steps(0)) => return Err(TrainError::setting("steps", 0, "at least 1")),
+            _ => {}
         }
         if self.resume && self.run_dir.is_none() {
             return Err(TrainError::setting("resume", true, "only together with run_dir"));
@@ -177,7 +207,8 @@ impl FitOptions {
         Ok(())
     }
 
+    /// Is there an evaluation after an epoch that is not the last?
     pub(crate) fn evaluates(&self, epoch: usize) -> bool {
-        epoch == self.epochs || (self.evaluate_every > 0 && epoch.is_multiple_of(self.evaluate_every))
+        self.evaluate_every > 0 && epoch.is_multiple_of(self.evaluate_every)
     }
 }

@@ -3,7 +3,7 @@
 use crate::report::EpochRecord;
 use crate::trainee::Losses;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 /// A bar on a terminal, lines elsewhere, or nothing.
 pub(crate) enum Progress {
@@ -29,8 +29,8 @@ impl Progress {
     pub(crate) fn note(&self, text: &str) {
         match self {
             Self::Silent => {}
-            Self::Lines => eprintln!("{text}"),
-            Self::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
+            Self::Lines => say(text),
+            Self::Bar(bar) => bar.suspend(|| say(text)),
         }
     }
 
@@ -64,10 +64,16 @@ impl Progress {
         let text = line(record, epochs);
         match self {
             Self::Silent => {}
-            Self::Lines => eprintln!("{text}"),
-            Self::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
+            Self::Lines => say(&text),
+            Self::Bar(bar) => bar.suspend(|| say(&text)),
         }
     }
+}
+
+/// A line on the standard error stream. Where it is closed or its disk full, training goes on in silence (`eprintln` would
+/// panic).
+pub(crate) fn say(text: &str) {
+    writeln!(std::io::stderr(), "{text}").ok();
 }
 
 impl Drop for Progress {

@@ -1,5 +1,6 @@
 //! What a run leaves behind in numbers.
 
+use crate::error::TrainError;
 use crate::trainee::Metrics;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -54,6 +55,9 @@ pub struct RunReport {
     pub seed: u64,
     /// Number of completed epochs.
     pub epochs: usize,
+    /// Number of steps, those of an epoch in progress included.
+    #[serde(default)]
+    pub steps: usize,
     /// Whether early stopping ended the run before its last epoch.
     pub stopped_early: bool,
     /// The evaluation whose state the trainee has now, with early stopping.
@@ -74,4 +78,12 @@ pub struct RunReport {
     pub run_dir: Option<PathBuf>,
     /// Every epoch.
     pub history: Vec<EpochRecord>,
+}
+
+impl RunReport {
+    /// The error of a table that is not finite.
+    pub(crate) fn not_finite(&self, tensor: String, value: f64) -> TrainError {
+        let step = self.history.last().map_or(0, |record| record.steps.saturating_sub(1));
+        TrainError::NonFiniteParameter { epoch: self.epochs, step, tensor, value }
+    }
 }

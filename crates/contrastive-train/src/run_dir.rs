@@ -7,6 +7,7 @@ use crate::files::{TEMPORARY, atomic_write, write_npy, write_safetensors};
 use crate::options::FitOptions;
 use crate::report::{EpochRecord, RunReport};
 use crate::trainee::{State, Trainee};
+use crate::training::Budget;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -37,10 +38,12 @@ impl RunDir {
         }
         let dir = Self { path: path.to_path_buf(), _lock: lock };
         for entry in fs::read_dir(path).map_err(TrainError::read(path))?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(TEMPORARY) || name.ends_with(checkpoint::LINK) {
                 fs::remove_file(entry.path()).ok();
             }
         }
+        dir.clear_embeddings(|name| name.starts_with(TEMPORARY))?;
         if !options.resume {
             dir.vacate(options.overwrite)?;
         }
@@ -55,6 +58,7 @@ impl RunDir {
             let what = found.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Err(TrainError::Occupied { path: self.path.clone(), what });
         }
+        self.clear_embeddings(|name| name.ends_with(".npy"))?;
         for file in models.iter().chain(&[self.file("metrics.jsonl"), self.file("report.json")]) {
             match fs::remove_file(file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -63,6 +67,17 @@ impl RunDir {
                 _ => {}
             }
         }
+        Ok(())
+    }
+
+    /// Removes files of the folder of embeddings by their names, and the folder if it is empty then.
+    fn clear_embeddings(&self, goes: impl Fn(&str) -> bool) -> Result<(), TrainError> {
+        let folder = self.file("embeddings");
+        let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
+        for entry in entries.flatten().filter(|entry| goes(&entry.file_name().to_string_lossy())) {
+            fs::remove_file(entry.path()).map_err(TrainError::write(&entry.path()))?;
+        }
+        fs::remove_dir(&folder).ok();
         Ok(())
     }
 
@@ -78,14 +93,14 @@ impl RunDir {
         self.file("best.safetensors")
     }
 
-    pub(crate) fn write_config(&self, run: &RunState, options: &FitOptions) -> Result<(), TrainError> {
+    pub(crate) fn write_config(&self, run: &RunState, options: &FitOptions, budget: Budget) -> Result<(), TrainError> {
         let stopping = options.early_stopping.as_ref().map(|e| json!({"metric": e.metric, "patience": e.patience}));
         let config = json!({
             "trainee": run.identity.trainee,
             "config": run.identity.config,
             "config_digest": run.config_digest,
             "seed": options.seed,
-            "epochs": options.epochs,
+            "budget": budget,
             "evaluate_every": options.evaluate_every,
             "early_stopping": stopping,
             "device": device_name(&options.device),
@@ -134,8 +149,13 @@ impl RunDir {
             ("epochs".to_string(), report.epochs.to_string()),
             ("seed".to_string(), report.seed.to_string()),
         ]);
-        write_safetensors(&self.file("model.safetensors"), &trainee.model(), &metadata)?;
-        let artifacts = trainee.artifacts();
+        let (model, artifacts) = (trainee.model(), trainee.artifacts());
+        for (name, table) in &artifacts {
+            if let Some(&value) = table.iter().find(|value| !value.is_finite()) {
+                return Err(report.not_finite(format!("embeddings/{name}"), f64::from(value)));
+            }
+        }
+        write_safetensors(&self.file("model.safetensors"), &model, &metadata)?;
         if !artifacts.is_empty() {
             let folder = self.file("embeddings");
             fs::create_dir_all(&folder).map_err(TrainError::write(&folder))?;

@@ -1,6 +1,7 @@
 //! What the loop asks of a method.
 
 use crate::error::TrainError;
+use crate::training::Budget;
 use burn::tensor::TensorData;
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
@@ -28,11 +29,30 @@ pub trait Trainee {
     /// `epochs` is left out of the comparison: a run may be extended.
     fn config(&self) -> serde_json::Value;
 
+    /// How long to train: what `asked` says, else the trainee's own budget, else one epoch. Called once, before a run begins.
+    fn settle_budget(&mut self, asked: Option<Budget>) -> Budget {
+        asked.unwrap_or(Budget::Epochs(1))
+    }
+
     /// Starts epoch `epoch` (counted from 1): shuffles, samples, sets the learning rate. Returns the number of steps.
     ///
     /// # Errors
     /// Whatever hinders the epoch; ends the run.
     fn begin_epoch(&mut self, epoch: usize, rng: ChaCha8Rng) -> Result<usize, TrainError>;
+
+    /// Can a run be saved and resumed within an epoch? Then [`resume_epoch`](Self::resume_epoch) is called on resumption.
+    fn resumes_within_epochs(&self) -> bool {
+        false
+    }
+
+    /// Starts an epoch as [`begin_epoch`](Self::begin_epoch) and passes over `done` steps, whose outcome is in the state that was
+    /// loaded. Returns the number of steps, those passed over included.
+    ///
+    /// # Errors
+    /// Of trainees that do not resume within epochs, always.
+    fn resume_epoch(&mut self, _epoch: usize, _rng: ChaCha8Rng, done: usize) -> Result<usize, TrainError> {
+        Err(TrainError::setting("steps", done, "whole epochs: this trainee does not resume within one"))
+    }
 
     /// Takes step `step` (counted from 0) and returns its losses. The loop averages them over the epoch and stops at one
     /// that is not finite.

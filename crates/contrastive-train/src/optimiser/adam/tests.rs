@@ -133,7 +133,7 @@ fn settings_are_checked() {
         (c().with_weight_decay(f64::INFINITY), "weight_decay"),
     ] {
         match config.validate() {
-            Err(TrainError::Setting { name: found, .. }) => assert_eq!(found, name),
+            Err(SettingError { setting, .. }) => assert_eq!(setting, name),
             other => panic!("{name}: {other:?}"),
         }
     }

@@ -2,6 +2,8 @@
 // The `ndarray` backend still works but is deprecated upstream.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
+use super::{Optimiser, Rule};
+use crate::config::{Check, SettingError};
 use crate::error::TrainError;
 use crate::trainee::{State, take_tensor};
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
@@ -33,17 +35,14 @@ impl AdamConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`TrainError::Setting`] naming the first one outside of its range.
-    pub fn validate(&self) -> Result<(), TrainError> {
-        let check = |name: &str, value: f64, good: bool, allowed: &str| {
-            if good { Ok(()) } else { Err(TrainError::setting(name, value, allowed)) }
-        };
-        check("lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "a finite number above 0")?;
-        check("beta_1", self.beta_1, (0.0..1.0).contains(&self.beta_1), "0 <= beta_1 < 1")?;
-        check("beta_2", self.beta_2, (0.0..1.0).contains(&self.beta_2), "0 <= beta_2 < 1")?;
-        check("epsilon", self.epsilon, self.epsilon > 0.0 && self.epsilon.is_finite(), "a finite number above 0")?;
-        let decay = self.weight_decay;
-        check("weight_decay", decay, decay >= 0.0 && decay.is_finite(), "a finite number, 0 or more")
+    /// [`SettingError`] naming the first one outside of its range.
+    pub fn validate(&self) -> Result<(), SettingError> {
+        let check = Check::new("Adam");
+        check.positive("lr", self.lr)?;
+        check.share("beta_1", self.beta_1)?;
+        check.share("beta_2", self.beta_2)?;
+        check.positive("epsilon", self.epsilon)?;
+        check.weight("weight_decay", self.weight_decay)
     }
 }
 
@@ -130,6 +129,11 @@ impl Adam {
     /// When the shapes differ from each other or from those of earlier steps, and when `param` is on an autodiff device
     /// (take `param.inner()`).
     pub fn step<const D: usize>(&mut self, param: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+        self.step_at(param, grad, self.lr, self.config.weight_decay)
+    }
+
+    /// [`step`](Self::step) with this rate and decay.
+    fn step_at<const D: usize>(&mut self, param: Tensor<D>, grad: Tensor<D>, lr: f64, weight_decay: f64) -> Tensor<D> {
         let (shape, grad_shape) = (param.dims(), grad.dims());
         assert!(!param.is_autodiff(), "adam: the parameter is on an autodiff device, take its inner tensor");
         assert_eq!(shape, grad_shape, "adam: parameter of shape {shape:?}, gradient of shape {grad_shape:?}");
@@ -148,11 +152,11 @@ impl Adam {
         };
         self.steps += 1;
         let rule = AdamStep {
-            lr: self.lr,
+            lr,
             beta_1: self.config.beta_1,
             beta_2: self.config.beta_2,
             epsilon: self.config.epsilon,
-            weight_decay: self.config.weight_decay,
+            weight_decay,
             step: self.steps,
         };
         let (p, m, v) = Dispatch::adam_step(
@@ -207,6 +211,49 @@ impl Adam {
         };
         (self.steps, self.moments, self.shape) = (steps, moments, shape.to_vec());
         Ok(())
+    }
+}
+
+/// An optimiser of these settings whose rate and decay come with every step.
+pub(super) fn of(beta_1: f64, beta_2: f64, epsilon: f64) -> Adam {
+    Adam::new(AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon))
+}
+
+/// Adam; the decay is added to the gradient.
+#[derive(Debug)]
+pub(super) struct Coupled(pub Adam);
+
+impl Optimiser for Coupled {
+    fn step(&mut self, parameters: Tensor<1>, gradient: Tensor<1>, rule: &Rule) -> Tensor<1> {
+        self.0.step_at(parameters, gradient, rule.rate, rule.weight_decay)
+    }
+
+    fn save(&self, prefix: &str, state: &mut State) {
+        self.0.save(prefix, state);
+    }
+
+    fn load(&mut self, prefix: &str, state: &mut State, n: usize) -> Result<(), TrainError> {
+        self.0.load(prefix, state, &[n])
+    }
+}
+
+/// AdamW; parameters shrink before the step.
+#[derive(Debug)]
+pub(super) struct Decoupled(pub Adam);
+
+impl Optimiser for Decoupled {
+    fn step(&mut self, parameters: Tensor<1>, gradient: Tensor<1>, rule: &Rule) -> Tensor<1> {
+        let decay_factor = 1.0 - rule.rate * rule.weight_decay;
+        let parameters = if decay_factor == 1.0 { parameters } else { parameters * decay_factor };
+        self.0.step_at(parameters, gradient, rule.rate, 0.0)
+    }
+
+    fn save(&self, prefix: &str, state: &mut State) {
+        self.0.save(prefix, state);
+    }
+
+    fn load(&mut self, prefix: &str, state: &mut State, n: usize) -> Result<(), TrainError> {
+        self.0.load(prefix, state, &[n])
     }
 }
 
