@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod run_dir;
 mod schedule;
+pub mod testing;
 mod trainee;
 mod training;
 

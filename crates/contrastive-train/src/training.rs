@@ -202,6 +202,20 @@ impl<M: Method> Training<M> {
         Ok(Trained { method: self.method, model, report })
     }
 
+    /// Was the last step the last of its epoch?
+    pub(crate) fn completes_epoch(&self) -> bool {
+        self.done == self.steps
+    }
+
+    /// Method and model, and the next step, whose batch is the next to be made.
+    pub(crate) fn into_losses(mut self) -> Result<(M, M::Model, Step), TrainError> {
+        if self.done == self.steps {
+            self.start(self.epoch + 1, epoch_rng(self.own_seed, self.epoch + 1))?;
+        }
+        let step = self.at(self.done);
+        Ok((self.method, self.parameters.into_model(), step))
+    }
+
     fn enter(&mut self, epoch: usize, rng: ChaCha8Rng) -> Result<(), TrainError> {
         // the seed of the run, whoever drives it
         self.seed = u64::from_le_bytes(*rng.get_seed().first_chunk().expect("a seed of 32 bytes"));

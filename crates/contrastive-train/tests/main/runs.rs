@@ -1,8 +1,6 @@
 //! Early stopping, losses that are not finite, bad settings, the contents of a run folder, devices by name.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use contrastive_train::*;
 use ndarray_npy::ReadNpyExt;
 use serde_json::Value;
@@ -78,7 +76,11 @@ fn a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoint() {
     let mut trainee = Logistic::new(0.05);
     trainee.nan_at = Some((3, 4));
     let error = fit(&mut trainee, &options(5).run_dir(dir.path())).unwrap_err();
-    assert_eq!(error.to_string(), "loss \"logistic\" is NaN in step 4 of epoch 3; the last checkpoint is of epoch 2");
+    assert_eq!(
+        error.to_string(),
+        "loss \"logistic\" is NaN in step 4 of epoch 3; the last checkpoint is of epoch 2: to go on from it with another \
+         learning rate, resume with allow_change(\"learning_rate\")"
+    );
     let mut trainee = Logistic::new(0.05);
     let report = fit(&mut trainee, &options(5).run_dir(dir.path()).resume(true)).unwrap();
     assert_eq!((report.resumed_from, trainee.values()), (Some(2), uninterrupted(5)));
@@ -87,12 +89,12 @@ fn a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoint() {
 #[test]
 fn settings_are_checked() {
     let table: [(FitOptions, &str); 5] = [
-        (options(0), "epochs is 0: allowed is at least 1"),
-        (options(1).resume(true), "resume is true: allowed is only together with run_dir"),
-        (options(1).early_stopping("score", 0), "early_stopping patience is 0: allowed is at least 1"),
+        (options(0), "training: epochs is 0; allowed is at least 1"),
+        (options(1).resume(true), "training: resume is true; allowed is only together with run_dir"),
+        (options(1).early_stopping("score", 0), "training: early_stopping patience is 0; allowed is at least 1"),
         (
             options(1).early_stopping("score", 1).evaluate_every(0),
-            "evaluate_every is 0: allowed is at least 1 with early stopping",
+            "training: evaluate_every is 0; allowed is at least 1 with early stopping",
         ),
         (
             options(1).early_stopping("recall@20", 1),

@@ -1,10 +1,6 @@
-#![allow(clippy::explicit_counter_loop)]
 //! Signals at random moments, sent to child processes that train: at most the epoch in progress is lost.
-#![cfg(unix)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use contrastive_train::*;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -46,7 +42,7 @@ fn start(folder: &Path, pause_us: u64, ballast: usize) -> Child {
 
 fn command(folder: &Path, pause_us: u64, ballast: usize) -> Command {
     fs::remove_file(folder.join("begun")).ok();
-    let mut command = child("child_trains", folder);
+    let mut command = child("interrupt::child_trains", folder);
     command.env("PAUSE_US", pause_us.to_string()).env("BALLAST", ballast.to_string());
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
@@ -221,7 +217,7 @@ fn the_second_interruption_exits_at_once() {
 fn child_requests_a_stop() {
     if child_folder().is_none() {
         let dir = tempfile::tempdir().unwrap();
-        let output = child("child_requests_a_stop", dir.path()).output().unwrap();
+        let output = child("interrupt::child_requests_a_stop", dir.path()).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && text.contains("stopped and went on"), "{text}");
         return;

@@ -1,8 +1,6 @@
 //! A full disk, a limit on file sizes, folders that cannot be written: typed errors, and nothing is lost.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use contrastive_train::*;
 use std::fs;
 use std::path::Path;
@@ -51,7 +49,7 @@ fn a_limit_on_file_sizes() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let limited = child("a_limit_on_file_sizes", dir.path());
+    let limited = child("disk::a_limit_on_file_sizes", dir.path());
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", "trap '' XFSZ; ulimit -S -f 100; exec \"$0\" \"$@\""]).arg(limited.get_program());
     let output = shell.args(limited.get_args()).env("CONTRASTIVE_TRAIN_CHILD", dir.path()).output().unwrap();
@@ -67,7 +65,7 @@ fn a_full_disk() {
     const ENOSPC: i32 = 28;
     let Some(folder) = child_folder() else {
         let dir = tempfile::tempdir().unwrap();
-        let run = child("a_full_disk", dir.path());
+        let run = child("disk::a_full_disk", dir.path());
         let script = "mount -t tmpfs -o size=256k tmpfs \"$CONTRASTIVE_TRAIN_CHILD\" || exit 77; exec \"$0\" \"$@\"";
         let mut unshare = std::process::Command::new("unshare");
         unshare.args(["-rm", "sh", "-c", script]).arg(run.get_program()).args(run.get_args());

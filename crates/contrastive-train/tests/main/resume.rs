@@ -1,8 +1,6 @@
 //! A resumed run equals an uninterrupted one bit by bit; damaged and foreign checkpoints are told apart.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use contrastive_train::*;
 use std::fs;
 use std::path::Path;
@@ -71,7 +69,7 @@ fn a_checkpoint_of_another_run_is_refused() {
         other => panic!("{other}"),
     }
     let error = fit(&mut Logistic::new(0.05), &options(1).run_dir(dir.path()).resume(true)).unwrap_err();
-    assert_eq!(error.to_string(), "epochs is 1: allowed is at least 2, the epochs of the checkpoint");
+    assert_eq!(error.to_string(), "training: epochs is 1; allowed is at least 2, the epochs of the checkpoint");
     assert_eq!(fs::read(dir.path().join("checkpoint.safetensors")).unwrap(), before);
 }
 
