@@ -1,0 +1,4 @@
+//! Tests of the readers through their public doors.
+
+mod doors;
+mod table;
