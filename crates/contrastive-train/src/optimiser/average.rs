@@ -6,7 +6,7 @@ use crate::parameters::{load_module, save_module};
 use crate::trainee::{State, take_tensor};
 use burn::module::Module;
 use burn::tensor::TensorData;
-use contrastive_core::memory::follow;
+use contrastive_core::memory::update_target;
 use serde::{Deserialize, Serialize};
 
 /// How weights are averaged over the steps of a training.
@@ -57,7 +57,7 @@ impl<M: Module> WeightAverage<M> {
             // average + (weights - average) / (n + 1)
             Averaging::Equal => self.updates as f64 / (self.updates + 1) as f64,
         };
-        self.model = follow(model, self.model.clone(), decay);
+        self.model = update_target(model, self.model.clone(), decay);
     }
 
     /// The averaged model.

@@ -174,7 +174,7 @@ fn golden_weight_average() {
                 let state = match momenta {
                     Some(momenta) => {
                         let momentum = momenta[k].as_f64().unwrap();
-                        encoder = contrastive_core::memory::follow(&layer(k + 1), encoder, momentum);
+                        encoder = contrastive_core::memory::update_target(&layer(k + 1), encoder, momentum);
                         let mut state = State::new();
                         save_module(&encoder, "average.model", &mut state);
                         state
