@@ -88,6 +88,10 @@ impl<T: Real> WithSimd for Kernel<'_, T> {
 /// # Panics
 /// When the four slices differ in length.
 pub fn adam_step<T: Real>(param: &mut [T], grad: &[T], m: &mut [T], v: &mut [T], rule: &AdamStep) {
+    T::adam_step(param, grad, m, v, rule)
+}
+
+pub(crate) fn adam_step_generic<T: Real>(param: &mut [T], grad: &[T], m: &mut [T], v: &mut [T], rule: &AdamStep) {
     assert!(
         grad.len() == param.len() && m.len() == param.len() && v.len() == param.len(),
         "adam: parameter of {}, gradient of {}, moments of {} and {}",

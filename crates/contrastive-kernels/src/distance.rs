@@ -15,6 +15,10 @@ use rayon::prelude::*;
 /// # Panics
 /// When `x` is not a whole number of rows.
 pub fn mean_row<T: Element>(x: &[T], width: usize) -> Vec<T> {
+    T::mean_row(x, width)
+}
+
+pub(crate) fn mean_row_generic<T: Element>(x: &[T], width: usize) -> Vec<T> {
     assert!(x.len().is_multiple_of(width.max(1)), "mean_row: {} numbers in rows of {width}", x.len());
     let mut mean = vec![T::zero(); width];
     if x.is_empty() {
@@ -36,6 +40,10 @@ pub fn mean_row<T: Element>(x: &[T], width: usize) -> Vec<T> {
 /// # Panics
 /// When `x` is not a whole number of rows as long as the centre.
 pub fn centred_rows<T: Element>(x: &[T], centre: &[T]) -> (Vec<T>, Vec<T>) {
+    T::centred_rows(x, centre)
+}
+
+pub(crate) fn centred_rows_generic<T: Element>(x: &[T], centre: &[T]) -> (Vec<T>, Vec<T>) {
     let width = centre.len();
     assert!(x.len().is_multiple_of(width.max(1)), "centred_rows: {} numbers in rows of {width}", x.len());
     map_rows(
@@ -72,6 +80,15 @@ pub(crate) fn square_within<T: Element>(x: &[T], centre: &[T]) -> T {
 /// # Panics
 /// When the shapes differ.
 pub fn centred_rows_backward<T: Element>(rows: &[T], gradient: &mut [T], of_squares: &[T], width: usize) {
+    T::centred_rows_backward(rows, gradient, of_squares, width)
+}
+
+pub(crate) fn centred_rows_backward_generic<T: Element>(
+    rows: &[T],
+    gradient: &mut [T],
+    of_squares: &[T],
+    width: usize,
+) {
     assert_eq!(gradient.len(), rows.len(), "centred_rows_backward: rows and their gradient");
     let n = of_squares.len();
     assert_eq!(rows.len(), n * width, "centred_rows_backward: rows and the gradient of {n} squares of rows of {width}");
@@ -85,6 +102,10 @@ pub fn centred_rows_backward<T: Element>(rows: &[T], gradient: &mut [T], of_squa
 /// # Panics
 /// When `x` is not a whole number of rows as long as the centre.
 pub fn distance_rows<T: Element>(x: &[T], centre: &[T], anchors: bool) -> Vec<T> {
+    T::distance_rows(x, centre, anchors)
+}
+
+pub(crate) fn distance_rows_generic<T: Element>(x: &[T], centre: &[T], anchors: bool) -> Vec<T> {
     let width = centre.len();
     assert!(x.len().is_multiple_of(width.max(1)), "distance_rows: {} numbers in rows of {width}", x.len());
     let n = x.len() / width.max(1);
@@ -110,6 +131,15 @@ pub fn distance_rows<T: Element>(x: &[T], centre: &[T], anchors: bool) -> Vec<T>
 /// # Panics
 /// When the shapes differ, or the rows are shorter than 2.
 pub fn distance_rows_backward<T: Element>(compared: &[T], gradient: &[T], width: usize, anchors: bool) -> Vec<T> {
+    T::distance_rows_backward(compared, gradient, width, anchors)
+}
+
+pub(crate) fn distance_rows_backward_generic<T: Element>(
+    compared: &[T],
+    gradient: &[T],
+    width: usize,
+    anchors: bool,
+) -> Vec<T> {
     assert_eq!(compared.len(), gradient.len(), "distance_rows_backward: rows and their gradient");
     let wide = width + 2;
     assert!(

@@ -7,7 +7,7 @@
 use crate::real::Real;
 
 /// An element type with the exponential that the vector loops use.
-pub trait Element: Real + crate::product::Lanes {
+pub trait Element: Real + crate::product::Lanes + crate::compiled::Kernels {
     /// `exp(self)`, never infinite; 0 where the result would be below the smallest normal number.
     fn exponential(self) -> Self;
     /// `exp(self)` at two thirds of the price, with a relative error of 2 + 1.25 |self| half units in the last place: for terms

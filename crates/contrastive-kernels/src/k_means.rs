@@ -127,6 +127,14 @@ pub struct Clustering<T> {
 /// # Errors
 /// When the shape, the settings or the values are not as [`KMeansError`] says.
 pub fn k_means<T: Element>(x: &[T], width: usize, settings: &KMeans) -> Result<Clustering<T>, KMeansError> {
+    T::k_means(x, width, settings)
+}
+
+pub(crate) fn k_means_generic<T: Element>(
+    x: &[T],
+    width: usize,
+    settings: &KMeans,
+) -> Result<Clustering<T>, KMeansError> {
     let n = check(x, width, settings)?;
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let (rows, centre) = match settings.spherical {
@@ -163,6 +171,15 @@ pub fn k_means<T: Element>(x: &[T], width: usize, settings: &KMeans) -> Result<C
 /// # Errors
 /// When the shapes or the values of the rows are not as [`KMeansError`] says.
 pub fn nearest_centroids<T: Element>(
+    x: &[T],
+    centroids: &[T],
+    width: usize,
+    spherical: bool,
+) -> Result<Vec<u32>, KMeansError> {
+    T::nearest_centroids(x, centroids, width, spherical)
+}
+
+pub(crate) fn nearest_centroids_generic<T: Element>(
     x: &[T],
     centroids: &[T],
     width: usize,

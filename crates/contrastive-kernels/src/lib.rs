@@ -15,6 +15,7 @@
 //! ```
 
 pub mod adam;
+mod compiled;
 pub mod distance;
 mod element;
 pub mod k_means;

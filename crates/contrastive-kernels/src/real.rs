@@ -14,6 +14,7 @@ pub trait Real:
     + Send
     + Sync
     + pulp::bytemuck::Pod
+    + crate::compiled::Tables
     + 'static
 {
     /// The nearest value of this type.

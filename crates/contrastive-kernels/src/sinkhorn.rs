@@ -55,6 +55,10 @@ pub struct Scaling<T> {
 /// # Panics
 /// When the matrix is not of n x m numbers, is empty, or there are no iterations.
 pub fn sinkhorn<T: Element>(matrix: &mut [T], problem: &SinkhornProblem<'_, T>) -> Scaling<T> {
+    T::sinkhorn(matrix, problem)
+}
+
+pub(crate) fn sinkhorn_generic<T: Element>(matrix: &mut [T], problem: &SinkhornProblem<'_, T>) -> Scaling<T> {
     let (n, m) = (problem.rows.len(), problem.columns.len());
     assert!(n > 0 && m > 0, "sinkhorn: a matrix of {n} x {m}");
     assert_eq!(matrix.len(), n * m, "sinkhorn: numbers of a matrix of {n} x {m}");

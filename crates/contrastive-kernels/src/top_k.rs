@@ -21,7 +21,7 @@ use select::Selection;
 use tile::{PANEL, Panels, QUERIES};
 
 /// An element type whose rows can be ranked: `f32` and `f64`. Sealed.
-pub trait Score: lanes::Lanes {}
+pub trait Score: lanes::Lanes + crate::compiled::Ranking {}
 
 impl Score for f32 {}
 impl Score for f64 {}
@@ -94,6 +94,16 @@ pub fn top_k<T: Score>(
     k: usize,
     seen: Option<(ItemSets<'_>, &[u32])>,
 ) -> TopK<T> {
+    T::top_k(queries, candidates, width, k, seen)
+}
+
+pub(crate) fn top_k_generic<T: Score>(
+    queries: &[T],
+    candidates: &[T],
+    width: usize,
+    k: usize,
+    seen: Option<(ItemSets<'_>, &[u32])>,
+) -> TopK<T> {
     assert!(width > 0, "top_k: width 0");
     assert!(queries.len().is_multiple_of(width), "top_k: {} query entries of width {width}", queries.len());
     assert!(candidates.len().is_multiple_of(width), "top_k: {} candidate entries of width {width}", candidates.len());
@@ -134,6 +144,15 @@ pub fn top_k<T: Score>(
 /// When `candidates` is 0 or does not divide the number of scores, when it is 2^32 - 1 or more, or when `seen` does not give one existing
 /// row for each row of scores.
 pub fn top_k_scores<T: Score>(
+    scores: &[T],
+    candidates: usize,
+    k: usize,
+    seen: Option<(ItemSets<'_>, &[u32])>,
+) -> TopK<T> {
+    T::top_k_scores(scores, candidates, k, seen)
+}
+
+pub(crate) fn top_k_scores_generic<T: Score>(
     scores: &[T],
     candidates: usize,
     k: usize,

@@ -10,6 +10,10 @@ use crate::vector::{self, Element, dot_within};
 /// # Panics
 /// When `x` is not a whole number of rows.
 pub fn unit_rows<T: Element>(x: &[T], width: usize, shortest: T) -> (Vec<T>, Vec<T>) {
+    T::unit_rows(x, width, shortest)
+}
+
+pub(crate) fn unit_rows_generic<T: Element>(x: &[T], width: usize, shortest: T) -> (Vec<T>, Vec<T>) {
     assert!(x.len().is_multiple_of(width.max(1)), "unit_rows: {} numbers in rows of {width}", x.len());
     map_rows(
         [x.len() / width.max(1), width],
@@ -34,6 +38,10 @@ pub fn unit_rows<T: Element>(x: &[T], width: usize, shortest: T) -> (Vec<T>, Vec
 /// # Panics
 /// When the shapes differ.
 pub fn unit_rows_backward<T: Element>(unit: &[T], lengths: &[T], gradient: &mut [T], width: usize) {
+    T::unit_rows_backward(unit, lengths, gradient, width)
+}
+
+pub(crate) fn unit_rows_backward_generic<T: Element>(unit: &[T], lengths: &[T], gradient: &mut [T], width: usize) {
     assert_eq!(unit.len(), gradient.len(), "unit_rows_backward: rows and their gradient");
     assert_eq!(unit.len(), lengths.len() * width, "unit_rows_backward: rows and {} lengths of {width}", lengths.len());
     each_row(gradient, width, |i, gradient| {

@@ -17,6 +17,10 @@ const BLOCK: usize = 1 << 20;
 /// # Panics
 /// When the parts of the problem do not fit each other, or there is not one limit for each anchor.
 pub fn best_below<T: Element>(problem: &RowProblem<'_, T>, limits: &[T], k: usize) -> TopK<T> {
+    T::best_below(problem, limits, k)
+}
+
+pub(crate) fn best_below_generic<T: Element>(problem: &RowProblem<'_, T>, limits: &[T], k: usize) -> TopK<T> {
     let (n, m) = problem.check();
     let d = problem.width;
     assert_eq!(limits.len(), n, "limits and anchors");

@@ -1,6 +1,6 @@
 //! Classes of several centres each.
 
-use super::{MarginSoftmax, RowLoss, RowPairs, Sums};
+use super::{GenericRowLoss, MarginSoftmax, RowPairs, Sums};
 use crate::vector::Element;
 
 /// How similar a row is to a class, given its similarities to the centres of the class.
@@ -55,7 +55,7 @@ pub struct CenterSoftmax {
     pub pool: CenterPool,
 }
 
-impl<T: Element> RowLoss<T> for CenterSoftmax {
+impl<T: Element> GenericRowLoss<T> for CenterSoftmax {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         let target: Vec<u32> = pairs.positives().take(1).map(|j| (j / self.centers) as u32).collect();
         kept.extend(row.chunks_exact_mut(self.centers).map(|centers| T::of(self.pool.pool(centers))));

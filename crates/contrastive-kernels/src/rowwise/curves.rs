@@ -1,6 +1,6 @@
 //! Functions of single similarities, given by points.
 
-use super::{RowLoss, RowPairs, Sums, compared, hide};
+use super::{GenericRowLoss, RowPairs, Sums, compared, hide};
 use crate::vector::Element;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl PairCurves {
     }
 }
 
-impl<T: Element> RowLoss<T> for PairCurves {
+impl<T: Element> GenericRowLoss<T> for PairCurves {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let mut value = 0.0;

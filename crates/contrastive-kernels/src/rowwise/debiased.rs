@@ -1,12 +1,12 @@
 //! Debiased and hard-negative InfoNCE, row by row, and of a table against itself by tiles.
 
-use super::{RowLoss, RowOutput, RowPairs, RowProblem, Sums, hide, nothing};
+use super::{GenericRowLoss, RowOutput, RowPairs, RowProblem, Sums, hide, nothing};
 use crate::real::Real;
 pub use crate::softmax::Debiased;
 use crate::softmax::{Denominator, RowValue, TwoSidedProblem, two_sided};
 use crate::vector::{self, Element};
 
-impl<T: Element> RowLoss<T> for Debiased {
+impl<T: Element> GenericRowLoss<T> for Debiased {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let none = pairs.excluded.len() + usize::from(pairs.own.is_some());

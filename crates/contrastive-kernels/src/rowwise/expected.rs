@@ -1,6 +1,6 @@
 //! The expected similarity of negatives.
 
-use super::{RowLoss, RowPairs, Sums, hide, shares};
+use super::{GenericRowLoss, RowPairs, Sums, hide, shares};
 use crate::vector::Element;
 
 /// The mean similarity of the negatives, weighted by `e^{sharpness s}`: `sum_j n_j s_j` with `n = softmax(sharpness s)`; the
@@ -15,7 +15,7 @@ pub struct ExpectedSimilarity {
     pub detached: bool,
 }
 
-impl<T: Element> RowLoss<T> for ExpectedSimilarity {
+impl<T: Element> GenericRowLoss<T> for ExpectedSimilarity {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         kept.clear();

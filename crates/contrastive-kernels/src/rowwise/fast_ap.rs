@@ -1,6 +1,6 @@
 //! Average precision of a row's ranking, from histograms.
 
-use super::{RowLoss, RowPairs, Sums, hide, nothing};
+use super::{GenericRowLoss, RowPairs, Sums, hide, nothing};
 use crate::vector::Element;
 
 /// FastAP (Cakir et al. 2019, equations 5 to 7): one less average precision of the ranking of all others by squared distance
@@ -52,7 +52,7 @@ impl FastAp {
     }
 }
 
-impl<T: Element> RowLoss<T> for FastAp {
+impl<T: Element> GenericRowLoss<T> for FastAp {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         if kept.is_empty() {

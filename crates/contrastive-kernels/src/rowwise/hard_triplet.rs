@@ -1,7 +1,7 @@
 //! One triplet of each anchor, or of each of its positives.
 
 use super::losses::{logistic, softplus};
-use super::{RowLoss, RowPairs, Sums, hide, nothing};
+use super::{GenericRowLoss, RowPairs, Sums, hide, nothing};
 use crate::vector::{self, Element};
 
 /// Which negative a positive meets.
@@ -48,7 +48,7 @@ fn largest<T: Element>(x: &[T]) -> usize {
     x.iter().position(|s| *s == top).unwrap_or(0)
 }
 
-impl<T: Element> RowLoss<T> for HardTriplet {
+impl<T: Element> GenericRowLoss<T> for HardTriplet {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let nothing = nothing();

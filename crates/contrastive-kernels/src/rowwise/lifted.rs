@@ -1,7 +1,7 @@
 //! Lifted structure loss of pairs.
 
 use super::losses::{distance, distance_of, logistic, softplus};
-use super::{RowLoss, RowPairs, Sums, compared, hide};
+use super::{GenericRowLoss, RowPairs, Sums, compared, hide};
 use crate::vector::{self, Element};
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl LiftedPairs {
     }
 }
 
-impl<T: Element> RowLoss<T> for LiftedPairs {
+impl<T: Element> GenericRowLoss<T> for LiftedPairs {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let count = [kept.len() as f64, 0.0, 0.0, 0.0];

@@ -1,6 +1,6 @@
 //! Published functions of a row of similarities.
 
-use super::{RowLoss, RowPairs, Sums, compared, hide, nothing};
+use super::{GenericRowLoss, RowPairs, Sums, compared, hide, nothing};
 use crate::vector::{self, Element, masked};
 
 /// The distance of two unit rows of inner product `s`, and its derivative. Distances are resolved to the root of the type's
@@ -55,7 +55,7 @@ pub struct Sigmoid {
     pub weights: [f64; 2],
 }
 
-impl<T: Element> RowLoss<T> for Sigmoid {
+impl<T: Element> GenericRowLoss<T> for Sigmoid {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let (value, bias, scale) = vector::sigmoid_in_place(row, T::of(self.scale), T::of(self.bias));
@@ -118,7 +118,7 @@ pub struct Margins {
     pub weights: [f64; 2],
 }
 
-impl<T: Element> RowLoss<T> for Margins {
+impl<T: Element> GenericRowLoss<T> for Margins {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let mut sums = Sums::default();
@@ -167,7 +167,7 @@ pub struct MultiSimilarity {
     pub epsilon: Option<f64>,
 }
 
-impl<T: Element> RowLoss<T> for MultiSimilarity {
+impl<T: Element> GenericRowLoss<T> for MultiSimilarity {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let mut highest = vector::max(row);
@@ -222,7 +222,7 @@ pub struct Circle {
     pub gamma: f64,
 }
 
-impl<T: Element> RowLoss<T> for Circle {
+impl<T: Element> GenericRowLoss<T> for Circle {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         if kept.is_empty() || !row.iter().any(|s| compared(*s)) {
@@ -265,7 +265,7 @@ pub struct LiftedStructure {
     pub margin: f64,
 }
 
-impl<T: Element> RowLoss<T> for LiftedStructure {
+impl<T: Element> GenericRowLoss<T> for LiftedStructure {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         // the nearest has the largest term
@@ -333,7 +333,7 @@ pub struct MarginSoftmax {
     pub margin: TargetMargin,
 }
 
-impl<T: Element> RowLoss<T> for MarginSoftmax {
+impl<T: Element> GenericRowLoss<T> for MarginSoftmax {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let (Some(target), Some(s)) = (pairs.positives().next(), kept.first()) else {

@@ -1,7 +1,7 @@
 //! Margin-based loss.
 
 use super::losses::{distance, distance_of};
-use super::{RowLoss, RowPairs, Sums, compared, hide, nothing};
+use super::{GenericRowLoss, RowPairs, Sums, compared, hide, nothing};
 use crate::vector::{self, Element};
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct MarginBased {
     pub by_beta: bool,
 }
 
-impl<T: Element> RowLoss<T> for MarginBased {
+impl<T: Element> GenericRowLoss<T> for MarginBased {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         let beta = self.betas[pairs.own.expect("rows of a table against itself")];
         hide(pairs, row, kept);

@@ -25,6 +25,7 @@ mod triplets;
 mod tuplet;
 
 pub use below::best_below;
+pub(crate) use below::best_below_generic;
 pub use centers::{CenterPool, CenterSoftmax};
 pub use curves::PairCurves;
 pub use debiased::Debiased;
@@ -91,6 +92,58 @@ pub trait RowLoss<T>: Sync {
         None
     }
 }
+
+/// What a [`RowLoss`] of this crate is made of: written once, compiled here for both element types.
+trait GenericRowLoss<T>: Sync {
+    fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums);
+
+    fn factor(&self) -> f64 {
+        1.0
+    }
+
+    fn table(&self, _problem: &RowProblem<'_, T>) -> Option<RowOutput<T>> {
+        None
+    }
+}
+
+macro_rules! row_losses {
+    ($($loss:ty),* $(,)?) => { $(row_losses!(@impl $loss, f32); row_losses!(@impl $loss, f64);)* };
+    (@impl $loss:ty, $type:ty) => {
+        impl RowLoss<$type> for $loss {
+            fn row(&self, pairs: RowPairs<'_>, row: &mut [$type], kept: &mut Vec<$type>) -> (f64, Sums) {
+                GenericRowLoss::row(self, pairs, row, kept)
+            }
+            fn factor(&self) -> f64 {
+                GenericRowLoss::<$type>::factor(self)
+            }
+            fn table(&self, problem: &RowProblem<'_, $type>) -> Option<RowOutput<$type>> {
+                GenericRowLoss::table(self, problem)
+            }
+        }
+    };
+}
+
+row_losses!(
+    CenterSoftmax,
+    Circle,
+    Debiased,
+    ExpectedSimilarity,
+    FastAp,
+    HardTriplet,
+    LiftedPairs,
+    LiftedStructure,
+    MarginBased,
+    MarginSoftmax,
+    Margins,
+    MultiSimilarity,
+    PairCurves,
+    PositiveRanks,
+    RankedList,
+    Sigmoid,
+    SquaredMargins,
+    Triplets,
+    TupletMargin,
+);
 
 /// n anchors compared with m candidates, all of width d.
 #[derive(Clone, Copy, Debug)]
@@ -161,6 +214,10 @@ pub struct RowOutput<T> {
 /// When anchors or candidates are no whole number of rows, the positives are not of n rows, or name columns that are not
 /// there.
 pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L) -> RowOutput<T> {
+    T::row_losses(problem, loss)
+}
+
+pub(crate) fn evaluate_generic<T: Element>(problem: &RowProblem<'_, T>, loss: &dyn RowLoss<T>) -> RowOutput<T> {
     let d = problem.width;
     let (n, m) = problem.check();
     let wanted = problem.wanted;
@@ -264,6 +321,10 @@ pub fn evaluate<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L
 /// # Panics
 /// As [`evaluate`]; when the anchors are not the candidates, or rows are compared with themselves.
 pub fn evaluate_table<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, loss: &L) -> RowOutput<T> {
+    T::row_losses_of_table(problem, loss)
+}
+
+pub(crate) fn evaluate_table_generic<T: Element>(problem: &RowProblem<'_, T>, loss: &dyn RowLoss<T>) -> RowOutput<T> {
     problem.check();
     assert!(std::ptr::eq(problem.anchors, problem.candidates), "row losses: a table against another");
     assert_eq!(problem.self_offset, Some(0), "row losses: rows of a table compared with themselves");
@@ -271,7 +332,7 @@ pub fn evaluate_table<T: Element, L: RowLoss<T>>(problem: &RowProblem<'_, T>, lo
         return out;
     }
     let wanted = if problem.wanted.any() { Wanted::ALL } else { Wanted::VALUE };
-    let mut out = evaluate(&RowProblem { wanted, ..*problem }, loss);
+    let mut out = evaluate_generic(&RowProblem { wanted, ..*problem }, loss);
     vector::axpy(&mut out.anchors, T::one(), &std::mem::take(&mut out.candidates));
     out
 }

@@ -1,7 +1,7 @@
 //! Ranked list loss.
 
 use super::losses::distance;
-use super::{RowLoss, RowPairs, Sums, compared, hide};
+use super::{GenericRowLoss, RowPairs, Sums, compared, hide};
 use crate::vector::Element;
 
 /// Ranked list loss (Wang et al. 2019, equations 6 to 12) on distances d of unit rows: positives beyond `alpha - margin` and negatives
@@ -44,7 +44,7 @@ impl RankedList {
     }
 }
 
-impl<T: Element> RowLoss<T> for RankedList {
+impl<T: Element> GenericRowLoss<T> for RankedList {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let m = row.len();

@@ -1,7 +1,7 @@
 //! Ranks of the positives, smoothed.
 
 use super::losses::logistic;
-use super::{RowLoss, RowPairs, Sums, hide};
+use super::{GenericRowLoss, RowPairs, Sums, hide};
 use crate::vector::{self, Element};
 
 /// What a positive costs that is number `p` among the positives, with `r` negatives before it; both are smooth, p from 1 on.
@@ -51,7 +51,7 @@ pub struct PositiveRanks {
     pub cost: RankCost,
 }
 
-impl<T: Element> RowLoss<T> for PositiveRanks {
+impl<T: Element> GenericRowLoss<T> for PositiveRanks {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         let itself = pairs.own.map(|j| (j, row[j].f64()));
         hide(pairs, row, kept);

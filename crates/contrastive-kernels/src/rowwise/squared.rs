@@ -1,6 +1,6 @@
 //! Squared hinges of similarities.
 
-use super::{RowLoss, RowPairs, Sums, hide};
+use super::{GenericRowLoss, RowPairs, Sums, hide};
 use crate::vector::{self, Element};
 
 /// `max(0, positive - s)^2` of positives and `max(0, s - negative)^2` of negatives, each side with its weight: intra-pair variance
@@ -17,7 +17,7 @@ pub struct SquaredMargins {
     pub weights: [f64; 2],
 }
 
-impl<T: Element> RowLoss<T> for SquaredMargins {
+impl<T: Element> GenericRowLoss<T> for SquaredMargins {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let [near, far] = self.weights;

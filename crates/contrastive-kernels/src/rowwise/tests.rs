@@ -314,36 +314,41 @@ fn sigmoid_sums_are_derivatives() {
 /// NaN reaches the value, in any column: of short rows, and in the vectors and the rest of long ones.
 #[test]
 fn nan_is_not_swallowed() {
-    fn swallowed<T: Element>(n: usize, bad: usize) -> Vec<&'static str> {
-        let d = 2;
-        let (groups, offsets, columns) = sets(n, 2);
-        let mut x: Vec<T> = units(n, d, 4).iter().map(|&x| T::of(x)).collect();
-        x[bad * d] = T::nan();
-        let problem = within(&x, d, RowSets::new(Some(&groups), &offsets, &columns));
-        let margins = |measure| Margins { measure, positive: 0.0, negative: 0.5, weights: [1.0; 2] };
-        let squared = SquaredMargins { positive: 0.4, negative: -0.1, weights: [1.0; 2] };
-        let betas: Arc<[f64]> = vec![1.0; n].into();
-        let levels = LiftedPairs { positive: 0.0, negative: 1.0, levels: None };
-        let known: Arc<[f64]> = evaluate(&problem, &levels).rows.iter().map(|l| l.f64()).collect();
-        let values = [
-            ("sigmoid", evaluate(&problem, &Sigmoid { scale: 10.0, bias: 0.0, weights: [1.0; 2] }).value),
-            ("distances", evaluate(&problem, &margins(Measure::Distance)).value),
-            ("similarities", evaluate(&problem, &margins(Measure::Similarity)).value),
-            ("multi-similarity", evaluate(&problem, &multi_similarity(50.0, None)).value),
-            ("tuplet", evaluate(&problem, &TupletMargin { margin: 0.1, scale: 8.0 }).value),
-            ("squared", evaluate(&problem, &squared).value),
-            ("FastAP", evaluate(&problem, &FastAp { bins: 10 }).value),
-            ("expected", evaluate(&problem, &ExpectedSimilarity { sharpness: 4.0, detached: true }).value),
-            ("circle", evaluate(&problem, &Circle { margin: 0.4, gamma: 80.0 }).value),
-            ("lifted", evaluate(&problem, &LiftedStructure { margin: 1.0 }).value),
-            ("levels", evaluate(&problem, &levels).value),
-            ("lifted pairs", evaluate(&problem, &LiftedPairs { levels: Some(known), ..levels.clone() }).value),
-            ("margin-based", evaluate(&problem, &MarginBased { margin: 0.2, betas, by_beta: false }).value),
-        ];
-        values.into_iter().filter(|(_, value)| !value.is_nan()).map(|(name, _)| name).collect()
+    macro_rules! swallowed {
+        ($type:ident, $n:ident, $bad:ident) => {{
+            let (n, bad) = ($n, $bad);
+            let d = 2;
+            let (groups, offsets, columns) = sets(n, 2);
+            let mut x: Vec<$type> = units(n, d, 4).iter().map(|&x| x as $type).collect();
+            x[bad * d] = $type::NAN;
+            let problem = within(&x, d, RowSets::new(Some(&groups), &offsets, &columns));
+            let margins = |measure| Margins { measure, positive: 0.0, negative: 0.5, weights: [1.0; 2] };
+            let squared = SquaredMargins { positive: 0.4, negative: -0.1, weights: [1.0; 2] };
+            let betas: Arc<[f64]> = vec![1.0; n].into();
+            let levels = LiftedPairs { positive: 0.0, negative: 1.0, levels: None };
+            let known: Arc<[f64]> = evaluate(&problem, &levels).rows.iter().map(|l| f64::from(*l)).collect();
+            let values = [
+                ("sigmoid", evaluate(&problem, &Sigmoid { scale: 10.0, bias: 0.0, weights: [1.0; 2] }).value),
+                ("distances", evaluate(&problem, &margins(Measure::Distance)).value),
+                ("similarities", evaluate(&problem, &margins(Measure::Similarity)).value),
+                ("multi-similarity", evaluate(&problem, &multi_similarity(50.0, None)).value),
+                ("tuplet", evaluate(&problem, &TupletMargin { margin: 0.1, scale: 8.0 }).value),
+                ("squared", evaluate(&problem, &squared).value),
+                ("FastAP", evaluate(&problem, &FastAp { bins: 10 }).value),
+                ("expected", evaluate(&problem, &ExpectedSimilarity { sharpness: 4.0, detached: true }).value),
+                ("circle", evaluate(&problem, &Circle { margin: 0.4, gamma: 80.0 }).value),
+                ("lifted", evaluate(&problem, &LiftedStructure { margin: 1.0 }).value),
+                ("levels", evaluate(&problem, &levels).value),
+                ("lifted pairs", evaluate(&problem, &LiftedPairs { levels: Some(known), ..levels.clone() }).value),
+                ("margin-based", evaluate(&problem, &MarginBased { margin: 0.2, betas, by_beta: false }).value),
+            ];
+            values.into_iter().filter(|(_, value)| !value.is_nan()).map(|(name, _)| name).collect::<Vec<_>>()
+        }};
     }
     for (n, bad) in (0..6).map(|bad| (6, bad)).chain([(35, 3), (35, 20), (35, 33)]) {
-        assert_eq!((swallowed::<f64>(n, bad), swallowed::<f32>(n, bad)), (vec![], vec![]), "row {bad} of {n}");
+        let none: Vec<&str> = Vec::new();
+        assert_eq!(swallowed!(f64, n, bad), none, "row {bad} of {n}");
+        assert_eq!(swallowed!(f32, n, bad), none, "row {bad} of {n} in f32");
     }
 }
 
@@ -359,14 +364,16 @@ fn nan_is_not_swallowed_among_positives_alone() {
 /// A hinge at exactly 0 has no slope, in either type: what is nearest and the positive are equally far.
 #[test]
 fn ties_cost_nothing() {
-    fn run<T: Element>() -> (f64, Vec<T>) {
-        let x: Vec<T> = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0].map(T::of).to_vec();
-        let lists = (vec![0u32, 0, 1], vec![0, 2, 3], vec![0u32, 1, 2]);
-        let problem = within(&x, 3, RowSets::new(Some(&lists.0), &lists.1, &lists.2));
-        let out = evaluate(&problem, &LiftedStructure { margin: 0.0 });
-        (out.value, out.anchors)
+    macro_rules! run {
+        ($type:ident) => {{
+            let x: Vec<$type> = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0].to_vec();
+            let lists = (vec![0u32, 0, 1], vec![0, 2, 3], vec![0u32, 1, 2]);
+            let problem = within(&x, 3, RowSets::new(Some(&lists.0), &lists.1, &lists.2));
+            let out = evaluate(&problem, &LiftedStructure { margin: 0.0 });
+            (out.value, out.anchors)
+        }};
     }
-    let (single, double) = (run::<f32>(), run::<f64>());
+    let (single, double) = (run!(f32), run!(f64));
     assert_eq!((single.0, double.0), (0.0, 0.0));
     assert!(single.1.iter().all(|g| *g == 0.0) && double.1.iter().all(|g| *g == 0.0));
 }

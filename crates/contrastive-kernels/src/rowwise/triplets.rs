@@ -1,7 +1,7 @@
 //! Triplets of an anchor: all, or those that a miner keeps.
 
 use super::losses::{logistic, softplus};
-use super::{RowLoss, RowPairs, Sums, compared, hide, nothing};
+use super::{GenericRowLoss, RowPairs, Sums, compared, hide, nothing};
 use crate::distance::square_within;
 use crate::vector::{self, Element, LANES, PIECE, masked, total};
 use pulp::{Arch, Simd, WithSimd};
@@ -96,7 +96,7 @@ fn derivative_of<T: Element>(d: T, unit: bool) -> T {
     if d <= least { zero } else { derivative }
 }
 
-impl<T: Element> RowLoss<T> for Triplets {
+impl<T: Element> GenericRowLoss<T> for Triplets {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         if let (Some(points), Some(own), false) = (&self.points, pairs.own, self.unit) {
             apart(points, own, row);

@@ -1,7 +1,7 @@
 //! Tuplet margin loss.
 
 use super::losses::{logistic, softplus};
-use super::{RowLoss, RowPairs, Sums, TargetMargin, hide, shares};
+use super::{GenericRowLoss, RowPairs, Sums, TargetMargin, hide, shares};
 use crate::vector::{self, Element};
 
 /// Tuplet margin loss (Yu and Tao 2019, equation 5): for each positive p of the row, `log(1 + sum_n e^{scale (s_n - y_p)})` with
@@ -16,7 +16,7 @@ pub struct TupletMargin {
     pub scale: f64,
 }
 
-impl<T: Element> RowLoss<T> for TupletMargin {
+impl<T: Element> GenericRowLoss<T> for TupletMargin {
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         hide(pairs, row, kept);
         let count = [kept.len() as f64, 0.0, 0.0, 0.0];

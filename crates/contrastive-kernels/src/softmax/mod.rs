@@ -27,6 +27,8 @@ mod two_sided;
 
 pub use debiased::{Debiased, RowValue};
 pub use rows::rows;
+pub(crate) use rows::rows_generic;
+pub(crate) use two_sided::two_sided_generic;
 pub use two_sided::{TwoSidedOutput, TwoSidedProblem, two_sided};
 
 use crate::real::Real;

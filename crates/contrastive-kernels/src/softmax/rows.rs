@@ -75,6 +75,10 @@ fn block_rows(n: usize, m: usize, size: usize, stripe: usize) -> usize {
 /// names it and both sizes), a column outside the candidates, a scale outside `[1e-9, 2e9]`, or options that exclude each
 /// other.
 pub fn rows<T: Element>(problem: &SoftmaxProblem<'_, T>) -> SoftmaxOutput<T> {
+    T::softmax_rows(problem)
+}
+
+pub(crate) fn rows_generic<T: Element>(problem: &SoftmaxProblem<'_, T>) -> SoftmaxOutput<T> {
     let shape = problem.check();
     // one entry into the thread pool, not one for each step
     rayon::scope(|_| {

@@ -101,6 +101,10 @@ fn tile_side(n: usize, m: usize) -> usize {
 /// value has another scale, a negative hardness, several positives in a row, positives in the denominator, or a hardness whose exponentials
 /// do not share a reference: `2 (1 + hardness) scale` times the largest lengths of both sides above 60, or NaN.
 pub fn two_sided<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
+    T::softmax_two_sided(problem)
+}
+
+pub(crate) fn two_sided_generic<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     // one entry into the thread pool, not one for each step
     rayon::scope(|_| evaluate(problem))
 }

@@ -97,6 +97,10 @@ impl DiffSort {
     /// # Panics
     /// When the slices are not the same whole number of rows.
     pub fn sort<T: Sortable>(&self, x: &[T], sorted: &mut [T]) {
+        T::sort(self, x, sorted)
+    }
+
+    pub(crate) fn sort_generic<T: Sortable>(&self, x: &[T], sorted: &mut [T]) {
         let n = self.size();
         rows("differentiable sort", x.len(), n, sorted.len(), n);
         self.blocks(x, sorted, n, |tape, x, sorted| {
@@ -112,6 +116,10 @@ impl DiffSort {
     /// # Panics
     /// When the shapes do not fit, or `v` is empty.
     pub fn rank_sums<T: Sortable>(&self, x: &[T], v: &[T], out: &mut [T]) {
+        T::rank_sums(self, x, v, out)
+    }
+
+    pub(crate) fn rank_sums_generic<T: Sortable>(&self, x: &[T], v: &[T], out: &mut [T]) {
         let (n, k) = (self.size(), self.columns(v));
         rows("rank sums", x.len(), n, out.len(), n * k);
         self.blocks(x, out, n * k, |tape, x, out| {
@@ -130,6 +138,16 @@ impl DiffSort {
     /// # Panics
     /// When the shapes do not fit.
     pub fn backward<T: Sortable>(
+        &self,
+        x: &[T],
+        d_sorted: Option<&[T]>,
+        rank_sums: Option<(&[T], &[T])>,
+        d_x: &mut [T],
+    ) {
+        T::sort_backward(self, x, d_sorted, rank_sums, d_x)
+    }
+
+    pub(crate) fn backward_generic<T: Sortable>(
         &self,
         x: &[T],
         d_sorted: Option<&[T]>,
@@ -187,6 +205,16 @@ impl DiffSort {
     /// # Panics
     /// When the shapes do not fit, or `low` is not below n or is 0.
     pub fn group_order<T: Sortable>(&self, x: &[T], low: usize, values: &mut [T], gradient: Option<&mut [T]>) {
+        T::group_order(self, x, low, values, gradient)
+    }
+
+    pub(crate) fn group_order_generic<T: Sortable>(
+        &self,
+        x: &[T],
+        low: usize,
+        values: &mut [T],
+        gradient: Option<&mut [T]>,
+    ) {
         let n = self.size();
         assert!(0 < low && low < n, "group order: {low} lower inputs of {n}");
         rows("group order", x.len(), n, values.len(), 1);

@@ -4,7 +4,7 @@ use crate::vector::Element;
 use std::f64::consts::{FRAC_1_PI, FRAC_PI_2, FRAC_PI_4};
 
 /// An element type whose arctangent the vector loops use.
-pub trait Sortable: Element {
+pub trait Sortable: Element + crate::compiled::Sorting {
     /// `atan(self)`.
     fn arctangent(self) -> Self;
 }

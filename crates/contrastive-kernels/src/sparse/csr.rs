@@ -40,6 +40,14 @@ impl<T: Real> Csr<T> {
     /// [`SparseError::TooLarge`], `RowOutOfRange`, `ColumnOutOfRange`, `NonFinite` (also when a sum of duplicates overflows;
     /// then the position is that of the last duplicate).
     pub fn from_triplets(rows: usize, cols: usize, triplets: &[(u32, u32, T)]) -> Result<Self, SparseError> {
+        T::csr_from_triplets(rows, cols, triplets)
+    }
+
+    pub(crate) fn from_triplets_generic(
+        rows: usize,
+        cols: usize,
+        triplets: &[(u32, u32, T)],
+    ) -> Result<Self, SparseError> {
         check_shape(rows, cols)?;
         let mut counts = vec![0usize; rows];
         for (at, &(row, column, value)) in triplets.iter().enumerate() {
@@ -172,6 +180,10 @@ impl<T: Real> Csr<T> {
 
     /// The transpose, in rows as well.
     pub fn transpose(&self) -> Self {
+        T::csr_transpose(self)
+    }
+
+    pub(crate) fn transpose_generic(&self) -> Self {
         let mut counts = vec![0usize; self.cols];
         for &column in &self.indices {
             counts[column as usize] += 1;
@@ -246,6 +258,10 @@ impl<T: Real> Csr<T> {
     /// # Panics
     /// When a list is not a permutation of the rows (columns).
     pub fn relabel(&self, new_row: &[u32], new_column: &[u32]) -> Self {
+        T::csr_relabel(self, new_row, new_column)
+    }
+
+    pub(crate) fn relabel_generic(&self, new_row: &[u32], new_column: &[u32]) -> Self {
         let old_row = super::order::inverse(new_row, self.rows, "rows");
         super::order::inverse(new_column, self.cols, "columns");
         let indptr = pointer(old_row.iter().map(|&old| self.row(old as usize).0.len()));

@@ -28,3 +28,4 @@ pub use csr::Csr;
 pub use error::SparseError;
 pub use order::degree_order;
 pub use rows::{gather_rows, scatter_add_rows};
+pub(crate) use rows::{gather_rows_generic, scatter_add_rows_generic};

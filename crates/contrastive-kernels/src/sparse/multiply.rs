@@ -22,7 +22,7 @@ impl<T: Real> Csr<T> {
     /// # Panics
     /// When `x` or `out` does not have that size.
     pub fn multiply(&self, x: &[T], width: usize, out: &mut [T]) {
-        self.propagate(x, width, None, out);
+        T::csr_propagate(self, x, width, None, out);
     }
 
     /// `out = base + A x`: `x` is `cols x width`, `base` and `out` are `rows x width`, all row-major; old contents of `out`
@@ -31,10 +31,10 @@ impl<T: Real> Csr<T> {
     /// # Panics
     /// When `x`, `base` or `out` does not have that size.
     pub fn multiply_add(&self, x: &[T], width: usize, base: &[T], out: &mut [T]) {
-        self.propagate(x, width, Some(base), out);
+        T::csr_propagate(self, x, width, Some(base), out);
     }
 
-    fn propagate(&self, x: &[T], width: usize, base: Option<&[T]>, out: &mut [T]) {
+    pub(crate) fn propagate_generic(&self, x: &[T], width: usize, base: Option<&[T]>, out: &mut [T]) {
         let (rows, cols) = (self.rows(), self.cols());
         assert_eq!(x.len(), cols * width, "{rows} x {cols} matrix times {} numbers of width {width}", x.len());
         assert_eq!(out.len(), rows * width, "{rows} x {cols} matrix into {} numbers of width {width}", out.len());

@@ -11,6 +11,10 @@ impl<T: Element> Csr<T> {
     /// # Panics
     /// When a slice does not have that size.
     pub fn sampled_products(&self, left: &[T], right: &[T], width: usize, out: &mut [T]) {
+        T::sampled_products(self, left, right, width, out)
+    }
+
+    pub(crate) fn sampled_products_generic(&self, left: &[T], right: &[T], width: usize, out: &mut [T]) {
         let (rows, cols, nnz) = (self.rows(), self.cols(), self.nnz());
         assert_eq!(left.len(), rows * width, "left numbers of width {width} for a {rows} x {cols} matrix");
         assert_eq!(right.len(), cols * width, "right numbers of width {width} for a {rows} x {cols} matrix");

@@ -11,6 +11,10 @@ const TASK: usize = 1 << 14;
 /// # Panics
 /// When `out` does not hold `index.len()` rows, `table` is not a whole number of rows, or an index is not below that number.
 pub fn gather_rows<T: Real>(table: &[T], width: usize, index: &[u32], out: &mut [T]) {
+    T::gather_rows(table, width, index, out)
+}
+
+pub(crate) fn gather_rows_generic<T: Real>(table: &[T], width: usize, index: &[u32], out: &mut [T]) {
     assert_eq!(out.len(), index.len() * width, "{} rows of width {width} into {} numbers", index.len(), out.len());
     if width == 0 || index.is_empty() {
         return;
@@ -33,6 +37,10 @@ pub fn gather_rows<T: Real>(table: &[T], width: usize, index: &[u32], out: &mut 
 /// # Panics
 /// When `grad` does not hold `index.len()` rows, `out` does not hold `rows`, or an index is not below `rows`.
 pub fn scatter_add_rows<T: Real>(grad: &[T], width: usize, index: &[u32], rows: usize, out: &mut [T]) {
+    T::scatter_add_rows(grad, width, index, rows, out)
+}
+
+pub(crate) fn scatter_add_rows_generic<T: Real>(grad: &[T], width: usize, index: &[u32], rows: usize, out: &mut [T]) {
     assert_eq!(grad.len(), index.len() * width, "{} rows of width {width} from {} numbers", index.len(), grad.len());
     assert_eq!(out.len(), rows * width, "table of {} numbers for {rows} rows of width {width}", out.len());
     if let Some(row) = index.iter().find(|&&row| row as usize >= rows) {

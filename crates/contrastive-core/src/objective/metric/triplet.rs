@@ -9,7 +9,6 @@ use crate::similarity::Similarity;
 use burn::tensor::activation::relu;
 use burn::tensor::{DType, Int, Tensor};
 use contrastive_kernels::rowwise::{self as kernel, Points, RowLoss, RowPairs, Sums};
-use contrastive_kernels::vector::Element;
 
 pub use contrastive_kernels::rowwise::Mining;
 
@@ -163,7 +162,10 @@ struct Function {
     tables: [Tensor<2>; 2],
 }
 
-impl<T: Element> RowLoss<T> for Function {
+impl<T> RowLoss<T> for Function
+where
+    kernel::Triplets: RowLoss<T>,
+{
     fn row(&self, pairs: RowPairs<'_>, row: &mut [T], kept: &mut Vec<T>) -> (f64, Sums) {
         self.kernel.row(pairs, row, kept)
     }

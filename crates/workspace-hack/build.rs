@@ -1,0 +1,2 @@
+//! Without a build script cargo passes over build dependencies.
+fn main() {}
