@@ -10,8 +10,10 @@
 
 use clap::{Parser, ValueEnum};
 use contrastive::Device;
-use contrastive::graph::data::{Dataset, LoadOptions, generate};
-use contrastive::graph::method::{Candidates, LightGclConfig, LightGcnConfig, Method, MethodConfig, Training};
+use contrastive::graph::user_item::data::{Dataset, LoadOptions, generate};
+use contrastive::graph::user_item::method::{
+    Candidates, LightGclConfig, LightGcnConfig, Method, MethodConfig, Training,
+};
 use contrastive::train::{FitOptions, Trainee, epoch_rng};
 use std::error::Error;
 use std::path::PathBuf;

@@ -7,9 +7,9 @@
 mod nodes;
 
 use clap::{Parser, ValueEnum};
-use contrastive::graph::augment::edges::EdgeDraw;
-use contrastive::graph::encoder::Activation;
-use contrastive::graph::method::node::{Centrality, Csgcl, CsgclConfig, GraceConfig, NodeMethodConfig, TwoViewMethod};
+use contrastive::graph::node::augment::edges::EdgeDraw;
+use contrastive::graph::node::encoder::Activation;
+use contrastive::graph::node::method::{Centrality, Csgcl, CsgclConfig, GraceConfig, NodeMethodConfig, TwoViewMethod};
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
 enum Method {

@@ -6,7 +6,7 @@
 mod nodes;
 
 use clap::{Parser, ValueEnum};
-use contrastive::graph::method::node::{Centrality, GraceConfig};
+use contrastive::graph::node::method::{Centrality, GraceConfig};
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
 enum Preset {

@@ -5,7 +5,7 @@
 mod shared;
 
 use clap::Parser;
-use contrastive::graph::method::{Candidates, LightGclConfig, MethodConfig};
+use contrastive::graph::user_item::method::{Candidates, LightGclConfig, MethodConfig};
 use contrastive::train::{FitOptions, Trainee};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

@@ -3,7 +3,8 @@
 mod shared;
 
 use clap::Parser;
-use contrastive::graph::method::{LightGcnConfig, MethodConfig, Readout, Sampling};
+use contrastive::graph::user_item::encoder::Readout;
+use contrastive::graph::user_item::method::{LightGcnConfig, MethodConfig, Sampling};
 
 #[derive(Parser, Debug)]
 struct Arguments {

@@ -3,7 +3,7 @@
 mod shared;
 
 use clap::Parser;
-use contrastive::graph::method::{MethodConfig, MfBprConfig};
+use contrastive::graph::user_item::method::{MethodConfig, MfBprConfig};
 
 #[derive(Parser, Debug)]
 struct Arguments {

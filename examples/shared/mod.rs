@@ -2,8 +2,8 @@
 
 use clap::Args;
 use contrastive::Device;
-use contrastive::graph::data::{Dataset, LoadOptions, generate};
-use contrastive::graph::method::Embeddings;
+use contrastive::graph::user_item::Embeddings;
+use contrastive::graph::user_item::data::{Dataset, LoadOptions, generate};
 use contrastive::train::{FitOptions, parse_device};
 use std::error::Error;
 use std::path::PathBuf;

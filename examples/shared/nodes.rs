@@ -2,12 +2,10 @@
 
 use clap::{Args, ValueEnum};
 use contrastive::Device;
-use contrastive::eval::Summary;
-use contrastive::eval::clustering::KMeans;
 use contrastive::eval::ndarray::Array2;
-use contrastive::eval::probe::{Intercept, LinearProbe, Link, LogisticRegression, Scaling, Split, Targets};
-use contrastive::graph::method::node::{NodeMethod, NodeMethodConfig, NodeTraining};
-use contrastive::graph::node::{BlockModelOptions, Graph, block_model};
+use contrastive::graph::node::data::{BlockModelOptions, Graph, block_model};
+use contrastive::graph::node::evaluate::NodeReport;
+use contrastive::graph::node::method::{NodeMethod, NodeMethodConfig, NodeTraining};
 use contrastive::train::{FitOptions, parse_device};
 use std::error::Error;
 use std::path::PathBuf;
@@ -62,26 +60,6 @@ pub struct Run {
     no_raw: bool,
 }
 
-/// Accuracies by protocol, one for each seed and split.
-#[derive(Default)]
-pub struct Scores(Vec<(&'static str, Vec<f64>)>);
-
-impl Scores {
-    fn add(&mut self, protocol: &'static str, values: impl IntoIterator<Item = f64>) {
-        let at = self.0.iter().position(|(name, _)| *name == protocol).unwrap_or_else(|| {
-            self.0.push((protocol, Vec::new()));
-            self.0.len() - 1
-        });
-        self.0[at].1.extend(values);
-    }
-
-    /// One line.
-    pub fn print(&self, method: &str) {
-        let cells = self.0.iter().map(|(name, values)| format!("{name} {}", Summary::of(values)));
-        println!("{method:18} {}", cells.collect::<Vec<_>>().join("   "));
-    }
-}
-
 /// How long trainings took.
 #[derive(Default)]
 struct Clock {
@@ -126,13 +104,13 @@ impl Run {
     /// Trains with every seed and prints the probes of the embeddings, untrained and trained.
     pub fn train(&self, graph: &Graph, config: &impl NodeMethodConfig, untrained: bool) -> Result<(), Box<dyn Error>> {
         let device = self.device()?;
-        let (mut before, mut after, mut clock) = (Scores::default(), Scores::default(), Clock::default());
+        let (mut before, mut after, mut clock) = (NodeReport::default(), NodeReport::default(), Clock::default());
         let mut name = "";
         for seed in self.seeds() {
             let mut training = config.build(graph, seed, &device)?;
             name = training.method().name();
             if untrained {
-                self.judge(graph, &training.embed(), seed, &mut before)?;
+                self.probe(graph, &training.embed(), seed, &mut before)?;
             }
             let epochs = self.epochs.unwrap_or(config.epochs());
             let embeddings = match &self.run_dir {
@@ -142,7 +120,7 @@ impl Run {
                 }
                 None => by_hand(&mut training, epochs, &mut clock)?,
             };
-            self.judge(graph, &embeddings, seed, &mut after)?;
+            self.probe(graph, &embeddings, seed, &mut after)?;
         }
         if clock.epochs > 0 {
             let each = clock.seconds / clock.epochs as f64;
@@ -155,66 +133,29 @@ impl Run {
             );
         }
         if untrained && !self.no_probe {
-            before.print("untrained encoder");
+            println!("{:18} {before}", "untrained encoder");
         }
         if !self.no_probe {
-            after.print(name);
+            println!("{name:18} {after}");
         }
         Ok(())
     }
 
     /// Probes of the features themselves.
     pub fn raw(&self, graph: &Graph) -> Result<(), Box<dyn Error>> {
-        let mut scores = Scores::default();
+        let mut report = NodeReport::default();
         if !(self.no_probe || self.no_raw) {
             let features = graph.require_features()?.row_normalised().to_dense();
-            self.judge(graph, &features, self.seed, &mut scores)?;
-            scores.print("raw features");
+            self.probe(graph, &features, self.seed, &mut report)?;
+            println!("{:18} {report}", "raw features");
         }
         Ok(())
     }
 
-    /// GRACE's protocol on three random splits of 10/90 and on the public split where there is one, GCA's 10/10/80 with the
-    /// penalty chosen on the validation nodes, and how well k-means finds the classes.
-    fn judge(&self, graph: &Graph, x: &Array2<f32>, seed: u64, scores: &mut Scores) -> Result<(), Box<dyn Error>> {
-        if self.no_probe {
-            return Ok(());
-        }
-        let labels = graph.require_labels()?;
-        let classes: Vec<u32> = (0..labels.num_nodes()).map(|node| labels.class(node).unwrap_or(0)).collect();
-        let labelled: Vec<u32> = (0u32..).take(classes.len()).filter(|&i| labels.class(i as usize).is_some()).collect();
-        let targets = || Targets::single(&classes, labels.num_classes());
-        let random = |train, validation| -> Result<Vec<Split>, _> {
-            (0..3).map(|k| Split::random_of(labelled.clone(), train, validation, 10 * seed + k)).collect()
-        };
-        let mut probe = |name, probe: LinearProbe, splits: &[Split]| -> Result<(), Box<dyn Error>> {
-            let report = probe.run(x.view(), targets(), splits)?;
-            scores.add(name, report.runs().iter().map(|run| run.accuracy));
-            Ok(())
-        };
-        // a class may be too rare to occur in a tenth of the nodes
-        let softmax = LogisticRegression::new(1.0).with_missing_classes(true);
-        let one_by_one = softmax.clone().with_link(Link::Sigmoid).with_intercept(Intercept::Penalised);
-        probe("10/90", LinearProbe::grace().with_classifier(one_by_one), &random(0.1, 0.0)?)?;
-        let grid: Vec<f64> = (-10..10).map(|power| f64::from(power).exp2()).collect();
-        let scaled = LinearProbe::new().with_classifier(softmax).with_scaling(Scaling::UnitLength);
-        probe("10/10/80", scaled.with_validation(&grid), &random(0.1, 0.1)?)?;
-        if let Some(split) = graph.split("public") {
-            let (train, validation, test) = (split.train.clone(), split.validation.clone(), split.test.clone());
-            probe("public", LinearProbe::grace(), &[Split::new(classes.len(), train, validation, test)?])?;
-        }
-        if labelled.len() == classes.len() {
-            let clusters = KMeans::new(labels.num_classes());
-            let report = clusters.evaluate(x.view(), &classes, &[seed])?;
-            scores.add("k-means NMI", report.get("nmi").map(|nmi| nmi.mean));
-            // by direction, as the objectives compare them
-            let mut unit = x.to_owned();
-            for mut row in unit.rows_mut() {
-                let length = row.dot(&row).sqrt().max(1e-12);
-                row /= length;
-            }
-            let report = clusters.evaluate(unit.view(), &classes, &[seed])?;
-            scores.add("of unit rows", report.get("nmi").map(|nmi| nmi.mean));
+    /// Adds the probes of embeddings to a report.
+    fn probe(&self, graph: &Graph, x: &Array2<f32>, seed: u64, report: &mut NodeReport) -> Result<(), Box<dyn Error>> {
+        if !self.no_probe {
+            report.extend(NodeReport::of(graph, x.view(), seed)?);
         }
         Ok(())
     }

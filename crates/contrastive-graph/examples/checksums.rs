@@ -9,10 +9,11 @@
 //! write them down before a change and compare after it.
 
 use burn::tensor::Device;
-use contrastive_graph::data::{Dataset, LoadOptions};
-use contrastive_graph::method::node::{CsgclConfig, GraceConfig, NodeMethodConfig, PamcConfig};
-use contrastive_graph::method::{Embeddings, LightGclConfig, LightGcnConfig, MethodConfig, SglConfig};
-use contrastive_graph::node::Graph;
+use contrastive_graph::node::data::Graph;
+use contrastive_graph::node::method::{CsgclConfig, GraceConfig, NodeMethodConfig, PamcConfig};
+use contrastive_graph::user_item::Embeddings;
+use contrastive_graph::user_item::data::{Dataset, LoadOptions};
+use contrastive_graph::user_item::method::{LightGclConfig, LightGcnConfig, MethodConfig, SglConfig};
 use contrastive_train::FitOptions;
 use ndarray::Array2;
 use sha2::{Digest, Sha256};

@@ -1,11 +1,15 @@
-//! Contrastive learning on graphs. User-item graphs: what comes in ([`data`]), and MF-BPR, LightGCN, SGL, LightGCL
-//! ([`method`]). Graphs of nodes with features: [`node`], [`encoder`], and GRACE, GCA, CSGCL, PamC, DGI, BGRL, GBT
-//! ([`method::node`]). Random views of both: [`augment`].
+//! Contrastive learning on graphs, of two kinds with the same rooms in each: `data` what comes in, `augment` random views,
+//! `encoder` from inputs to embeddings, `method` the published methods, and an evaluation by the protocol of the field.
+//!
+//! | I have | room | methods |
+//! |---|---|---|
+//! | who bought, played or rated what | [`user_item`] | MF-BPR, LightGCN, SGL, LightGCL |
+//! | nodes with features, and edges among them | [`node`] | GRACE, GCA, CSGCL, PamC, DGI, BGRL, GBT |
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use contrastive_graph::data::generate::{PlantedOptions, planted};
-//! use contrastive_graph::method::{LightGcnConfig, MethodConfig};
+//! use contrastive_graph::user_item::data::generate::{PlantedOptions, planted};
+//! use contrastive_graph::user_item::method::{LightGcnConfig, MethodConfig};
 //! use contrastive_train::FitOptions;
 //!
 //! let data = planted(&PlantedOptions { users: 60, items: 40, communities: 4, ..Default::default() })?.dataset;
@@ -16,11 +20,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod augment;
-pub mod data;
-pub mod encoder;
-pub mod method;
+mod draw;
+mod error;
 pub mod node;
+pub mod user_item;
+
+pub use error::MethodError;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

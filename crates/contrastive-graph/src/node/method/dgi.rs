@@ -1,0 +1,134 @@
+//! Deep Graph Infomax (Veličković et al., ICLR 2019): a node goes with the summary of its graph, a node with foreign features does
+//! not.
+
+use super::settings::parameter_rng;
+use super::{NodeData, NodeMethod, NodeMethodConfig, NodeTraining, Settings};
+use crate::MethodError;
+use crate::draw::shuffle;
+use crate::error::Check;
+use crate::node::data::Graph;
+use crate::node::encoder::{Activation, Encoder, EncoderConfig, LayerKind, LinearMap};
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use contrastive_core::objective::{logistic, softplus};
+use rand_chacha::ChaCha8Rng;
+
+/// Settings of [`Dgi`]; the defaults are those of the released code.
+#[derive(Config, Debug, PartialEq)]
+pub struct DgiConfig {
+    /// Width of the embeddings.
+    #[config(default = 512)]
+    pub dim: usize,
+    /// The layer of the encoder.
+    #[config(default = "LayerKind::Gcn")]
+    pub layer: LayerKind,
+    /// Whether feature rows are divided by their sum first.
+    #[config(default = true)]
+    pub normalise_features: bool,
+    /// Learning rate of Adam.
+    #[config(default = 1e-3)]
+    pub learning_rate: f64,
+    /// Coupled L2 of Adam.
+    #[config(default = 0.0)]
+    pub weight_decay: f64,
+    /// Epochs of a full training. The publication stops when the loss did not fall for 20 epochs instead.
+    #[config(default = 300)]
+    pub epochs: usize,
+}
+
+/// Encoder and discriminator.
+#[derive(Module, Debug)]
+pub struct DgiModel {
+    /// One layer with [`Activation::PRelu`].
+    pub encoder: Encoder,
+    /// The bilinear form between a node and the summary, `[dim, dim]`.
+    pub discriminator: LinearMap,
+}
+
+impl DgiModel {
+    /// The binary cross-entropy that tells the nodes `[n, dim]` of the graph from corrupted ones `[n, dim]`, by `h W s` with the
+    /// summary `s = sigmoid(mean h)` of the graph (equations 1 to 5 of the paper); `[1]`. Up to sign and a constant this is the
+    /// Jensen-Shannon estimate of the mutual information.
+    ///
+    /// # Panics
+    /// When the widths are not those of the discriminator.
+    pub fn loss(&self, nodes: Tensor<2>, corrupted: Tensor<2>) -> Tensor<1> {
+        let summary = logistic(nodes.clone().mean_dim(0));
+        let weights = summary.matmul(self.discriminator.weight.val().transpose()).transpose();
+        let belongs = softplus(nodes.matmul(weights.clone()) * -1.0).mean();
+        let foreign = softplus(corrupted.matmul(weights)).mean();
+        (belongs + foreign) * 0.5
+    }
+}
+
+impl DgiConfig {
+    fn encoder(&self, features: usize) -> EncoderConfig {
+        EncoderConfig::new(vec![features, self.dim]).with_layer(self.layer).with_activation(Activation::PRelu)
+    }
+}
+
+impl NodeMethodConfig for DgiConfig {
+    type Method = Dgi;
+
+    fn validate(&self) -> Result<(), MethodError> {
+        let check = Check("dgi");
+        check.count("dim", self.dim)?;
+        check.count("epochs", self.epochs)?;
+        self.encoder(1).validate()?;
+        Settings::validate(&check, self.learning_rate, self.weight_decay)
+    }
+
+    fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Dgi>, MethodError> {
+        self.validate()?;
+        let data = NodeData::new("dgi", graph, self.normalise_features, self.layer, device)?;
+        let (mut rng, device) = (parameter_rng(seed), device.clone().autodiff());
+        let encoder = self.encoder(data.num_features()).init(&mut rng, &device)?;
+        let discriminator = LinearMap::new(self.dim, self.dim, false, &mut rng, &device);
+        let settings = Settings::new(self.learning_rate, self.weight_decay, self);
+        Ok(NodeTraining::new(Dgi { data }, DgiModel { encoder, discriminator }, settings, seed))
+    }
+}
+
+/// DGI: every epoch deals the features out among the nodes anew, and tells these nodes from the true ones by [`DgiModel::loss`].
+#[derive(Clone, Debug)]
+pub struct Dgi {
+    data: NodeData,
+}
+
+impl NodeMethod for Dgi {
+    type Model = DgiModel;
+    type Encoded = [Tensor<2>; 2];
+
+    fn name(&self) -> &'static str {
+        "dgi"
+    }
+
+    fn data(&self) -> serde_json::Value {
+        self.data.summary().clone()
+    }
+
+    fn encode(&self, model: &DgiModel, _step: usize, rng: &mut ChaCha8Rng) -> Result<[Tensor<2>; 2], MethodError> {
+        let mut order: Vec<u32> = (0..self.data.num_nodes() as u32).collect();
+        shuffle(rng, &mut order);
+        let foreign = self.data.input_of(&order);
+        Ok([self.data.embed(&model.encoder), self.data.forward(&model.encoder, &foreign)])
+    }
+
+    fn losses(
+        &self,
+        model: &DgiModel,
+        [nodes, corrupted]: [Tensor<2>; 2],
+        _epoch: usize,
+    ) -> Result<Vec<(&'static str, Tensor<1>)>, MethodError> {
+        Ok(vec![("discrimination", model.loss(nodes, corrupted))])
+    }
+
+    fn embed(&self, model: &DgiModel) -> Tensor<2> {
+        self.data.embed(&model.encoder)
+    }
+}

@@ -1,0 +1,96 @@
+//! Published methods on user-item graphs.
+//!
+//! A [`Method`] says how a node table becomes embeddings and what a batch of triples costs; [`Training`] owns the table, the
+//! optimiser and the sampler, and steps. [`MethodConfig::fit`] runs a training with progress, checkpoints and a run
+//! folder; an own loop calls [`Training::begin_epoch`](contrastive_train::Trainee::begin_epoch) and
+//! [`Training::step`](contrastive_train::Trainee::step), or the method itself.
+
+mod lightgcl;
+mod lightgcn;
+mod losses;
+mod mf;
+mod sgl;
+mod training;
+
+pub use lightgcl::{LightGcl, LightGclConfig};
+pub use lightgcn::{LightGcn, LightGcnConfig};
+pub use mf::MfBprConfig;
+pub use sgl::{Sgl, SglConfig};
+pub use training::{Candidates, Initialisation, Sampling, Training, TrainingConfig};
+
+use super::Embeddings;
+use super::data::{Dataset, Interactions, TripleBatch};
+use crate::MethodError;
+use burn::tensor::Tensor;
+use contrastive_train::FitOptions;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+/// The settings of a [`Method`], and how they become one.
+pub trait MethodConfig: Serialize {
+    /// What they configure.
+    type Method: Method;
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// With the name and the allowed range of the first setting that is out of it. What depends on the data, such as a rank,
+    /// is checked by [`build`](Self::build).
+    fn validate(&self) -> Result<(), MethodError>;
+
+    /// The settings every training has.
+    fn training(&self) -> TrainingConfig;
+
+    /// The method on the graph of `train`.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, by itself or for this data.
+    fn build(&self, train: &Interactions) -> Result<Self::Method, MethodError>;
+
+    /// A training that can be stepped by hand.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or the data cannot be sampled.
+    fn training_on(&self, data: &Dataset, options: &FitOptions) -> Result<Training<Self::Method>, MethodError> {
+        self.validate()?;
+        let config = serde_json::to_value(self).unwrap_or_default();
+        Training::new(self.training(), config, data, options, |train| self.build(train))
+    }
+
+    /// Trains on `data.train`, evaluates on its other parts, and returns the embeddings.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, the data cannot be sampled, or the run cannot go on.
+    fn fit(&self, data: &Dataset, options: &FitOptions) -> Result<Embeddings, MethodError> {
+        self.training_on(data, options)?.fit(options)
+    }
+}
+
+/// What a method adds to a node table, an optimiser and a sampler.
+pub trait Method {
+    /// What a forward pass leaves for the losses.
+    type Encoded;
+
+    /// The method's name, for files and messages.
+    fn name(&self) -> &'static str;
+
+    /// Draws what holds for an epoch (augmented graphs), and takes over its generator.
+    ///
+    /// # Errors
+    /// When a setting does not fit the data.
+    fn begin_epoch(&mut self, rng: ChaCha8Rng) -> Result<(), MethodError>;
+
+    /// The forward pass over the node table `[I + J, d]`: users, then items.
+    fn encode(&mut self, table: &Tensor<2>) -> Self::Encoded;
+
+    /// The weighted losses of a batch by name; their sum is minimised.
+    fn losses(
+        &mut self,
+        table: &Tensor<2>,
+        encoded: &Self::Encoded,
+        batch: &TripleBatch<'_>,
+    ) -> Vec<(&'static str, Tensor<1>)>;
+
+    /// The final embeddings `[I + J, d]` of a node table: what is ranked by inner product.
+    fn embed(&self, table: &Tensor<2>) -> Tensor<2>;
+}

@@ -1,0 +1,378 @@
+//! Node table, sampler and optimiser of any [`Method`]: what `fit` and an own loop step.
+
+use super::{Embeddings, Method};
+use crate::MethodError;
+use crate::error::Check;
+use crate::user_item::data::{
+    Dataset, Interactions, NegativePolicy, PairSampler, Permutation, Relabelling, Triples, UniformUserSampler,
+};
+use burn::config::Config;
+use burn::tensor::{Device, Tensor, TensorData};
+use contrastive_train::{
+    Adam, AdamConfig, FitOptions, Losses, Metrics, RunReport, State, TrainError, Trainee, take_tensor,
+};
+use ndarray::Array2;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::time::{Duration, Instant};
+
+/// How an epoch's triples are drawn.
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
+pub enum Sampling {
+    /// Every training pair once, in random order, with a negative the user has not touched (SGL, LightGCL).
+    Pairs,
+    /// As many draws as there are pairs: a uniform user, one of its items, an untouched negative (PyTorch LightGCN).
+    UniformUsers,
+    /// As `Pairs`, with negatives from all items, touched ones included.
+    PairsUnchecked,
+    /// As `UniformUsers`, with negatives from all items, touched ones included.
+    UniformUsersUnchecked,
+}
+
+/// How the node table starts.
+#[derive(Config, Debug, Copy, PartialEq)]
+pub enum Initialisation {
+    /// Normal with mean 0.
+    Normal {
+        /// Standard deviation (LightGCN: 0.1).
+        deviation: f64,
+    },
+    /// Uniform within `sqrt(6 / (rows + dim))`, users and items apart (LightGCL, SGL).
+    XavierUniform,
+}
+
+/// Among whom an anchor finds itself.
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
+pub enum Candidates {
+    /// All nodes of its side.
+    All,
+    /// Its own row and this many others, drawn for each batch, weighted to stand for all.
+    Sampled {
+        /// How many.
+        count: usize,
+    },
+}
+
+impl Candidates {
+    pub(crate) fn validate(self, check: &Check) -> Result<(), MethodError> {
+        check.count("candidates", self.sample().unwrap_or(1))
+    }
+
+    pub(crate) fn sample(self) -> Option<usize> {
+        match self {
+            Self::All => None,
+            Self::Sampled { count } => Some(count),
+        }
+    }
+}
+
+/// What every training needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingConfig {
+    /// Width of the embeddings.
+    pub dim: usize,
+    /// Learning rate of Adam.
+    pub learning_rate: f64,
+    /// Triples in a batch.
+    pub batch_size: usize,
+    /// How triples are drawn.
+    pub sampling: Sampling,
+    /// How the table starts.
+    pub initialisation: Initialisation,
+    /// Numbers the nodes by degree inside.
+    pub relabel: bool,
+}
+
+/// The settings every training has, out of those of a method.
+macro_rules! training_config {
+    ($settings:expr) => {
+        TrainingConfig {
+            dim: $settings.dim,
+            learning_rate: $settings.learning_rate,
+            batch_size: $settings.batch_size,
+            sampling: $settings.sampling,
+            initialisation: $settings.initialisation,
+            relabel: $settings.relabel,
+        }
+    };
+}
+pub(super) use training_config;
+
+impl TrainingConfig {
+    pub(crate) fn validate(&self, check: &Check) -> Result<(), MethodError> {
+        check.count("dim", self.dim)?;
+        check.count("batch_size", self.batch_size)?;
+        check.positive("learning_rate", self.learning_rate)?;
+        if let Initialisation::Normal { deviation } = self.initialisation {
+            check.positive("deviation of the initialisation", deviation)?;
+        }
+        Ok(())
+    }
+}
+
+/// A node table wrapped by nothing: what [`Method::encode`] returns when embeddings are all it makes.
+#[derive(Clone, Debug)]
+pub struct Embedded(pub Tensor<2>);
+
+#[derive(Debug)]
+enum Sampler {
+    Pairs(PairSampler),
+    Users(UniformUserSampler),
+}
+
+/// Seconds spent in the parts of training, summed over steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// Drawing triples and, where a method has them, thinned graphs.
+    pub sampling: Duration,
+    /// Propagation and gathers: the forward pass, and the backward pass, which is theirs alone.
+    pub propagation: Duration,
+    /// The losses with their gradients.
+    pub objective: Duration,
+    /// The optimiser.
+    pub optimiser: Duration,
+}
+
+/// A method in training: the node table, its optimiser, the sampler, and what it is evaluated on.
+#[derive(Debug)]
+pub struct Training<M: Method> {
+    method: M,
+    config: serde_json::Value,
+    settings: TrainingConfig,
+    order: Relabelling,
+    sampler: Sampler,
+    triples: Triples,
+    table: Tensor<2>,
+    adam: Adam,
+    data: Dataset,
+    cutoffs: Vec<usize>,
+    parts: Parts,
+}
+
+impl<M: Method> Training<M> {
+    /// Prepares a training on `data.train`. `build` gets the training pairs under their internal numbers.
+    ///
+    /// # Errors
+    /// When the data cannot be sampled, or the method not be built.
+    pub fn new(
+        settings: TrainingConfig,
+        config: serde_json::Value,
+        data: &Dataset,
+        options: &FitOptions,
+        build: impl FnOnce(&Interactions) -> Result<M, MethodError>,
+    ) -> Result<Self, MethodError> {
+        let (users, items) = (data.train.num_users(), data.train.num_items());
+        let order = match settings.relabel {
+            true => Relabelling::by_degree(&data.train),
+            false => Relabelling { users: Permutation::identity(users), items: Permutation::identity(items) },
+        };
+        let train = order.apply(&data.train);
+        let policy = match settings.sampling {
+            Sampling::Pairs | Sampling::UniformUsers => NegativePolicy::Reject,
+            Sampling::PairsUnchecked | Sampling::UniformUsersUnchecked => NegativePolicy::Unchecked,
+        };
+        let sampler = match settings.sampling {
+            Sampling::Pairs | Sampling::PairsUnchecked => Sampler::Pairs(PairSampler::new(&train, policy)?),
+            Sampling::UniformUsers | Sampling::UniformUsersUnchecked => {
+                Sampler::Users(UniformUserSampler::new(&train, policy)?)
+            }
+        };
+        let method = build(&train)?;
+        let device = options.device().clone().inner();
+        let table =
+            initial(settings.initialisation, [users, items], settings.dim, options.seed_value(), &order, &device);
+        let adam = Adam::new(AdamConfig::new().with_lr(settings.learning_rate));
+        let cutoffs = [20, 40].into_iter().filter(|k| *k <= items).collect();
+        let parts = Parts::default();
+        Ok(Self {
+            method,
+            config,
+            settings,
+            order,
+            sampler,
+            triples: Triples::default(),
+            table,
+            adam,
+            data: data.clone(),
+            cutoffs,
+            parts,
+        })
+    }
+
+    /// Replaces the cutoffs of the evaluation, [20, 40].
+    pub fn with_cutoffs(mut self, cutoffs: &[usize]) -> Self {
+        self.cutoffs = cutoffs.to_vec();
+        self
+    }
+
+    /// The method.
+    pub fn method(&self) -> &M {
+        &self.method
+    }
+
+    /// `[I + J, d]`: the node table under its internal numbers.
+    pub fn table(&self) -> &Tensor<2> {
+        &self.table
+    }
+
+    /// Where the time went.
+    pub fn parts(&self) -> Parts {
+        self.parts
+    }
+
+    /// The present embeddings, in the original order.
+    pub fn embeddings(&self) -> Embeddings {
+        let all = host(&self.method.embed(&self.table));
+        let users = self.order.users.len();
+        let pick = |order: &Permutation, first: usize| {
+            let at: Vec<usize> = order.new_of_old().iter().map(|&new| first + new as usize).collect();
+            all.select(ndarray::Axis(0), &at)
+        };
+        Embeddings::new(pick(&self.order.users, 0), pick(&self.order.items, users))
+    }
+
+    /// Trains with progress, checkpoints and a run folder, and returns the embeddings.
+    ///
+    /// # Errors
+    /// When the run cannot go on.
+    pub fn fit(mut self, options: &FitOptions) -> Result<Embeddings, MethodError> {
+        let report: RunReport = contrastive_train::fit(&mut self, options)?;
+        Ok(self.embeddings().with_report(report))
+    }
+}
+
+/// `[I + J, d]` in internal order; the numbers of a node depend on the seed and its original number alone.
+fn initial(
+    how: Initialisation,
+    [users, items]: [usize; 2],
+    dim: usize,
+    seed: u64,
+    order: &Relabelling,
+    device: &Device,
+) -> Tensor<2> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(u64::MAX);
+    let mut values = vec![0f32; (users + items) * dim];
+    let sides = [(0, users, &order.users), (users, items, &order.items)];
+    for (first, rows, order) in sides {
+        let bound = (6.0 / (rows + dim) as f64).sqrt();
+        for &new in order.new_of_old() {
+            for x in &mut values[(first + new as usize) * dim..][..dim] {
+                *x = match how {
+                    Initialisation::XavierUniform => (2.0 * rng.random::<f64>() - 1.0) * bound,
+                    Initialisation::Normal { deviation } => deviation * normal(&mut rng),
+                } as f32;
+            }
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [users + items, dim]), device)
+}
+
+/// A standard normal number (Box and Muller).
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let (u, v) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+fn host(tensor: &Tensor<2>) -> Array2<f32> {
+    let [rows, cols] = tensor.dims();
+    let values: Vec<f32> = tensor.clone().into_data().iter::<f32>().collect();
+    Array2::from_shape_vec((rows, cols), values).expect("a tensor has the values of its shape")
+}
+
+impl<M: Method> Trainee for Training<M> {
+    fn name(&self) -> &str {
+        self.method.name()
+    }
+
+    fn config(&self) -> serde_json::Value {
+        serde_json::json!({
+            "method": self.method.name(),
+            "settings": self.config,
+            "data": {
+                "name": self.data.name,
+                "users": self.data.train.num_users(),
+                "items": self.data.train.num_items(),
+                "train": self.data.train.len(),
+                "test": self.data.test.len(),
+            },
+        })
+    }
+
+    fn begin_epoch(&mut self, _epoch: usize, mut rng: ChaCha8Rng) -> Result<usize, TrainError> {
+        let start = Instant::now();
+        match &self.sampler {
+            Sampler::Pairs(sampler) => sampler.epoch(&mut rng, &mut self.triples),
+            Sampler::Users(sampler) => sampler.epoch(&mut rng, &mut self.triples),
+        }
+        self.method.begin_epoch(rng).map_err(TrainError::trainee)?;
+        self.parts.sampling += start.elapsed();
+        Ok(self.triples.num_batches(self.settings.batch_size))
+    }
+
+    fn step(&mut self, step: usize) -> Result<Losses, TrainError> {
+        let batch = self.triples.batch(step, self.settings.batch_size);
+        let start = Instant::now();
+        let table = Tensor::<2>::from_inner(self.table.clone()).require_grad();
+        let encoded = self.method.encode(&table);
+        let forward = Instant::now();
+        let losses = self.method.losses(&table, &encoded, &batch);
+        let total = losses.iter().map(|(_, l)| l.clone()).reduce(|a, b| a + b).expect("a method has a loss");
+        let objective = Instant::now();
+        drop(encoded);
+        let mut gradients = total.backward();
+        let gradient = table.grad_remove(&mut gradients).expect("the losses depend on the table");
+        drop((table, gradients));
+        let backward = Instant::now();
+        let before = std::mem::replace(&mut self.table, Tensor::empty([1, 1], &gradient.device()));
+        self.table = self.adam.step(before, gradient);
+        let values = losses
+            .into_iter()
+            .map(|(name, l)| (name, l.into_data().iter::<f64>().next().unwrap_or(f64::NAN)))
+            .collect::<Vec<_>>();
+        let end = Instant::now();
+        self.parts.propagation += (forward - start) + (backward - objective);
+        self.parts.objective += objective - forward;
+        self.parts.optimiser += end - backward;
+        let sum = values.iter().map(|(_, v)| v).sum();
+        Ok([vec![("loss", sum)], values].concat())
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Metrics>, TrainError> {
+        if self.cutoffs.is_empty() {
+            return Ok(None);
+        }
+        let validation = self.data.validation.as_ref().filter(|v| !v.is_empty());
+        let held_out = validation.unwrap_or(&self.data.test);
+        if held_out.is_empty() {
+            return Ok(None);
+        }
+        let report =
+            self.embeddings().evaluate(&self.data.train, held_out, &self.cutoffs).map_err(TrainError::trainee)?;
+        Ok(Some(report.iter().collect()))
+    }
+
+    fn state(&self) -> State {
+        let mut state = State::new();
+        state.insert("table".into(), self.table.clone().into_data());
+        self.adam.save("adam", &mut state);
+        state
+    }
+
+    fn load_state(&mut self, mut state: State) -> Result<(), TrainError> {
+        let [rows, cols] = self.table.dims();
+        let table = take_tensor(&mut state, "table", &[rows, cols])?;
+        self.table = Tensor::from_data(table, &self.table.device());
+        self.adam.load("adam", &mut state, &[rows, cols])
+    }
+
+    fn model(&self) -> State {
+        let embeddings = self.embeddings();
+        embeddings.state()
+    }
+
+    fn artifacts(&self) -> Vec<(String, Array2<f32>)> {
+        let embeddings = self.embeddings();
+        vec![("users".into(), embeddings.users), ("items".into(), embeddings.items)]
+    }
+}

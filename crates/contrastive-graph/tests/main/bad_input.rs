@@ -1,0 +1,497 @@
+//! Bad interaction data: a table of what a user may hand over and the message that must come back. Every message is
+//! checked for the place (file and line), the offending text, and what is allowed.
+
+use std::fs;
+use std::path::Path;
+
+use contrastive_graph::user_item::augment;
+use contrastive_graph::user_item::data::{
+    Column, Columns, DataError, Dataset, Format, IdPolicy, Interactions, LoadOptions, NegativePolicy, PairSampler,
+    Split, UniformUserSampler, generate,
+};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use tempfile::TempDir;
+
+/// One row of the table.
+struct Case {
+    what: &'static str,
+    /// Name and content of the files in a fresh folder.
+    files: &'static [(&'static str, &'static [u8])],
+    /// What is opened, relative to the folder.
+    open: &'static str,
+    options: LoadOptions,
+    /// Parts of the message.
+    message: &'static [&'static str],
+}
+
+fn lenient() -> LoadOptions {
+    LoadOptions::default()
+}
+
+fn strict() -> LoadOptions {
+    LoadOptions { strict: true, ..lenient() }
+}
+
+fn whole() -> LoadOptions {
+    LoadOptions { split: Split::None, ..lenient() }
+}
+
+const SEVENTEENTH_IS_A_WORD: &[u8] =
+    b"0 1\n1 0\n2 1\n3 0\n4 1\n5 0\n6 1\n7 0\n8 1\n9 0\n10 1\n11 0\n12 1\n13 0\n14 1\n15 0\n16 apple 1\n17 1\n";
+const SEVENTEENTH_USER_IS_A_WORD: &[u8] =
+    b"user,item\n0,1\n1,0\n2,1\n3,0\n4,1\n5,0\n6,1\n7,0\n8,1\n9,0\n10,1\n11,0\n12,1\n13,0\n14,1\nbob,0\n";
+
+fn table() -> Vec<Case> {
+    let column = |name: &str| Some(Column::Name(name.into()));
+    vec![
+        Case {
+            what: "missing file",
+            files: &[],
+            open: "nowhere.txt",
+            options: lenient(),
+            message: &["nowhere.txt: no such file or directory", "train.txt and test.txt (LightGCN text)", ".inter"],
+        },
+        Case {
+            what: "directory without data",
+            files: &[("readme.md", b"hello"), ("notes.doc", b"hello")],
+            open: "",
+            options: lenient(),
+            message: &["no supported interaction data here (found notes.doc, readme.md)", "looked for", "u.data"],
+        },
+        Case {
+            what: "empty directory",
+            files: &[],
+            open: "",
+            options: lenient(),
+            message: &["(found nothing)", "looked for"],
+        },
+        Case {
+            what: "training file without its test file",
+            files: &[("train.txt", b"0 1 2\n")],
+            open: "",
+            options: lenient(),
+            message: &["test.txt: no such file", "the test part that belongs to train.txt", "to split it"],
+        },
+        Case {
+            what: "empty training file",
+            files: &[("train.txt", b""), ("test.txt", b"0 1\n")],
+            open: "",
+            options: lenient(),
+            message: &["train.txt: empty", "expected"],
+        },
+        Case {
+            what: "blank lines only",
+            files: &[("train.txt", b"\n \r\n\n"), ("test.txt", b"0 1\n")],
+            open: "",
+            options: lenient(),
+            message: &["train.txt: empty", "expected"],
+        },
+        Case {
+            what: "users, but no item",
+            files: &[("train.txt", b"0\n1\n"), ("test.txt", b"0 1\n")],
+            open: "",
+            options: lenient(),
+            message: &["train.txt: empty", "`0 12 845 31`"],
+        },
+        Case {
+            what: "empty test file",
+            files: &[("train.txt", b"0 1\n"), ("test.txt", b"")],
+            open: "",
+            options: lenient(),
+            message: &["test.txt: empty", "expected"],
+        },
+        Case {
+            what: "header without rows",
+            files: &[("a.inter", b"user_id:token\titem_id:token\n")],
+            open: "a.inter",
+            options: lenient(),
+            message: &["a.inter: empty", "user_id:token"],
+        },
+        Case {
+            what: "non-numeric item at line 17",
+            files: &[("train.txt", SEVENTEENTH_IS_A_WORD), ("test.txt", b"0 0\n")],
+            open: "",
+            options: lenient(),
+            message: &["train.txt:17: item id \"apple\" is not valid", "allowed: a whole number from 0 up"],
+        },
+        Case {
+            what: "fractional user",
+            files: &[("u.data", b"1\t2\t3\n1.5\t2\t3\n")],
+            open: "u.data",
+            options: lenient(),
+            message: &["u.data:2: user id \"1.5\" is not valid", "allowed: a whole number"],
+        },
+        Case {
+            what: "mixed ids at line 17",
+            files: &[("train.csv", SEVENTEENTH_USER_IS_A_WORD)],
+            open: "train.csv",
+            options: lenient(),
+            message: &["train.csv:17: user id \"bob\" is not an integer", "IdPolicy::Tokens"],
+        },
+        Case {
+            what: "id of twenty digits",
+            files: &[("train.txt", b"0 1\n1 99999999999999999999\n")],
+            open: "train.txt",
+            options: lenient(),
+            message: &["train.txt:2: item id \"99999999999999999999\"", "at most 19 digits"],
+        },
+        Case {
+            what: "negative item, LightGCN text",
+            files: &[("train.txt", b"0 1\n1 -4 2\n")],
+            open: "train.txt",
+            options: lenient(),
+            message: &["train.txt:2: item id \"-4\" is negative", "allowed: ids from 0 up"],
+        },
+        Case {
+            what: "negative user, ratings",
+            files: &[("u.data", b"1\t2\t3\n-1\t2\t3\n")],
+            open: "u.data",
+            options: lenient(),
+            message: &["u.data:2: user id \"-1\" is negative"],
+        },
+        Case {
+            what: "negative item, RecBole",
+            files: &[("a.inter", b"user_id:token\titem_id:token\nann\tx\nann\t-7\n")],
+            open: "a.inter",
+            options: lenient(),
+            message: &["a.inter:3: item id \"-7\" is negative"],
+        },
+        Case {
+            what: "negative user in the first row, CSV without header",
+            files: &[("a.csv", b"-1,2\n3,4\n")],
+            open: "a.csv",
+            options: lenient(),
+            message: &["a.csv:1: user id \"-1\" is negative"],
+        },
+        Case {
+            what: "id 0 where ids count from 1",
+            files: &[("u.data", b"1\t2\t3\n2\t1\t3\n2\t0\t3\n")],
+            open: "u.data",
+            options: LoadOptions { ids: IdPolicy::OneBased, ..lenient() },
+            message: &["u.data:3: item id \"0\" is not valid", "allowed: ids from 1 up"],
+        },
+        Case {
+            what: "user id gap, strict",
+            files: &[("train.txt", b"0 0 1\n3 0\n1 1\n"), ("test.txt", b"0 2\n")],
+            open: "",
+            options: strict(),
+            message: &["train.txt:2: user ids have gaps: id 2", "largest, 3", "IdPolicy::Relabel"],
+        },
+        Case {
+            what: "item id gap in the test part, strict",
+            files: &[("train.txt", b"0 0 1\n1 0\n"), ("test.txt", b"0 2\n1 5\n")],
+            open: "",
+            options: strict(),
+            message: &["test.txt:2: item ids have gaps: id 3 and 1 more never occur", "largest, 5"],
+        },
+        Case {
+            what: "stray huge id, lenient",
+            files: &[("train.txt", b"0 0 1\n1 4000000000\n")],
+            open: "train.txt",
+            options: lenient(),
+            message: &["train.txt:2: item ids have gaps", "largest, 4000000000"],
+        },
+        Case {
+            what: "user without items, strict",
+            files: &[("train.txt", b"0 0 1\n1\n2 1\n"), ("test.txt", b"0 2\n")],
+            open: "",
+            options: strict(),
+            message: &["train.txt: user \"1\" has no training items", "at least one for every user", "(line 2)"],
+        },
+        Case {
+            what: "user whom min_rating leaves without items, strict",
+            files: &[("u.data", b"1\t1\t5\n2\t1\t2\n2\t2\t1\n")],
+            open: "u.data",
+            options: LoadOptions { min_rating: Some(3.0), ..strict() },
+            message: &["u.data: user \"2\" has no training items"],
+        },
+        Case {
+            what: "test user absent from train, strict",
+            files: &[("train.txt", b"0 0 1\n1 2\n"), ("test.txt", b"0 2\n2 1\n")],
+            open: "",
+            options: strict(),
+            message: &["test.txt:2: test user \"2\" is absent from the training data", "allowed in strict reading"],
+        },
+        Case {
+            what: "duplicate pair inside a line, strict",
+            files: &[("train.txt", b"0 0 1\n1 1 0 1\n"), ("test.txt", b"0 2\n")],
+            open: "",
+            options: strict(),
+            message: &[
+                "train.txt:2: duplicate pair: user \"1\", item \"1\" occurred at line 2 already",
+                "each pair once",
+            ],
+        },
+        Case {
+            what: "duplicate pair, original ids, strict",
+            files: &[("a.csv", b"user,item\nann,tea\nbob,tea\nann,jam\n\nann,tea\n")],
+            open: "a.csv",
+            options: strict(),
+            message: &["a.csv:6: duplicate pair: user \"ann\", item \"tea\" occurred at line 2 already"],
+        },
+        Case {
+            what: "test pair that is a training pair, strict",
+            files: &[("train.txt", b"0 0 1\n1 2\n"), ("test.txt", b"1 0\n0 2 1\n")],
+            open: "",
+            options: strict(),
+            message: &["test.txt:2: test pair user \"0\", item \"1\" is a training pair too", "disjoint"],
+        },
+        Case {
+            what: "NaN rating",
+            files: &[("u.data", b"1\t1\t5\n1\t2\tNaN\n")],
+            open: "u.data",
+            options: lenient(),
+            message: &["u.data:2: rating \"NaN\" is not a finite number", "allowed: numbers"],
+        },
+        Case {
+            what: "infinite rating, RecBole",
+            files: &[("a.inter", b"user_id:token\titem_id:token\trating:float\n1\t1\t5\n1\t2\tinf\n")],
+            open: "a.inter",
+            options: lenient(),
+            message: &["a.inter:3: rating \"inf\" is not a finite number"],
+        },
+        Case {
+            what: "rating that is a word, CSV",
+            files: &[("a.csv", b"user,item,rating\n1,1,5\n1,2,good\n")],
+            open: "a.csv",
+            options: lenient(),
+            message: &["a.csv:3: rating \"good\" is not a finite number"],
+        },
+        Case {
+            what: "time that is a word, when times decide",
+            files: &[("a.csv", b"user,item,time\n1,1,5\n1,2,noon\n")],
+            open: "a.csv",
+            options: LoadOptions { split: Split::LeaveOneOut, ..lenient() },
+            message: &["a.csv:3: time \"noon\" is not a finite number"],
+        },
+        Case {
+            what: "row too short, ratings",
+            files: &[("u.data", b"1\t1\t5\t9\n1\t2\n")],
+            open: "u.data",
+            options: lenient(),
+            message: &["u.data:2: 2 columns, allowed: 4, as in the first row"],
+        },
+        Case {
+            what: "one column only",
+            files: &[("u.data", b"1\n2\n")],
+            open: "u.data",
+            options: lenient(),
+            message: &["u.data:1: 1 columns, allowed: 2 to 4 (user, item, rating, time)"],
+        },
+        Case {
+            what: "row too long, CSV",
+            files: &[("a.csv", b"user,item\r\n1,1\r\n\r\n1,2,3\r\n")],
+            open: "a.csv",
+            options: lenient(),
+            message: &["a.csv:4: 3 columns, allowed: 2, as in the first row, in \"1 2 3\""],
+        },
+        Case {
+            what: "row too short, RecBole",
+            files: &[("a.inter", b"user_id:token\titem_id:token\n1\t1\n2\n")],
+            open: "a.inter",
+            options: lenient(),
+            message: &["a.inter:3: 1 columns, allowed: 2"],
+        },
+        Case {
+            what: "empty id, CSV",
+            files: &[("a.csv", b"user,item\n1,1\n,2\n")],
+            open: "a.csv",
+            options: lenient(),
+            message: &["a.csv:3: user id \"\" is not valid", "not empty"],
+        },
+        Case {
+            what: "no item column, CSV",
+            files: &[("a.csv", b"user,thing\n1,1\n")],
+            open: "a.csv",
+            options: lenient(),
+            message: &["a.csv: no item column; found user, thing", "LoadOptions::columns"],
+        },
+        Case {
+            what: "named column that is not there",
+            files: &[("a.csv", b"user,item\n1,1\n")],
+            open: "a.csv",
+            options: LoadOptions { columns: Columns { item: column("film"), ..Default::default() }, ..lenient() },
+            message: &["a.csv: no item (\"film\") column; found user, item"],
+        },
+        Case {
+            what: "column number that is not there",
+            files: &[("u.data", b"1\t1\t5\n")],
+            open: "u.data",
+            options: LoadOptions {
+                columns: Columns { rating: Some(Column::Index(3)), ..Default::default() },
+                ..lenient()
+            },
+            message: &["u.data: no rating (number 3 (from 0)) column", "Column::Index below 3"],
+        },
+        Case {
+            what: "min_rating without ratings, LightGCN text",
+            files: &[("train.txt", b"0 1\n")],
+            open: "train.txt",
+            options: LoadOptions { min_rating: Some(3.0), ..lenient() },
+            message: &["train.txt: no rating column", "min_rating only with data that has ratings"],
+        },
+        Case {
+            what: "min_rating without ratings, CSV",
+            files: &[("a.csv", b"user,item\n1,1\n")],
+            open: "a.csv",
+            options: LoadOptions { min_rating: Some(3.0), ..lenient() },
+            message: &["a.csv: no rating column; found user, item"],
+        },
+        Case {
+            what: "min_rating above every rating",
+            files: &[("u.data", b"1\t1\t5\n1\t2\t4\n")],
+            open: "u.data",
+            options: LoadOptions { min_rating: Some(5.5), ..lenient() },
+            message: &["u.data: no training interaction is left", "min_rating = 5.5"],
+        },
+        Case {
+            what: "untyped RecBole header",
+            files: &[("a.inter", b"user_id\titem_id\n1\t1\n")],
+            open: "a.inter",
+            options: lenient(),
+            message: &["a.inter:1: header field \"user_id\" is not valid", "name:type", "token"],
+        },
+        Case {
+            what: "RecBole header without an item column",
+            files: &[("a.inter", b"user_id:token\trating:float\n1\t1\n")],
+            open: "a.inter",
+            options: lenient(),
+            message: &["a.inter: no item column; found user_id, rating"],
+        },
+        Case {
+            what: "list of original ids with another header",
+            files: &[("train.txt", b"0 0\n"), ("test.txt", b"0 1\n"), ("item_list.txt", b"item number\n7 0\n")],
+            open: "",
+            options: lenient(),
+            message: &["item_list.txt:1: header field \"item number\"", "org_id remap_id"],
+        },
+        Case {
+            what: "list of original ids, cut off",
+            files: &[("train.txt", b"0 0\n"), ("test.txt", b"0 1\n"), ("item_list.txt", b"org_id remap_id\n7 0\n9\n")],
+            open: "",
+            options: lenient(),
+            message: &["item_list.txt:3: 1 columns, allowed: 2"],
+        },
+        Case {
+            what: "bytes that are not text, as ids",
+            files: &[("a.csv", b"user,item\nann,tea\nbob,\xff\xfe\n")],
+            open: "a.csv",
+            options: lenient(),
+            message: &["a.csv:3: not UTF-8 text"],
+        },
+        Case {
+            what: "binary file",
+            files: &[("train.npz", b"PK\x03\x04\x00\x00\x00")],
+            open: "train.npz",
+            options: lenient(),
+            message: &["train.npz: no supported interaction data here (found binary data)"],
+        },
+        Case {
+            what: "a directory where a file is due",
+            files: &[("train.txt/inside.md", b""), ("test.txt", b"0 1\n")],
+            open: "",
+            options: LoadOptions { format: Some(Format::LightGcn), ..lenient() },
+            message: &["no supported interaction data here (found test.txt, train.txt/)"],
+        },
+        Case {
+            what: "test fraction of one",
+            files: &[("u.data", b"1\t1\t5\n")],
+            open: "u.data",
+            options: LoadOptions { test_fraction: 1.0, ..lenient() },
+            message: &["test_fraction = 1 is not valid", "0 to 1, 1 excluded"],
+        },
+        Case {
+            what: "validation fraction that is not a number",
+            files: &[("u.data", b"1\t1\t5\n")],
+            open: "u.data",
+            options: LoadOptions { validation_fraction: f64::NAN, ..lenient() },
+            message: &["validation_fraction = NaN is not valid"],
+        },
+        Case {
+            what: "minimum rating that is not a number",
+            files: &[("u.data", b"1\t1\t5\n")],
+            open: "u.data",
+            options: LoadOptions { min_rating: Some(f64::NAN), ..whole() },
+            message: &["min_rating = NaN is not valid", "a finite number"],
+        },
+    ]
+}
+
+fn write(folder: &Path, files: &[(&str, &[u8])]) {
+    for (name, content) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+#[test]
+fn every_kind_of_bad_data_is_refused_with_its_place_and_what_is_allowed() {
+    let mut failures = Vec::new();
+    for case in table() {
+        let folder = TempDir::new().unwrap();
+        write(folder.path(), case.files);
+        match Dataset::open(folder.path().join(case.open), &case.options) {
+            Ok(data) => failures.push(format!("{}: accepted as {data:?}", case.what)),
+            Err(error) => {
+                let message = error.to_string();
+                let absent: Vec<_> = case.message.iter().filter(|part| !message.contains(**part)).collect();
+                if !absent.is_empty() {
+                    failures.push(format!("{}: {absent:?} not in {message:?}", case.what));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The findings that strict reading refuses are read otherwise: the same table rows, without `strict`.
+#[test]
+fn what_only_strict_reading_refuses_is_otherwise_noted() {
+    let mut checked = 0;
+    for mut case in table().into_iter().filter(|case| case.options.strict) {
+        let folder = TempDir::new().unwrap();
+        write(folder.path(), case.files);
+        case.options.strict = false;
+        let data = Dataset::open(folder.path().join(case.open), &case.options)
+            .unwrap_or_else(|error| panic!("{}: {error}", case.what));
+        assert!(!data.notes.is_empty(), "{}: nothing noted", case.what);
+        checked += 1;
+    }
+    assert!(checked >= 8);
+}
+
+#[test]
+fn an_unreadable_file_gives_the_reason_of_the_operating_system() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("u.data")).unwrap();
+    let error = Dataset::from_files(folder.path().join("u.data"), None, None, &lenient()).unwrap_err();
+    assert!(matches!(error, DataError::Io { .. }), "{error}");
+    assert!(error.to_string().contains("u.data: cannot be read"), "{error}");
+    let missing = folder.path().join("test.txt");
+    write(folder.path(), &[("a.csv", b"user,item\n1,1\n")]);
+    let error = Dataset::from_files(folder.path().join("a.csv"), None, Some(&missing), &lenient()).unwrap_err();
+    assert!(error.to_string().contains("test.txt: no such file"), "{error}");
+}
+
+#[test]
+fn bad_data_in_memory_is_refused() {
+    let refused = |error: DataError, parts: &[&str]| {
+        let message = error.to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{parts:?} not in {message:?}");
+    };
+    refused(Interactions::from_pairs(2, 2, [(0, 0), (0, 2)]).unwrap_err(), &["pair number 1", "item 2", "0..2"]);
+    refused(Interactions::from_pairs(usize::MAX, 2, []).unwrap_err(), &["num_users", "4294967295"]);
+    let full = Interactions::from_pairs(2, 2, [(0, 0), (1, 0), (1, 1)]).unwrap();
+    let everything = &["user 1 has consumed all 2 items", "NegativePolicy::Unchecked"];
+    refused(PairSampler::new(&full, NegativePolicy::Reject).unwrap_err(), everything);
+    refused(UniformUserSampler::new(&full, NegativePolicy::Reject).unwrap_err(), everything);
+    let empty = Interactions::from_pairs(2, 2, []).unwrap();
+    refused(PairSampler::new(&empty, NegativePolicy::Unchecked).unwrap_err(), &["no training interaction"]);
+    refused(full.subsample(-0.5, 1).unwrap_err(), &["fraction = -0.5", "0 to 1"]);
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    refused(augment::edge_dropout(&full, 1.0, &mut rng).unwrap_err(), &["drop ratio = 1", "1 excluded"]);
+    let none = generate::PlantedOptions { communities: 0, ..Default::default() };
+    refused(generate::planted(&none).unwrap_err(), &["communities = 0", "1 to the number of items"]);
+}

@@ -1,0 +1,17 @@
+//! Tests of the graph crate, one binary.
+
+mod bad_input;
+mod common;
+mod data_formats;
+mod data_fuzz;
+mod data_sampling;
+mod encoders;
+mod golden_data;
+mod golden_node_data;
+mod methods;
+mod node_augment;
+mod node_bad_input;
+mod node_data;
+mod node_files;
+mod node_methods;
+mod pamc;
