@@ -37,6 +37,6 @@ pub use interactions::Interactions;
 pub use load::{Column, Columns, Format, IdPolicy, LoadOptions};
 pub(crate) use load::{excerpt, integer, lines, words};
 pub use note::Note;
-pub use order::{Permutation, Relabelling};
+pub use order::{NodeOrder, Permutation, Relabelling};
 pub use sampler::{NegativePolicy, PairSampler, TripleBatch, Triples, UniformUserSampler};
 pub use split::Split;

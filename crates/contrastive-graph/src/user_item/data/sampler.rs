@@ -88,6 +88,15 @@ impl Triples {
             .map(|((users, positives), negatives)| TripleBatch { users, positives, negatives })
     }
 
+    /// Renames every node to its entry in the lists of new numbers.
+    ///
+    /// # Panics
+    /// When a list is too short.
+    pub fn renumber(&mut self, users: &[u32], items: &[u32]) {
+        self.users.iter_mut().for_each(|user| *user = users[*user as usize]);
+        self.positives.iter_mut().chain(&mut self.negatives).for_each(|item| *item = items[*item as usize]);
+    }
+
     fn clear(&mut self) {
         self.users.clear();
         self.positives.clear();

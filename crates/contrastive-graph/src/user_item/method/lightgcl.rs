@@ -6,7 +6,7 @@ use super::{Method, MethodConfig};
 use crate::MethodError;
 use crate::error::Check;
 use crate::user_item::augment;
-use crate::user_item::data::{Interactions, TripleBatch, adjacency};
+use crate::user_item::data::{Interactions, NodeOrder, TripleBatch, adjacency};
 use crate::user_item::encoder::{UserItemGraph, propagate};
 use burn::config::Config;
 use burn::tensor::Tensor;
@@ -56,9 +56,9 @@ pub struct LightGclConfig {
     /// How the table starts.
     #[config(default = "Initialisation::XavierUniform")]
     pub initialisation: Initialisation,
-    /// Numbers the nodes by degree inside, for locality; the result is in the original order.
-    #[config(default = true)]
-    pub relabel: bool,
+    /// How nodes are numbered inside, for locality; the result is in the original order.
+    #[config(default = "NodeOrder::Clusters")]
+    pub node_order: NodeOrder,
     /// Seed of the randomised decomposition.
     #[config(default = 0)]
     pub svd_seed: u64,

@@ -5,7 +5,7 @@ use super::training::{Embedded, Initialisation, Sampling, TrainingConfig, traini
 use super::{Method, MethodConfig};
 use crate::MethodError;
 use crate::error::Check;
-use crate::user_item::data::{Interactions, TripleBatch};
+use crate::user_item::data::{Interactions, NodeOrder, TripleBatch};
 use crate::user_item::encoder::{Readout, UserItemGraph, propagate};
 use burn::config::Config;
 use burn::tensor::Tensor;
@@ -38,9 +38,9 @@ pub struct LightGcnConfig {
     /// How the table starts.
     #[config(default = "Initialisation::Normal { deviation: 0.1 }")]
     pub initialisation: Initialisation,
-    /// Numbers the nodes by degree inside, for locality; the result is in the original order.
-    #[config(default = true)]
-    pub relabel: bool,
+    /// How nodes are numbered inside, for locality; the result is in the original order.
+    #[config(default = "NodeOrder::Clusters")]
+    pub node_order: NodeOrder,
 }
 
 /// LightGCN: `x_l = A x_{l-1}`, the mean (or sum) over layers, BPR, and a penalty on the batch's rows of layer 0.

@@ -6,7 +6,7 @@ use super::{Method, MethodConfig};
 use crate::MethodError;
 use crate::error::Check;
 use crate::user_item::augment::ViewKind;
-use crate::user_item::data::{Interactions, TripleBatch};
+use crate::user_item::data::{Interactions, NodeOrder, TripleBatch};
 use crate::user_item::encoder::{Readout, UserItemGraph, operator, propagate};
 use burn::config::Config;
 use burn::tensor::Tensor;
@@ -58,9 +58,9 @@ pub struct SglConfig {
     /// How the table starts.
     #[config(default = "Initialisation::XavierUniform")]
     pub initialisation: Initialisation,
-    /// Numbers the nodes by degree inside, for locality; the result is in the original order.
-    #[config(default = true)]
-    pub relabel: bool,
+    /// How nodes are numbered inside, for locality; the result is in the original order.
+    #[config(default = "NodeOrder::Clusters")]
+    pub node_order: NodeOrder,
 }
 
 /// SGL: two thinned graphs a epoch, each with its own degrees; every batch node of the first view finds itself among all

@@ -4,7 +4,7 @@ use super::{Embeddings, Method};
 use crate::MethodError;
 use crate::error::Check;
 use crate::user_item::data::{
-    Dataset, Interactions, NegativePolicy, PairSampler, Permutation, Relabelling, Triples, UniformUserSampler,
+    Dataset, Interactions, NegativePolicy, NodeOrder, PairSampler, Permutation, Relabelling, Triples, UniformUserSampler,
 };
 use burn::config::Config;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -79,8 +79,8 @@ pub struct TrainingConfig {
     pub sampling: Sampling,
     /// How the table starts.
     pub initialisation: Initialisation,
-    /// Numbers the nodes by degree inside.
-    pub relabel: bool,
+    /// How nodes are numbered inside.
+    pub node_order: NodeOrder,
 }
 
 /// The settings every training has, out of those of a method.
@@ -92,7 +92,7 @@ macro_rules! training_config {
             batch_size: $settings.batch_size,
             sampling: $settings.sampling,
             initialisation: $settings.initialisation,
-            relabel: $settings.relabel,
+            node_order: $settings.node_order,
         }
     };
 }
@@ -141,6 +141,8 @@ pub struct Training<M: Method> {
     settings: TrainingConfig,
     order: Relabelling,
     sampler: Sampler,
+    /// From the numbers under which triples are drawn to the internal ones, where they differ.
+    renumber: Option<[Vec<u32>; 2]>,
     triples: Triples,
     table: Tensor<2>,
     adam: Adam,
@@ -162,19 +164,19 @@ impl<M: Method> Training<M> {
         build: impl FnOnce(&Interactions) -> Result<M, MethodError>,
     ) -> Result<Self, MethodError> {
         let (users, items) = (data.train.num_users(), data.train.num_items());
-        let order = match settings.relabel {
-            true => Relabelling::by_degree(&data.train),
-            false => Relabelling { users: Permutation::identity(users), items: Permutation::identity(items) },
-        };
+        let order = settings.node_order.relabelling(&data.train);
         let train = order.apply(&data.train);
+        let drawn = settings.node_order.drawn_in(&data.train);
+        let renumber = (drawn != order).then(|| drawn.to(&order));
+        let drawn = drawn.apply(&data.train);
         let policy = match settings.sampling {
             Sampling::Pairs | Sampling::UniformUsers => NegativePolicy::Reject,
             Sampling::PairsUnchecked | Sampling::UniformUsersUnchecked => NegativePolicy::Unchecked,
         };
         let sampler = match settings.sampling {
-            Sampling::Pairs | Sampling::PairsUnchecked => Sampler::Pairs(PairSampler::new(&train, policy)?),
+            Sampling::Pairs | Sampling::PairsUnchecked => Sampler::Pairs(PairSampler::new(&drawn, policy)?),
             Sampling::UniformUsers | Sampling::UniformUsersUnchecked => {
-                Sampler::Users(UniformUserSampler::new(&train, policy)?)
+                Sampler::Users(UniformUserSampler::new(&drawn, policy)?)
             }
         };
         let method = build(&train)?;
@@ -190,6 +192,7 @@ impl<M: Method> Training<M> {
             settings,
             order,
             sampler,
+            renumber,
             triples: Triples::default(),
             table,
             adam,
@@ -238,6 +241,29 @@ impl<M: Method> Training<M> {
     pub fn fit(mut self, options: &FitOptions) -> Result<Embeddings, MethodError> {
         let report: RunReport = contrastive_train::fit(&mut self, options)?;
         Ok(self.embeddings().with_report(report))
+    }
+}
+
+impl<M: Method> Training<M> {
+    /// Reorders the rows of every table of a state: a checkpoint is in the original numbers, so that it does not depend on the order
+    /// (nor on the CPU that found it).
+    fn reorder(&self, state: &mut State, rows: impl Fn(&Permutation) -> Vec<u32>) {
+        let joint = self.order.joint();
+        if joint.is_identity() {
+            return;
+        }
+        let rows = rows(&joint);
+        for data in state.values_mut() {
+            let shape: Vec<usize> = data.shape().iter().copied().collect();
+            if let [nodes, width] = shape[..]
+                && nodes == rows.len()
+            {
+                let old: Vec<f32> = data.iter::<f32>().collect();
+                let new: Vec<f32> =
+                    rows.iter().flat_map(|&row| &old[row as usize * width..][..width]).copied().collect();
+                *data = TensorData::new(new, shape);
+            }
+        }
     }
 }
 
@@ -305,6 +331,9 @@ impl<M: Method> Trainee for Training<M> {
             Sampler::Pairs(sampler) => sampler.epoch(&mut rng, &mut self.triples),
             Sampler::Users(sampler) => sampler.epoch(&mut rng, &mut self.triples),
         }
+        if let Some([users, items]) = &self.renumber {
+            self.triples.renumber(users, items);
+        }
         self.method.begin_epoch(rng).map_err(TrainError::trainee)?;
         self.parts.sampling += start.elapsed();
         Ok(self.triples.num_batches(self.settings.batch_size))
@@ -356,11 +385,13 @@ impl<M: Method> Trainee for Training<M> {
         let mut state = State::new();
         state.insert("table".into(), self.table.clone().into_data());
         self.adam.save("adam", &mut state);
+        self.reorder(&mut state, |order| order.new_of_old().to_vec());
         state
     }
 
     fn load_state(&mut self, mut state: State) -> Result<(), TrainError> {
         let [rows, cols] = self.table.dims();
+        self.reorder(&mut state, |order| order.old_of_new().to_vec());
         let table = take_tensor(&mut state, "table", &[rows, cols])?;
         self.table = Tensor::from_data(table, &self.table.device());
         self.adam.load("adam", &mut state, &[rows, cols])
