@@ -5,7 +5,8 @@
 mod shared;
 
 use clap::Parser;
-use contrastive::graph::user_item::method::{Candidates, LightGclConfig, MethodConfig};
+use contrastive::graph::parts::Candidates;
+use contrastive::graph::user_item::method::{LightGclConfig, MethodConfig};
 use contrastive::train::{FitOptions, Trainee};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

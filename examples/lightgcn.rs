@@ -3,7 +3,7 @@
 mod shared;
 
 use clap::Parser;
-use contrastive::graph::user_item::encoder::Readout;
+use contrastive::graph::parts::Readout;
 use contrastive::graph::user_item::method::{LightGcnConfig, MethodConfig, Sampling};
 
 #[derive(Parser, Debug)]

@@ -72,18 +72,22 @@ pub enum MethodError {
     Train(#[from] TrainError),
 }
 
-/// Checks settings of one method.
-pub(crate) struct Check(pub &'static str);
+/// Checks settings of one method, whose name it holds. Every check fails with a [`MethodError::Setting`].
+pub struct Check(pub &'static str);
 
 impl Check {
-    pub(crate) fn that(
+    /// `good`, or the error with what is allowed.
+    ///
+    /// # Errors
+    /// Unless `good`.
+    pub fn that(
         &self,
-        fine: bool,
+        good: bool,
         setting: &'static str,
         value: impl ToString,
         allowed: &str,
     ) -> Result<(), MethodError> {
-        match fine {
+        match good {
             true => Ok(()),
             false => {
                 Err(MethodError::Setting { method: self.0, setting, value: value.to_string(), allowed: allowed.into() })
@@ -91,29 +95,52 @@ impl Check {
         }
     }
 
-    pub(crate) fn positive(&self, setting: &'static str, value: f64) -> Result<(), MethodError> {
+    /// A finite number above 0.
+    ///
+    /// # Errors
+    /// When it is another.
+    pub fn positive(&self, setting: &'static str, value: f64) -> Result<(), MethodError> {
         self.that(value.is_finite() && value > 0.0, setting, value, "a finite number above 0")
     }
 
-    pub(crate) fn weight(&self, setting: &'static str, value: f64) -> Result<(), MethodError> {
+    /// A finite number of at least 0.
+    ///
+    /// # Errors
+    /// When it is another.
+    pub fn weight(&self, setting: &'static str, value: f64) -> Result<(), MethodError> {
         self.that(value.is_finite() && value >= 0.0, setting, value, "a finite number of at least 0")
     }
 
-    pub(crate) fn count(&self, setting: &'static str, value: usize) -> Result<(), MethodError> {
+    /// A number of at least 1.
+    ///
+    /// # Errors
+    /// When it is 0.
+    pub fn count(&self, setting: &'static str, value: usize) -> Result<(), MethodError> {
         self.that(value > 0, setting, value, "1 or more")
     }
 
-    pub(crate) fn share(&self, setting: &'static str, value: f64) -> Result<(), MethodError> {
+    /// At least 0 and below 1.
+    ///
+    /// # Errors
+    /// When it is another.
+    pub fn share(&self, setting: &'static str, value: f64) -> Result<(), MethodError> {
         self.that((0.0..1.0).contains(&value), setting, value, "0 to 1, 1 excluded")
     }
+
     /// Every value is at least 0 and at most 1.
-    pub(crate) fn probabilities(&self, setting: &'static str, values: &[f64]) -> Result<(), MethodError> {
-        let fine = |value: f64| (0.0..=1.0).contains(&value);
-        values.iter().try_for_each(|&value| self.that(fine(value), setting, value, "0 to 1"))
+    ///
+    /// # Errors
+    /// With the first that is not.
+    pub fn probabilities(&self, setting: &'static str, values: &[f64]) -> Result<(), MethodError> {
+        let good = |value: f64| (0.0..=1.0).contains(&value);
+        values.iter().try_for_each(|&value| self.that(good(value), setting, value, "0 to 1"))
     }
 
     /// Widths of layers: one or more, none of them 0.
-    pub(crate) fn widths(&self, widths: &[usize]) -> Result<(), MethodError> {
+    ///
+    /// # Errors
+    /// When there are none, or one is 0.
+    pub fn widths(&self, widths: &[usize]) -> Result<(), MethodError> {
         self.count("number of widths", widths.len())?;
         widths.iter().try_for_each(|width| self.count("width", *width))
     }

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | who bought, played or rated what | [`user_item`] | MF-BPR, LightGCN, SGL, LightGCL |
 //! | nodes with features, and edges among them | [`node`] | GRACE, GCA, CSGCL, PamC, DGI, BGRL, GBT |
+//! | a method of my own | [`parts`] | |
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -23,6 +24,7 @@
 mod draw;
 mod error;
 pub mod node;
+pub mod parts;
 pub mod user_item;
 
 pub use error::MethodError;

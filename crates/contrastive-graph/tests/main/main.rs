@@ -15,3 +15,4 @@ mod node_data;
 mod node_files;
 mod node_methods;
 mod pamc;
+mod xsimgcl;

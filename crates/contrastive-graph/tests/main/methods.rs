@@ -6,13 +6,13 @@ use contrastive_core::linear::{SvdOptions, truncated_svd};
 use contrastive_core::objective::{Inputs, PairObjective, bpr};
 use contrastive_core::similarity::Similarity;
 use contrastive_graph::MethodError;
+use contrastive_graph::parts::{Candidates, Readout};
 use contrastive_graph::user_item::Embeddings;
 use contrastive_graph::user_item::augment::ViewKind;
 use contrastive_graph::user_item::data::generate::{PlantedOptions, planted};
 use contrastive_graph::user_item::data::{
     Dataset, Interactions, LoadOptions, NegativePolicy, PairSampler, TripleBatch, Triples, adjacency,
 };
-use contrastive_graph::user_item::encoder::Readout;
 use contrastive_graph::user_item::method::*;
 use contrastive_kernels::sparse::Csr;
 use contrastive_train::{FitOptions, Trainee};
@@ -298,13 +298,15 @@ fn node_order_changes_rounding_only() {
 fn states_do_not_depend_on_the_node_order() {
     let set = planted(&PlantedOptions { users: 200, items: 150, ..Default::default() }).unwrap().dataset;
     let options = FitOptions::new(&Device::default()).epochs(1).seed(3).progress(false);
-    let training = |order| LightGcnConfig::new().with_dim(8).with_node_order(order).training_on(&set, &options).unwrap();
+    let training =
+        |order| LightGcnConfig::new().with_dim(8).with_node_order(order).training_on(&set, &options).unwrap();
     let mut trained = training(NodeOrder::Degree);
     trained.begin_epoch(1, ChaCha8Rng::seed_from_u64(1)).unwrap();
     trained.step(0).unwrap();
     let mut other = training(NodeOrder::File);
     other.load_state(trained.state()).unwrap();
-    let [a, b] = [trained.embeddings(), other.embeddings()].map(|e| e.users.mapv(f64::from).into_raw_vec_and_offset().0);
+    let [a, b] =
+        [trained.embeddings(), other.embeddings()].map(|e| e.users.mapv(f64::from).into_raw_vec_and_offset().0);
     close("embeddings", &a, &b, 1e-6, 1e-5);
     assert_eq!(trained.state(), other.state());
 }

@@ -1,12 +1,13 @@
 //! An auto-encoder of node features: where methods of deep clustering start from.
 
-use super::data::{input, select, summary, table};
+use super::data::{input, select, summary};
 use super::{NodeMethod, NodeMethodConfig, NodeTraining, Settings};
 use crate::MethodError;
 use crate::draw::shuffle;
 use crate::error::Check;
 use crate::node::data::{Features, Graph};
 use crate::node::encoder::{Mlp, MlpConfig, NodeInput};
+use crate::parts::to_tensor;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -153,7 +154,7 @@ impl NodeMethod for Reconstruction {
     fn encode(&self, model: &AutoEncoder, step: usize, _rng: &mut ChaCha8Rng) -> Result<[Tensor<2>; 2], MethodError> {
         let nodes = self.order.nodes.chunks(self.batch_size).nth(step).expect("a step of the epoch");
         let rows = select(&self.features, nodes);
-        Ok([model.reconstruct(&input(&rows, &self.device)), table(rows.to_dense(), &self.device)])
+        Ok([model.reconstruct(&input(&rows, &self.device)), to_tensor(rows.to_dense().view(), &self.device)])
     }
 
     fn losses(

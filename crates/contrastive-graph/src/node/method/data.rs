@@ -4,7 +4,8 @@ use crate::MethodError;
 use crate::node::augment::features::FeatureView;
 use crate::node::data::{Features, Graph, Loops, Normalisation};
 use crate::node::encoder::{Encoder, LayerKind, NodeInput, Propagation};
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::parts::to_tensor;
+use burn::tensor::{Device, Tensor};
 use contrastive_kernels::sparse::Csr;
 use ndarray::{Array2, Axis};
 
@@ -122,22 +123,8 @@ pub(super) fn summary(graph: &Graph, entries: usize) -> Result<serde_json::Value
 pub(super) fn input(features: &Features, device: &Device) -> NodeInput {
     match (features, features.operator()) {
         (_, Some(operator)) => operator.into(),
-        (features, None) => table(features.to_dense(), device).into(),
+        (features, None) => to_tensor(features.to_dense().view(), device).into(),
     }
-}
-
-/// A table on a device.
-pub(super) fn table(values: Array2<f32>, device: &Device) -> Tensor<2> {
-    let shape = [values.nrows(), values.ncols()];
-    let values: Vec<f32> = values.iter().copied().collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
-/// The numbers of a table on the host.
-pub(super) fn host(table: Tensor<2>) -> Array2<f32> {
-    let [rows, columns] = table.dims();
-    let values: Vec<f32> = table.into_data().iter::<f32>().collect();
-    Array2::from_shape_vec((rows, columns), values).expect("as many numbers as the shape says")
 }
 
 /// The place of the largest number of each row, of equal ones the first.

@@ -6,6 +6,7 @@ use crate::MethodError;
 use crate::error::Check;
 use crate::node::data::{Graph, Loops, Normalisation};
 use crate::node::encoder::{Mlp, NodeInput};
+use crate::parts::to_array;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -343,7 +344,7 @@ impl NodeMethod for Pamc {
         [embeddings, shares]: [Tensor<2>; 2],
         _epoch: usize,
     ) -> Result<Vec<(&'static str, Tensor<1>)>, MethodError> {
-        let clusters = MetaNodes::new(&largest(&host(shares.clone().inner())));
+        let clusters = MetaNodes::new(&largest(&to_array(&shares.clone().inner())));
         let divergence = PamcModel::divergence(PamcModel::target(shares.clone()), shares) * self.config.beta;
         let contrast = self.contrast(&embeddings, &clusters) * self.config.alpha;
         Ok(vec![("self-training", divergence), ("contrast", contrast)])

@@ -1,9 +1,10 @@
 //! A method in training: what `fit` and an own loop step.
 
-use super::data::{host, largest};
+use super::data::largest;
 use super::parameters::Parameters;
 use super::{NodeEmbeddings, NodeMethod, Settings};
 use crate::MethodError;
+use crate::parts::to_array;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use contrastive_train::{FitOptions, Losses, Metrics, State, TrainError, Trainee, epoch_rng};
@@ -126,12 +127,12 @@ impl<M: NodeMethod> NodeTraining<M> {
 
     /// The present embeddings, `[nodes, dim]`.
     pub fn embed(&self) -> Array2<f32> {
-        host(self.method.embed(&self.model().valid()))
+        to_array(&self.method.embed(&self.model().valid()))
     }
 
     /// The present shares of the nodes in clusters, `[nodes, clusters]`, of a method that has clusters.
     pub fn shares(&self) -> Option<Array2<f32>> {
-        self.method.shares(&self.model().valid()).map(host)
+        self.method.shares(&self.model().valid()).as_ref().map(to_array)
     }
 
     /// The cluster with the largest share of each node, of equal ones the first; `None` for a method without clusters.

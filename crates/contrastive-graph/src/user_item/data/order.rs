@@ -264,7 +264,8 @@ mod tests {
     fn clusters_put_blocks_together() {
         let (users, items, blocks) = (400, 240, 8);
         let pairs = (0..users).flat_map(|user| {
-            let own = (0..items).filter(move |item| item % blocks == user % blocks && (user / blocks + item / blocks) % 3 != 0);
+            let own = (0..items)
+                .filter(move |item| item % blocks == user % blocks && (user / blocks + item / blocks) % 3 != 0);
             own.map(move |item| (user, item)).chain([(user, (user * 7) % items)])
         });
         let old = Interactions::from_pairs(users as usize + 1, items as usize + 2, pairs).unwrap();
@@ -276,7 +277,8 @@ mod tests {
             old.contains(relabelling.users.old_of_new()[user as usize], relabelling.items.old_of_new()[item as usize])
         }));
         // neighbouring numbers are of one block: 8 runs, where a random order of 400 users has 350
-        let of_block: Vec<u32> = relabelling.users.old_of_new()[..users as usize].iter().map(|user| user % blocks).collect();
+        let of_block: Vec<u32> =
+            relabelling.users.old_of_new()[..users as usize].iter().map(|user| user % blocks).collect();
         let runs = 1 + of_block.windows(2).filter(|pair| pair[0] != pair[1]).count();
         assert!(runs < 80, "{runs} runs");
         assert_eq!(relabelling, Relabelling::by_clusters(&old));

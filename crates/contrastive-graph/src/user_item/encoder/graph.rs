@@ -1,19 +1,9 @@
-//! Users and items as the nodes of one graph, and what spreads along it.
+//! Users and items as the nodes of one graph.
 
 use crate::user_item::data::{AdjacencyParts, Interactions, TripleBatch, adjacency};
-use burn::config::Config;
 use burn::tensor::Tensor;
 use contrastive_core::linear::SparseOperator;
 use contrastive_kernels::sparse::Csr;
-
-/// How layers become one embedding.
-#[derive(Config, Debug, Copy, PartialEq, Eq)]
-pub enum Readout {
-    /// The mean over layers 0 to L (LightGCN).
-    Mean,
-    /// The sum over layers 0 to L (LightGCL).
-    Sum,
-}
 
 /// A user-item graph: users are nodes 0 to I - 1, items are nodes I to I + J - 1.
 #[derive(Clone, Debug)]
@@ -31,6 +21,11 @@ impl UserItemGraph {
     pub fn new(interactions: &Interactions) -> Self {
         let adjacency = operator(adjacency::joint(interactions));
         Self { users: interactions.num_users(), items: interactions.num_items(), adjacency }
+    }
+
+    /// The adjacency as the one operator of all layers.
+    pub fn operators(&self) -> &[SparseOperator] {
+        std::slice::from_ref(&self.adjacency)
     }
 
     /// Number of nodes.
@@ -61,36 +56,4 @@ impl UserItemGraph {
 pub fn operator(parts: AdjacencyParts) -> SparseOperator {
     let AdjacencyParts { rows, cols, indptr, indices, values } = parts;
     SparseOperator::new(Csr::from_parts(rows, cols, indptr, indices, values).expect("adjacencies have ascending rows"))
-}
-
-/// The sum over layers 0 to L - 1 and over layers 0 to L of `x_l = A_l x_{l-1}`, `x_0 = x`.
-///
-/// One operator serves all `layers`, or there is one for each layer (the last serves the rest). With one operator, the
-/// sums follow `s_l = x + A s_{l-1}`, so no layer is kept.
-pub(crate) fn propagate(x: &Tensor<2>, operators: &[SparseOperator], layers: usize) -> (Tensor<2>, Tensor<2>) {
-    let (mut before, mut sum) = (x.clone(), x.clone());
-    if let [one] = operators {
-        for _ in 0..layers {
-            before = sum.clone();
-            sum = one.apply_add(sum, x.clone());
-        }
-        return (before, sum);
-    }
-    let mut layer = x.clone();
-    for l in 0..layers {
-        layer = operators[l.min(operators.len() - 1)].apply(layer);
-        before = sum.clone();
-        sum = sum + layer.clone();
-    }
-    (before, sum)
-}
-
-impl Readout {
-    /// The embedding from the sum over `layers + 1` layers.
-    pub(crate) fn of(self, sum: Tensor<2>, layers: usize) -> Tensor<2> {
-        match self {
-            Self::Mean if layers > 0 => sum * (1.0 / (layers + 1) as f64),
-            _ => sum,
-        }
-    }
 }

@@ -1,6 +1,6 @@
-//! From a node table to embeddings: propagation along the user-item graph, without weights.
+//! From a node table to embeddings: the user-item graph along which [`propagate`](crate::parts::propagate) spreads them, without
+//! weights.
 
 mod graph;
 
-pub(crate) use graph::propagate;
-pub use graph::{Readout, UserItemGraph, operator};
+pub use graph::{UserItemGraph, operator};

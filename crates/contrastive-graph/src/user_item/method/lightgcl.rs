@@ -1,13 +1,12 @@
 //! LightGCL (Cai et al., ICLR 2023): the second view is the low-rank reconstruction of the graph, nothing random.
 
-use super::losses::{Side, cross_view_info_nce, ranking_loss, table_penalty};
-use super::training::{Candidates, Initialisation, Sampling, TrainingConfig, training_config};
+use super::training::{Initialisation, TrainingConfig};
 use super::{Method, MethodConfig};
 use crate::MethodError;
-use crate::error::Check;
+use crate::parts::{Candidates, Check, Side, cross_view_info_nce, propagate, ranking_loss, table_penalty};
 use crate::user_item::augment;
-use crate::user_item::data::{Interactions, NodeOrder, TripleBatch, adjacency};
-use crate::user_item::encoder::{UserItemGraph, propagate};
+use crate::user_item::data::{Interactions, TripleBatch, adjacency};
+use crate::user_item::encoder::UserItemGraph;
 use burn::config::Config;
 use burn::tensor::Tensor;
 use contrastive_core::linear::{LowRankOperator, SparseOperator, SvdOptions, gather_rows, truncated_svd};
@@ -20,9 +19,6 @@ use rand_chacha::ChaCha8Rng;
 /// Settings of [`LightGcl`]; the defaults are those of the released code.
 #[derive(Config, Debug, PartialEq)]
 pub struct LightGclConfig {
-    /// Width of the embeddings.
-    #[config(default = 64)]
-    pub dim: usize,
     /// Number of propagations L.
     #[config(default = 2)]
     pub layers: usize,
@@ -44,21 +40,11 @@ pub struct LightGclConfig {
     /// Among whom an anchor finds itself.
     #[config(default = "Candidates::All")]
     pub candidates: Candidates,
-    /// Learning rate of Adam.
-    #[config(default = 1e-3)]
-    pub learning_rate: f64,
-    /// Triples in a batch.
-    #[config(default = 4096)]
-    pub batch_size: usize,
-    /// How triples are drawn.
-    #[config(default = "Sampling::Pairs")]
-    pub sampling: Sampling,
-    /// How the table starts.
-    #[config(default = "Initialisation::XavierUniform")]
-    pub initialisation: Initialisation,
-    /// How nodes are numbered inside, for locality; the result is in the original order.
-    #[config(default = "NodeOrder::Clusters")]
-    pub node_order: NodeOrder,
+    /// What every training needs to know.
+    #[config(
+        default = "TrainingConfig::new().with_batch_size(4096).with_initialisation(Initialisation::XavierUniform)"
+    )]
+    pub training: TrainingConfig,
     /// Seed of the randomised decomposition.
     #[config(default = 0)]
     pub svd_seed: u64,
@@ -102,11 +88,15 @@ impl MethodConfig for LightGclConfig {
         check.share("edge_dropout", self.edge_dropout)?;
         self.candidates.validate(&check)?;
         self.objective()?;
-        self.training().validate(&check)
+        self.training.validate(&check)
     }
 
-    fn training(&self) -> TrainingConfig {
-        training_config!(self)
+    fn training(&self) -> &TrainingConfig {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingConfig {
+        &mut self.training
     }
 
     fn build(&self, train: &Interactions) -> Result<LightGcl, MethodError> {
@@ -189,12 +179,12 @@ impl Method for LightGcl {
 
     fn encode(&mut self, table: &Tensor<2>) -> LightGclViews {
         let layers = self.config.layers;
-        let (inner, embeddings) = if self.config.edge_dropout > 0.0 && layers > 0 {
+        let sums = if self.config.edge_dropout > 0.0 && layers > 0 {
             propagate(table, &self.dropped(), layers)
         } else {
-            propagate(table, std::slice::from_ref(&self.graph.adjacency), layers)
+            propagate(table, self.graph.operators(), layers)
         };
-        LightGclViews { embeddings, inner }
+        LightGclViews { embeddings: sums.all, inner: sums.before_last }
     }
 
     fn losses(
@@ -225,6 +215,6 @@ impl Method for LightGcl {
     }
 
     fn embed(&self, table: &Tensor<2>) -> Tensor<2> {
-        propagate(table, std::slice::from_ref(&self.graph.adjacency), self.config.layers).1
+        propagate(table, self.graph.operators(), self.config.layers).all
     }
 }

@@ -1,12 +1,11 @@
 //! LightGCN (He et al., SIGIR 2020): embeddings spread along the graph, nothing else; BPR.
 
-use super::losses::{batch_penalty, ranking_loss};
-use super::training::{Embedded, Initialisation, Sampling, TrainingConfig, training_config};
+use super::training::{Embedded, TrainingConfig};
 use super::{Method, MethodConfig};
 use crate::MethodError;
-use crate::error::Check;
-use crate::user_item::data::{Interactions, NodeOrder, TripleBatch};
-use crate::user_item::encoder::{Readout, UserItemGraph, propagate};
+use crate::parts::{Check, Readout, batch_penalty, propagate, ranking_loss};
+use crate::user_item::data::{Interactions, TripleBatch};
+use crate::user_item::encoder::UserItemGraph;
 use burn::config::Config;
 use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
@@ -14,9 +13,6 @@ use rand_chacha::ChaCha8Rng;
 /// Settings of [`LightGcn`]; the defaults are the published ones.
 #[derive(Config, Debug, PartialEq)]
 pub struct LightGcnConfig {
-    /// Width of the embeddings.
-    #[config(default = 64)]
-    pub dim: usize,
     /// Number of propagations L; 0 is matrix factorisation.
     #[config(default = 3)]
     pub layers: usize,
@@ -26,21 +22,9 @@ pub struct LightGcnConfig {
     /// Weight of the penalty on the batch's layer-0 rows.
     #[config(default = 1e-4)]
     pub l2: f64,
-    /// Learning rate of Adam.
-    #[config(default = 1e-3)]
-    pub learning_rate: f64,
-    /// Triples in a batch.
-    #[config(default = 2048)]
-    pub batch_size: usize,
-    /// How triples are drawn.
-    #[config(default = "Sampling::Pairs")]
-    pub sampling: Sampling,
-    /// How the table starts.
-    #[config(default = "Initialisation::Normal { deviation: 0.1 }")]
-    pub initialisation: Initialisation,
-    /// How nodes are numbered inside, for locality; the result is in the original order.
-    #[config(default = "NodeOrder::Clusters")]
-    pub node_order: NodeOrder,
+    /// What every training needs to know.
+    #[config(default = "TrainingConfig::new()")]
+    pub training: TrainingConfig,
 }
 
 /// LightGCN: `x_l = A x_{l-1}`, the mean (or sum) over layers, BPR, and a penalty on the batch's rows of layer 0.
@@ -57,11 +41,15 @@ impl MethodConfig for LightGcnConfig {
     fn validate(&self) -> Result<(), MethodError> {
         let check = Check("lightgcn");
         check.weight("l2", self.l2)?;
-        self.training().validate(&check)
+        self.training.validate(&check)
     }
 
-    fn training(&self) -> TrainingConfig {
-        training_config!(self)
+    fn training(&self) -> &TrainingConfig {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingConfig {
+        &mut self.training
     }
 
     fn build(&self, train: &Interactions) -> Result<LightGcn, MethodError> {
@@ -107,7 +95,7 @@ impl Method for LightGcn {
 
     fn embed(&self, table: &Tensor<2>) -> Tensor<2> {
         let layers = self.config.layers;
-        let (_, sum) = propagate(table, std::slice::from_ref(&self.graph.adjacency), layers);
-        self.config.readout.of(sum, layers)
+        let sums = propagate(table, self.graph.operators(), layers);
+        self.config.readout.of(sums.all, layers)
     }
 }

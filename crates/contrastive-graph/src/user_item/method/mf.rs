@@ -1,6 +1,6 @@
 //! Matrix factorisation with BPR (Rendle et al., UAI 2009): the plain baseline, LightGCN without propagation.
 
-use super::training::{Initialisation, Sampling, TrainingConfig};
+use super::training::TrainingConfig;
 use super::{LightGcn, LightGcnConfig, MethodConfig};
 use crate::MethodError;
 use crate::user_item::data::Interactions;
@@ -9,37 +9,18 @@ use burn::config::Config;
 /// Settings of matrix factorisation with BPR.
 #[derive(Config, Debug, PartialEq)]
 pub struct MfBprConfig {
-    /// Width of the embeddings.
-    #[config(default = 64)]
-    pub dim: usize,
     /// Weight of the penalty on the batch's rows.
     #[config(default = 1e-4)]
     pub l2: f64,
-    /// Learning rate of Adam.
-    #[config(default = 1e-3)]
-    pub learning_rate: f64,
-    /// Triples in a batch.
-    #[config(default = 2048)]
-    pub batch_size: usize,
-    /// How triples are drawn.
-    #[config(default = "Sampling::Pairs")]
-    pub sampling: Sampling,
-    /// How the table starts.
-    #[config(default = "Initialisation::Normal { deviation: 0.1 }")]
-    pub initialisation: Initialisation,
+    /// What every training needs to know.
+    #[config(default = "TrainingConfig::new()")]
+    pub training: TrainingConfig,
 }
 
 impl MfBprConfig {
     /// The same as LightGCN without layers.
     fn plain(&self) -> LightGcnConfig {
-        LightGcnConfig::new()
-            .with_layers(0)
-            .with_dim(self.dim)
-            .with_l2(self.l2)
-            .with_learning_rate(self.learning_rate)
-            .with_batch_size(self.batch_size)
-            .with_sampling(self.sampling)
-            .with_initialisation(self.initialisation)
+        LightGcnConfig::new().with_layers(0).with_l2(self.l2).with_training(self.training.clone())
     }
 }
 
@@ -50,8 +31,12 @@ impl MethodConfig for MfBprConfig {
         self.plain().validate()
     }
 
-    fn training(&self) -> TrainingConfig {
-        self.plain().training()
+    fn training(&self) -> &TrainingConfig {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingConfig {
+        &mut self.training
     }
 
     fn build(&self, train: &Interactions) -> Result<LightGcn, MethodError> {

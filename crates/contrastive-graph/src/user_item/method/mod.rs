@@ -7,19 +7,20 @@
 
 mod lightgcl;
 mod lightgcn;
-mod losses;
 mod mf;
 mod sgl;
 mod training;
+mod xsimgcl;
 
 pub use lightgcl::{LightGcl, LightGclConfig};
 pub use lightgcn::{LightGcn, LightGcnConfig};
 pub use mf::MfBprConfig;
 pub use sgl::{Sgl, SglConfig};
-pub use training::{Candidates, Initialisation, Sampling, Training, TrainingConfig};
+pub use training::{Embedded, Initialisation, Parts, Sampling, Training, TrainingConfig};
+pub use xsimgcl::{XSimGcl, XSimGclConfig};
 
 use super::Embeddings;
-use super::data::{Dataset, Interactions, TripleBatch};
+use super::data::{Dataset, Interactions, NodeOrder, TripleBatch};
 use crate::MethodError;
 use burn::tensor::Tensor;
 use contrastive_train::FitOptions;
@@ -27,7 +28,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 /// The settings of a [`Method`], and how they become one.
-pub trait MethodConfig: Serialize {
+pub trait MethodConfig: Serialize + Sized {
     /// What they configure.
     type Method: Method;
 
@@ -39,7 +40,46 @@ pub trait MethodConfig: Serialize {
     fn validate(&self) -> Result<(), MethodError>;
 
     /// The settings every training has.
-    fn training(&self) -> TrainingConfig;
+    fn training(&self) -> &TrainingConfig;
+
+    /// The same, to be changed.
+    fn training_mut(&mut self) -> &mut TrainingConfig;
+
+    /// Sets the width of the embeddings.
+    fn with_dim(mut self, dim: usize) -> Self {
+        self.training_mut().dim = dim;
+        self
+    }
+
+    /// Sets the learning rate of Adam.
+    fn with_learning_rate(mut self, rate: f64) -> Self {
+        self.training_mut().learning_rate = rate;
+        self
+    }
+
+    /// Sets the number of triples in a batch.
+    fn with_batch_size(mut self, size: usize) -> Self {
+        self.training_mut().batch_size = size;
+        self
+    }
+
+    /// Sets how triples are drawn.
+    fn with_sampling(mut self, sampling: Sampling) -> Self {
+        self.training_mut().sampling = sampling;
+        self
+    }
+
+    /// Sets how the table starts.
+    fn with_initialisation(mut self, initialisation: Initialisation) -> Self {
+        self.training_mut().initialisation = initialisation;
+        self
+    }
+
+    /// Sets how nodes are numbered inside.
+    fn with_node_order(mut self, order: NodeOrder) -> Self {
+        self.training_mut().node_order = order;
+        self
+    }
 
     /// The method on the graph of `train`.
     ///

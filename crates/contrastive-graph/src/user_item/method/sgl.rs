@@ -1,16 +1,15 @@
 //! SGL (Wu et al., SIGIR 2021): LightGCN, and InfoNCE between two randomly thinned copies of its graph.
 
-use super::losses::{Side, batch_penalty, cross_view_info_nce, ranking_loss};
-use super::training::{Candidates, Initialisation, Sampling, TrainingConfig, training_config};
+use super::training::{Initialisation, TrainingConfig};
 use super::{Method, MethodConfig};
 use crate::MethodError;
-use crate::error::Check;
+use crate::parts::{Candidates, Check, Readout, Side, batch_penalty, cross_view_info_nce, propagate, ranking_loss};
 use crate::user_item::augment::ViewKind;
-use crate::user_item::data::{Interactions, NodeOrder, TripleBatch};
-use crate::user_item::encoder::{Readout, UserItemGraph, operator, propagate};
+use crate::user_item::data::{Interactions, TripleBatch};
+use crate::user_item::encoder::{UserItemGraph, operator};
 use burn::config::Config;
 use burn::tensor::Tensor;
-use contrastive_core::linear::{SparseOperator, gather_rows};
+use contrastive_core::linear::SparseOperator;
 use contrastive_core::objective::PairObjective;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -19,9 +18,6 @@ use rand_chacha::ChaCha8Rng;
 /// is that of a mean, too.
 #[derive(Config, Debug, PartialEq)]
 pub struct SglConfig {
-    /// Width of the embeddings.
-    #[config(default = 64)]
-    pub dim: usize,
     /// Number of propagations L.
     #[config(default = 3)]
     pub layers: usize,
@@ -46,21 +42,9 @@ pub struct SglConfig {
     /// Among whom an anchor finds itself.
     #[config(default = "Candidates::All")]
     pub candidates: Candidates,
-    /// Learning rate of Adam.
-    #[config(default = 1e-3)]
-    pub learning_rate: f64,
-    /// Triples in a batch.
-    #[config(default = 2048)]
-    pub batch_size: usize,
-    /// How triples are drawn.
-    #[config(default = "Sampling::Pairs")]
-    pub sampling: Sampling,
-    /// How the table starts.
-    #[config(default = "Initialisation::XavierUniform")]
-    pub initialisation: Initialisation,
-    /// How nodes are numbered inside, for locality; the result is in the original order.
-    #[config(default = "NodeOrder::Clusters")]
-    pub node_order: NodeOrder,
+    /// What every training needs to know.
+    #[config(default = "TrainingConfig::new().with_initialisation(Initialisation::XavierUniform)")]
+    pub training: TrainingConfig,
 }
 
 /// SGL: two thinned graphs a epoch, each with its own degrees; every batch node of the first view finds itself among all
@@ -85,11 +69,15 @@ impl MethodConfig for SglConfig {
         check.share("drop_ratio", self.drop_ratio)?;
         self.candidates.validate(&check)?;
         PairObjective::new(self.temperature)?;
-        self.training().validate(&check)
+        self.training.validate(&check)
     }
 
-    fn training(&self) -> TrainingConfig {
-        training_config!(self)
+    fn training(&self) -> &TrainingConfig {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingConfig {
+        &mut self.training
     }
 
     fn build(&self, train: &Interactions) -> Result<Sgl, MethodError> {
@@ -119,7 +107,7 @@ pub struct SglViews {
 impl Sgl {
     fn propagate(&self, table: &Tensor<2>, operators: &[SparseOperator]) -> Tensor<2> {
         let layers = self.config.layers;
-        self.config.readout.of(propagate(table, operators, layers).1, layers)
+        self.config.readout.of(propagate(table, operators, layers).all, layers)
     }
 }
 
@@ -154,16 +142,8 @@ impl Method for Sgl {
         let mut losses = vec![("bpr", ranking_loss(&self.graph, &encoded.embeddings, batch))];
         let config = &self.config;
         if config.contrast_weight > 0.0 {
-            let (users, items) = self.graph.split(encoded.views[1].clone());
-            let anchors = |rows: &[u32], first: u32| {
-                let nodes: Vec<u32> = rows.iter().map(|row| row + first).collect();
-                gather_rows(encoded.views[0].clone(), &nodes)
-            };
-            let of_items = self.graph.users as u32;
-            let sides = [
-                Side::new(batch.users.iter().copied(), users, |rows| anchors(rows, 0)),
-                Side::new(batch.positives.iter().copied(), items, |rows| anchors(rows, of_items)),
-            ];
+            let [anchors, candidates] = &encoded.views;
+            let sides = Side::both(&self.graph, [anchors, candidates], batch.users, batch.positives);
             let contrast = cross_view_info_nce(&self.objective, sides, config.candidates, &mut self.rng);
             losses.push(("contrast", contrast * config.contrast_weight));
         }
@@ -174,6 +154,6 @@ impl Method for Sgl {
     }
 
     fn embed(&self, table: &Tensor<2>) -> Tensor<2> {
-        self.propagate(table, std::slice::from_ref(&self.graph.adjacency))
+        self.propagate(table, self.graph.operators())
     }
 }

@@ -3,8 +3,10 @@
 use super::{Embeddings, Method};
 use crate::MethodError;
 use crate::error::Check;
+use crate::parts::to_array;
 use crate::user_item::data::{
-    Dataset, Interactions, NegativePolicy, NodeOrder, PairSampler, Permutation, Relabelling, Triples, UniformUserSampler,
+    Dataset, Interactions, NegativePolicy, NodeOrder, PairSampler, Permutation, Relabelling, Triples,
+    UniformUserSampler,
 };
 use burn::config::Config;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -41,65 +43,35 @@ pub enum Initialisation {
     XavierUniform,
 }
 
-/// Among whom an anchor finds itself.
-#[derive(Config, Debug, Copy, PartialEq, Eq)]
-pub enum Candidates {
-    /// All nodes of its side.
-    All,
-    /// Its own row and this many others, drawn for each batch, weighted to stand for all.
-    Sampled {
-        /// How many.
-        count: usize,
-    },
-}
-
-impl Candidates {
-    pub(crate) fn validate(self, check: &Check) -> Result<(), MethodError> {
-        check.count("candidates", self.sample().unwrap_or(1))
-    }
-
-    pub(crate) fn sample(self) -> Option<usize> {
-        match self {
-            Self::All => None,
-            Self::Sampled { count } => Some(count),
-        }
-    }
-}
-
-/// What every training needs to know.
-#[derive(Clone, Debug, PartialEq)]
+/// What every training needs to know; each method's settings hold one, with defaults of its own.
+#[derive(Config, Debug, PartialEq)]
 pub struct TrainingConfig {
     /// Width of the embeddings.
+    #[config(default = 64)]
     pub dim: usize,
     /// Learning rate of Adam.
+    #[config(default = 1e-3)]
     pub learning_rate: f64,
     /// Triples in a batch.
+    #[config(default = 2048)]
     pub batch_size: usize,
     /// How triples are drawn.
+    #[config(default = "Sampling::Pairs")]
     pub sampling: Sampling,
     /// How the table starts.
+    #[config(default = "Initialisation::Normal { deviation: 0.1 }")]
     pub initialisation: Initialisation,
-    /// How nodes are numbered inside.
+    /// How nodes are numbered inside, for locality; the result is in the original order.
+    #[config(default = "NodeOrder::Clusters")]
     pub node_order: NodeOrder,
 }
 
-/// The settings every training has, out of those of a method.
-macro_rules! training_config {
-    ($settings:expr) => {
-        TrainingConfig {
-            dim: $settings.dim,
-            learning_rate: $settings.learning_rate,
-            batch_size: $settings.batch_size,
-            sampling: $settings.sampling,
-            initialisation: $settings.initialisation,
-            node_order: $settings.node_order,
-        }
-    };
-}
-pub(super) use training_config;
-
 impl TrainingConfig {
-    pub(crate) fn validate(&self, check: &Check) -> Result<(), MethodError> {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// With the first that is out of its range.
+    pub fn validate(&self, check: &Check) -> Result<(), MethodError> {
         check.count("dim", self.dim)?;
         check.count("batch_size", self.batch_size)?;
         check.positive("learning_rate", self.learning_rate)?;
@@ -157,7 +129,7 @@ impl<M: Method> Training<M> {
     /// # Errors
     /// When the data cannot be sampled, or the method not be built.
     pub fn new(
-        settings: TrainingConfig,
+        settings: &TrainingConfig,
         config: serde_json::Value,
         data: &Dataset,
         options: &FitOptions,
@@ -189,7 +161,7 @@ impl<M: Method> Training<M> {
         Ok(Self {
             method,
             config,
-            settings,
+            settings: settings.clone(),
             order,
             sampler,
             renumber,
@@ -225,7 +197,7 @@ impl<M: Method> Training<M> {
 
     /// The present embeddings, in the original order.
     pub fn embeddings(&self) -> Embeddings {
-        let all = host(&self.method.embed(&self.table));
+        let all = to_array(&self.method.embed(&self.table));
         let users = self.order.users.len();
         let pick = |order: &Permutation, first: usize| {
             let at: Vec<usize> = order.new_of_old().iter().map(|&new| first + new as usize).collect();
@@ -298,12 +270,6 @@ fn initial(
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let (u, v) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-}
-
-fn host(tensor: &Tensor<2>) -> Array2<f32> {
-    let [rows, cols] = tensor.dims();
-    let values: Vec<f32> = tensor.clone().into_data().iter::<f32>().collect();
-    Array2::from_shape_vec((rows, cols), values).expect("a tensor has the values of its shape")
 }
 
 impl<M: Method> Trainee for Training<M> {
