@@ -4,6 +4,10 @@
 //! 2. The items are ordered by score, equal scores by the smaller index.
 //! 3. For each cutoff K the metrics of [`Metric`] are computed for each user, and averaged over these users.
 //!
+//! With a validation part there are two protocols, whose numbers are not comparable: by default the validation items are ranked; RecBole
+//! leaves them out of the test ranking, too ([`Protocol::without_validation`]). The report says which ([`LeftOut`]), and how many users
+//! have equal scores where it matters.
+//!
 //! Users without test items are left out of the means. An item that is in a user's training and test sets stays out of
 //! the ranking and still counts as a test item, so it can only be missed.
 //!
@@ -25,7 +29,7 @@ pub use contrastive_kernels::top_k::{ItemSets, ItemSetsError, Score};
 pub use error::{RankingError, Side};
 pub use metric::Metric;
 pub use protocol::Protocol;
-pub use report::{PerUserReport, RankingReport};
+pub use report::{LeftOut, PerUserReport, RankingReport};
 
 use ndarray::ArrayView2;
 

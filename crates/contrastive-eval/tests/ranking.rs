@@ -349,3 +349,64 @@ fn finite_embeddings_never_score_nan() {
     let report = evaluate(u.view(), i.view(), ItemSets::empty(1), test.sets(), &[1, 2]).unwrap();
     assert_eq!((report.get("hit@1"), report.get("coverage@2")), (Some(1.0), Some(2.0 / 3.0)));
 }
+
+/// The two protocols of a data set with a validation part, against lists ranked by hand.
+#[test]
+fn validation_items_are_ranked_or_left_out_and_the_report_says_which() {
+    let scores = array![[5.0f32, 4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0, 5.0]];
+    let (train, validation) = (Flat::new([vec![0], vec![4]]), Flat::new([vec![1], vec![3, 4]]));
+    let test = Flat::new([vec![2], vec![1]]);
+    let protocol = || Protocol::new(train.sets(), test.sets(), &[1, 2]).unwrap();
+    let ranked = protocol().scores(scores.view()).unwrap().mean();
+    let left_out = protocol().without_validation(validation.sets()).unwrap().scores(scores.view()).unwrap().mean();
+    assert_eq!((ranked.left_out(), left_out.left_out()), (Some(LeftOut::Train), Some(LeftOut::TrainAndValidation)));
+    // 1, 2, 3, 4 and 3, 2, 1, 0 are ranked; then 2, 3, 4 and 2, 1, 0
+    assert_eq!((ranked.get("hit@1"), ranked.get("hit@2")), (Some(0.0), Some(0.5)));
+    assert_eq!((left_out.get("hit@1"), left_out.get("hit@2")), (Some(0.5), Some(1.0)));
+    assert!(ranked.to_string().ends_with("; training items left out"));
+    assert!(left_out.to_string().ends_with("; training and validation items left out"));
+    let error = protocol().without_validation(Flat::new([vec![]]).sets()).unwrap_err();
+    assert!(error.to_string().contains("the validation sets have 1 rows"), "{error}");
+}
+
+/// A model that scores everything alike finds the test items of a file sorted by popularity, and the report says why.
+#[test]
+fn ties_are_counted() {
+    let test = Flat::new([vec![0], vec![1], vec![3]]);
+    let run = |scores: Array2<f32>| evaluate_scores(scores.view(), ItemSets::empty(3), test.sets(), &[1, 2]).unwrap();
+    let flat = run(Array2::zeros((3, 5)));
+    assert_eq!((flat.tied_users(), flat.get("hit@2")), (Some(3), Some(2.0 / 3.0)));
+    assert!(flat.to_string().contains("equal scores within the first 2 of 3 users"), "{flat}");
+    // a tie behind the third place does not matter, one between the second and the third does
+    let some = run(array![[5.0, 4.0, 3.0, 3.0, 3.0], [5.0, 4.0, 4.0, 3.0, 2.0], [5.0, 4.0, 3.0, 2.0, 1.0]]);
+    assert_eq!(some.tied_users(), Some(1));
+    assert!(
+        !run(array![[3.0, 2.0, 1.0, 0.5, 0.0], [3.0, 2.0, 1.0, 0.5, 0.0], [3.0, 2.0, 1.0, 0.5, 0.0]])
+            .to_string()
+            .contains("equal scores")
+    );
+    assert_eq!(evaluate_ranked(&[[0], [0], [0]], 5, test.sets(), &[1]).unwrap().tied_users(), None);
+}
+
+/// NDCG with gains, written out (Jarvelin and Kekalainen 2002, with the discount log2(r + 1)); the other metrics do not change.
+#[test]
+fn gains_grade_ndcg_alone() {
+    let test = Flat::new([vec![0, 2, 3], vec![1]]);
+    let lists = [vec![2u32, 1, 0], vec![0, 1, 2]];
+    let protocol = || Protocol::new(ItemSets::empty(2), test.sets(), &[3]).unwrap();
+    let plain = protocol().ranked(&lists, 5).unwrap();
+    let graded = protocol().with_gains(&[3.0, 1.0, 7.0, 0.5]).unwrap().ranked(&lists, 5).unwrap();
+    let log = |r: f64| (r + 1.0).log2();
+    let first = (1.0 / log(1.0) + 3.0 / log(3.0)) / (7.0 / log(1.0) + 3.0 / log(2.0) + 1.0 / log(3.0));
+    let found = graded.get("ndcg@3").unwrap();
+    assert!((found[0] - first).abs() < 1e-12 && (found[1] - 1.0 / log(2.0)).abs() < 1e-12, "{found:?}");
+    for name in ["recall@3", "hit@3", "mrr@3", "map@3", "precision@3"] {
+        assert_eq!(plain.get(name), graded.get(name));
+    }
+    let ones = protocol().with_gains(&[1.0; 4]).unwrap().ranked(&lists, 5).unwrap();
+    assert_eq!(ones.get("ndcg@3"), plain.get("ndcg@3"));
+    assert_eq!(protocol().with_gains(&[0.0; 4]).unwrap().ranked(&lists, 5).unwrap().get("ndcg@3"), Some(vec![0.0; 2]));
+    assert_eq!(protocol().with_gains(&[1.0]).unwrap_err(), RankingError::GainCount { found: 1, expected: 4 });
+    let error = protocol().with_gains(&[1.0, -2.0, 0.0, 0.0]).unwrap_err();
+    assert_eq!(error, RankingError::BadGain { at: 1, gain: -2.0 });
+}

@@ -8,6 +8,7 @@ use super::split::Split;
 use super::targets::Targets;
 use crate::error::{EvalError, check_enough, check_length, check_setting};
 use crate::neighbours::argmax;
+use crate::ranking::ItemSets;
 use crate::rows::Rows;
 use crate::scores::Classification;
 use contrastive_kernels::Real;
@@ -137,6 +138,47 @@ impl LinearProbe {
             splits.par_iter().map(run).collect()
         };
         Ok(ProbeReport { runs: runs? })
+    }
+
+    /// Trains on one table, `[rows, D]`, and scores another, `[others, D]`: test embeddings made by an encoder that never saw them, say. The penalty
+    /// may be chosen by cross-validation; there are no validation rows.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and [`EvalError::Setting`] for a test table of another width, with another number of classes, or with sets of
+    /// labels where the other has one label each.
+    pub fn run_between<T: Real>(
+        &self,
+        train: (ArrayView2<'_, T>, Targets<'_>),
+        test: (ArrayView2<'_, T>, Targets<'_>),
+    ) -> Result<ProbeReport, EvalError> {
+        let ((x, labels), (others, other_labels)) = (train, test);
+        let (width, rows) = (others.ncols(), x.nrows());
+        check_setting("width of the test table", width as f64, width == x.ncols(), "that of the training table")?;
+        check_length("labels", labels.rows(), "rows to train on", rows)?;
+        check_length("labels", other_labels.rows(), "rows to test on", others.nrows())?;
+        let all = ndarray::concatenate(ndarray::Axis(0), &[x, others]).expect("tables of one width");
+        let total = all.nrows() as u32;
+        let split = Split::new(all.nrows(), (0..rows as u32).collect(), Vec::new(), (rows as u32..total).collect())?;
+        let (classes, others) = (labels.classes(), other_labels.classes());
+        check_setting("classes of the test table", others as f64, others == classes, "those of the training table")?;
+        let alike = labels.is_multi() == other_labels.is_multi();
+        check_setting(
+            "kind of the test labels",
+            f64::from(other_labels.is_multi()),
+            alike,
+            "that of the training labels",
+        )?;
+        let rows = (0..labels.rows())
+            .map(|row| labels.of(row))
+            .chain((0..other_labels.rows()).map(|row| other_labels.of(row)));
+        let (mut offsets, mut flat) = (vec![0], Vec::new());
+        for own in rows {
+            flat.extend_from_slice(own);
+            offsets.push(flat.len());
+        }
+        let sets = ItemSets::new(&offsets, &flat).expect("sets that were sets before");
+        let targets = if labels.is_multi() { Targets::multi(sets, classes) } else { Targets::single(&flat, classes) };
+        self.run(all.view(), targets, &[split])
     }
 
     fn check(&self, rows: usize, targets: Targets<'_>, splits: &[Split]) -> Result<(), EvalError> {

@@ -12,6 +12,8 @@ pub enum Side {
     Items,
     /// The items that are not ranked.
     Train,
+    /// The validation items.
+    Validation,
     /// The items to be found.
     Test,
     /// The score matrix.
@@ -26,6 +28,7 @@ impl fmt::Display for Side {
             Self::Users => "user embeddings",
             Self::Items => "item embeddings",
             Self::Train => "training sets",
+            Self::Validation => "validation sets",
             Self::Test => "test sets",
             Self::Scores => "scores",
             Self::Ranked => "ranked lists",
@@ -125,6 +128,22 @@ pub enum RankingError {
         user: u32,
         /// The item.
         item: u32,
+    },
+    /// There is not one gain for each test item.
+    #[error("{found} gains for {expected} test items; each needs one, in the order of the test sets")]
+    GainCount {
+        /// Number of gains.
+        found: usize,
+        /// Number of test items.
+        expected: usize,
+    },
+    /// A gain is negative, NaN or infinite.
+    #[error("gain number {at} is {gain}; allowed is a finite number of at least 0")]
+    BadGain {
+        /// Its place in the list.
+        at: usize,
+        /// The gain.
+        gain: f64,
     },
     /// The arrays handed to [`super::ItemSets::new`] are inconsistent.
     #[error(transparent)]

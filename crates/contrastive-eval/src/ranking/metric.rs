@@ -12,7 +12,8 @@ use std::str::FromStr;
 pub enum Metric {
     /// `sum_{r <= K} hit_r / n`: the share of the test items that was found. The denominator is all of them, also above K.
     Recall,
-    /// `sum_{r <= K} hit_r / log2(r + 1)`, divided by its largest possible value, `sum_{r <= min(K, n)} 1 / log2(r + 1)`.
+    /// `sum_{r <= K} hit_r / log2(r + 1)`, divided by its largest possible value, `sum_{r <= min(K, n)} 1 / log2(r + 1)`. With
+    /// [gains](super::Protocol::with_gains), a hit counts its gain, and the ideal has the largest first; 0 where all are 0.
     Ndcg,
     /// 1 if any test item was found, the hit rate in the mean.
     Hit,
@@ -85,15 +86,27 @@ impl Discounts {
 }
 
 /// Writes the metrics of one user, `[PER_USER, cutoffs]`. `test` is sorted and not empty, `cutoffs` ascend, `ranked` may
-/// be shorter than the last of them.
-pub(super) fn user_values(ranked: &[u32], test: &[u32], cutoffs: &[usize], discounts: &Discounts, values: &mut [f64]) {
+/// be shorter than the last of them; `gains` has one for each of `test`.
+pub(super) fn user_values(
+    ranked: &[u32],
+    test: &[u32],
+    gains: Option<&[f64]>,
+    cutoffs: &[usize],
+    discounts: &Discounts,
+    values: &mut [f64],
+) {
+    let best_first = gains.map(|gains| {
+        let mut sorted = gains.to_vec();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        sorted
+    });
     let (mut hits, mut dcg, mut reciprocal, mut precisions) = (0usize, 0.0, 0.0, 0.0);
     let mut rank = 0;
     for (c, &k) in cutoffs.iter().enumerate() {
         for &item in &ranked[rank.min(ranked.len())..k.min(ranked.len())] {
-            if test.binary_search(&item).is_ok() {
+            if let Ok(at) = test.binary_search(&item) {
                 hits += 1;
-                dcg += discounts.gain[rank];
+                dcg += discounts.gain[rank] * gains.map_or(1.0, |gains| gains[at]);
                 precisions += hits as f64 / (rank + 1) as f64;
                 if hits == 1 {
                     reciprocal = 1.0 / (rank + 1) as f64;
@@ -103,9 +116,13 @@ pub(super) fn user_values(ranked: &[u32], test: &[u32], cutoffs: &[usize], disco
         }
         let possible = k.min(test.len());
         let found = hits as f64;
+        let ideal = match &best_first {
+            None => discounts.ideal[possible - 1],
+            Some(gains) => gains[..possible].iter().zip(&discounts.gain).map(|(gain, discount)| gain * discount).sum(),
+        };
         let row = [
             found / test.len() as f64,
-            dcg / discounts.ideal[possible - 1],
+            if ideal > 0.0 { dcg / ideal } else { 0.0 },
             f64::from(hits > 0),
             reciprocal,
             precisions / possible as f64,

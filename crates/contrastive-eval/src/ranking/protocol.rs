@@ -2,7 +2,7 @@
 
 use super::error::{RankingError, Side};
 use super::metric::{Discounts, Metric, user_values};
-use super::report::PerUserReport;
+use super::report::{LeftOut, PerUserReport};
 use contrastive_kernels::top_k::{ItemSets, Score, TopK, top_k, top_k_scores};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -36,6 +36,10 @@ pub struct Protocol<'a> {
     cutoffs: Vec<usize>,
     /// The chosen users, before those without test items are dropped.
     users: Option<Vec<u32>>,
+    /// Training and validation items together, where both are left out: offsets and items.
+    both: Option<(Vec<usize>, Vec<u32>)>,
+    /// A gain for each test item, in the order of the sets.
+    gains: Option<Vec<f64>>,
 }
 
 impl<'a> Protocol<'a> {
@@ -57,7 +61,62 @@ impl<'a> Protocol<'a> {
         if test.is_empty() {
             return Err(RankingError::NoTestUser);
         }
-        Ok(Self { train, test, cutoffs, users: None })
+        Ok(Self { train, test, cutoffs, users: None, both: None, gains: None })
+    }
+
+    /// Leaves validation items out of the ranking, too: RecBole's protocol for the test part. Without this they are ranked, and what a
+    /// method has learnt to like but was not trained on stands above the test items. Numbers of the two protocols are not
+    /// comparable; the report says which it was.
+    ///
+    /// # Errors
+    /// [`RankingError::UserCountMismatch`].
+    pub fn without_validation(mut self, validation: ItemSets<'_>) -> Result<Self, RankingError> {
+        check_rows(Side::Validation, validation.rows(), self.test.rows())?;
+        let (mut offsets, mut items) = (vec![0], Vec::new());
+        for (train, validation) in self.train.iter().zip(validation.iter()) {
+            let start = items.len();
+            items.extend(train.iter().chain(validation));
+            items[start..].sort_unstable();
+            // an item that is in both parts stands once
+            let mut kept = start;
+            for at in start..items.len() {
+                if at == start || items[at] != items[at - 1] {
+                    items[kept] = items[at];
+                    kept += 1;
+                }
+            }
+            items.truncate(kept);
+            offsets.push(items.len());
+        }
+        self.both = Some((offsets, items));
+        Ok(self)
+    }
+
+    /// Graded relevance: a gain for each test item, in the order of the test sets (user after user, items ascending). Only NDCG looks at it:
+    /// its hits count their gains, and the ideal ranking has the largest gains first. For the exponential form give `2^grade - 1`.
+    ///
+    /// # Errors
+    /// [`RankingError::GainCount`], [`RankingError::BadGain`].
+    pub fn with_gains(mut self, gains: &[f64]) -> Result<Self, RankingError> {
+        if gains.len() != self.test.len() {
+            return Err(RankingError::GainCount { found: gains.len(), expected: self.test.len() });
+        }
+        if let Some(at) = gains.iter().position(|gain| !gain.is_finite() || *gain < 0.0) {
+            return Err(RankingError::BadGain { at, gain: gains[at] });
+        }
+        self.gains = Some(gains.to_vec());
+        Ok(self)
+    }
+
+    /// The items that are not ranked, and what they are.
+    fn left_out(&self) -> (ItemSets<'_>, LeftOut) {
+        match &self.both {
+            None => (self.train, LeftOut::Train),
+            Some((offsets, items)) => {
+                let sets = ItemSets::new(offsets, items).expect("merged sets are sorted");
+                (sets, LeftOut::TrainAndValidation)
+            }
+        }
     }
 
     /// Evaluates these users only (cold-start users, say); those without test items are still left out.
@@ -109,9 +168,10 @@ impl<'a> Protocol<'a> {
             let rows = evaluated.iter().flat_map(|&user| &users[user as usize * width..][..width]);
             Cow::Owned(rows.copied().collect())
         };
-        let best = top_k(&queries, items, width, self.longest(), Some((self.train, &evaluated)));
+        // one more than is looked at, to see a tie at the end
+        let best = top_k(&queries, items, width, self.longest() + 1, Some((self.left_out().0, &evaluated)));
         let items = items.len() / width;
-        Ok(self.report(evaluated, items, |row| best.row(row).0))
+        Ok(self.of_best(evaluated, items, &best))
     }
 
     /// Ranks by explicit scores, `[users, items]`. Minus infinity ranks last.
@@ -145,17 +205,17 @@ impl<'a> Protocol<'a> {
         let evaluated = self.evaluated();
         let block = (SCORES / items).clamp(1, evaluated.len());
         let mut scores = vec![T::zero(); block * items];
-        let longest = self.longest();
+        let (longest, left_out) = (self.longest() + 1, self.left_out().0);
         let mut best = TopK { k: longest, indices: Vec::new(), scores: Vec::<T>::new() };
         for users in evaluated.chunks(block) {
             let scores = &mut scores[..users.len() * items];
             score(users, scores);
-            let part = top_k_scores(scores, items, longest, Some((self.train, users)));
+            let part = top_k_scores(scores, items, longest, Some((left_out, users)));
             check_scores(&part, users)?;
             best.indices.extend(part.indices);
             best.scores.extend(part.scores);
         }
-        Ok(self.report(evaluated, items, |row| best.row(row).0))
+        Ok(self.of_best(evaluated, items, &best))
     }
 
     /// Takes the rankings as given: one list for each user (for each chosen one after [`Protocol::with_users`]), best item
@@ -179,7 +239,7 @@ impl<'a> Protocol<'a> {
         let (evaluated, rows): (Vec<u32>, Vec<usize>) =
             (0..chosen.len()).filter(|&row| self.has_test(chosen[row])).map(|row| (chosen[row], row)).unzip();
         let longest = self.longest();
-        Ok(self.report(evaluated, items, |row| {
+        Ok(self.report(evaluated, items, None, None, |row| {
             let list = lists[rows[row]].as_ref();
             &list[..list.len().min(longest)]
         }))
@@ -208,7 +268,7 @@ impl<'a> Protocol<'a> {
         if self.longest() > items {
             return Err(RankingError::CutoffAboveCatalogue { k: self.longest(), items });
         }
-        for (side, sets) in [(Side::Train, self.train), (Side::Test, self.test)] {
+        for (side, sets) in [(Side::Train, self.left_out().0), (Side::Test, self.test)] {
             for (user, set) in sets.iter().enumerate() {
                 check_range(side, user, set, items)?;
             }
@@ -216,14 +276,47 @@ impl<'a> Protocol<'a> {
         Ok(())
     }
 
+    /// The report of rankings that are one item longer than the longest cutoff.
+    fn of_best<T: Score>(&self, users: Vec<u32>, items: usize, best: &TopK<T>) -> PerUserReport {
+        let longest = self.longest();
+        let tied = |row: usize| best.row(row).1.windows(2).any(|pair| pair[0] == pair[1]);
+        let tied = (0..users.len()).map(tied).collect();
+        self.report(users, items, Some(self.left_out().1), Some(tied), |row| {
+            let list = best.row(row).0;
+            &list[..list.len().min(longest)]
+        })
+    }
+
+    /// The gains of the test items of each user, where there are any.
+    fn gains_of(&self) -> Option<Vec<&[f64]>> {
+        let gains = self.gains.as_deref()?;
+        let mut rest = gains;
+        let each = self.test.iter().map(|items| {
+            let (own, others) = rest.split_at(items.len());
+            rest = others;
+            own
+        });
+        Some(each.collect())
+    }
+
     /// Turns the first items of each evaluated user into values.
-    fn report<'l>(&self, users: Vec<u32>, items: usize, list: impl Fn(usize) -> &'l [u32] + Sync) -> PerUserReport {
+    fn report<'l>(
+        &self,
+        users: Vec<u32>,
+        items: usize,
+        left_out: Option<LeftOut>,
+        tied: Option<Vec<bool>>,
+        list: impl Fn(usize) -> &'l [u32] + Sync,
+    ) -> PerUserReport {
+        let gains = self.gains_of();
         let cutoffs = &self.cutoffs;
         let discounts = Discounts::new(self.longest());
         let columns = Metric::PER_USER.len() * cutoffs.len();
         let mut values = vec![0.0; users.len() * columns];
         values.par_chunks_exact_mut(columns).enumerate().for_each(|(row, values)| {
-            user_values(list(row), self.test.row(users[row] as usize), cutoffs, &discounts, values);
+            let user = users[row] as usize;
+            let gains = gains.as_ref().map(|gains| gains[user]);
+            user_values(list(row), self.test.row(user), gains, cutoffs, &discounts, values);
         });
         // the smallest cutoff at which anyone is shown an item
         let mut shown = vec![cutoffs.len(); items];
@@ -243,7 +336,7 @@ impl<'a> Protocol<'a> {
         for value in &mut coverage {
             *value /= items as f64;
         }
-        PerUserReport { items, cutoffs: cutoffs.clone(), users, values, coverage }
+        PerUserReport { items, cutoffs: cutoffs.clone(), users, values, coverage, left_out, tied }
     }
 }
 

@@ -5,6 +5,16 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// Which items a ranking leaves out, beside which its numbers must be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOut {
+    /// The user's training items.
+    Train,
+    /// The user's training and validation items (RecBole).
+    TrainAndValidation,
+}
+
 /// Means over the evaluated users, for every metric and cutoff.
 ///
 /// Printed, it is a table with a row for each metric and a column for each cutoff. Serialised, it is
@@ -15,9 +25,25 @@ pub struct RankingReport {
     items: usize,
     cutoffs: Vec<usize>,
     metrics: BTreeMap<Metric, Vec<f64>>,
+    #[serde(default)]
+    left_out: Option<LeftOut>,
+    #[serde(default)]
+    tied_users: Option<usize>,
 }
 
 impl RankingReport {
+    /// What was not ranked; `None` for lists ranked elsewhere.
+    pub fn left_out(&self) -> Option<LeftOut> {
+        self.left_out
+    }
+
+    /// Users with equal scores among their first K items, K the largest cutoff, or between the last of these and the next one. Equal
+    /// scores are ranked by item number, so that many ties measure the order of the file: a collapsed model does well where items are
+    /// sorted by popularity. `None` for lists ranked elsewhere.
+    pub fn tied_users(&self) -> Option<usize> {
+        self.tied_users
+    }
+
     /// Users in the means: those with at least one test item.
     pub fn users(&self) -> usize {
         self.users
@@ -66,7 +92,18 @@ impl fmt::Display for RankingReport {
                 write!(f, "  {value:>width$.4}")?;
             }
         }
-        write!(f, "\n{} users, {} items", self.users, self.items)
+        write!(f, "\n{} users, {} items", self.users, self.items)?;
+        match self.left_out {
+            Some(LeftOut::Train) => write!(f, "; training items left out")?,
+            Some(LeftOut::TrainAndValidation) => write!(f, "; training and validation items left out")?,
+            None => {}
+        }
+        match (self.tied_users, self.cutoffs.last()) {
+            (Some(tied), Some(k)) if tied > 0 => {
+                write!(f, "\nequal scores within the first {k} of {tied} users, ranked by item number")
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -79,6 +116,10 @@ pub struct PerUserReport {
     /// `[users, PER_USER, cutoffs]`
     pub(super) values: Vec<f64>,
     pub(super) coverage: Vec<f64>,
+    #[serde(default)]
+    pub(super) left_out: Option<LeftOut>,
+    #[serde(default)]
+    pub(super) tied: Option<Vec<bool>>,
 }
 
 impl PerUserReport {
@@ -90,6 +131,11 @@ impl PerUserReport {
     /// The cutoffs, ascending.
     pub fn cutoffs(&self) -> &[usize] {
         &self.cutoffs
+    }
+
+    /// Which of them have equal scores where it matters ([`RankingReport::tied_users`]).
+    pub fn tied(&self) -> Option<&[bool]> {
+        self.tied.as_deref()
     }
 
     /// The values of one metric, `"ndcg@20"`, in the order of [`PerUserReport::users`]. None for coverage, which no
@@ -110,7 +156,14 @@ impl PerUserReport {
             .map(|(row, &metric)| (metric, (0..cutoffs).map(|c| mean(row * cutoffs + c)).collect()))
             .collect();
         metrics.insert(Metric::Coverage, self.coverage.clone());
-        RankingReport { users: self.users.len(), items: self.items, cutoffs: self.cutoffs.clone(), metrics }
+        RankingReport {
+            users: self.users.len(),
+            items: self.items,
+            cutoffs: self.cutoffs.clone(),
+            metrics,
+            left_out: self.left_out,
+            tied_users: self.tied.as_ref().map(|tied| tied.iter().filter(|tied| **tied).count()),
+        }
     }
 
     fn column(&self, column: usize) -> impl Iterator<Item = f64> {

@@ -345,3 +345,23 @@ fn a_grid_on_thousands_of_rows_is_quick() {
         assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
     }
 }
+
+/// A probe between two tables is the probe of one table with the split that separates them.
+#[test]
+fn a_probe_between_tables_is_a_split_of_one() {
+    let (x, labels) = Random::new(4).blobs::<f64>(90, 4, 3, 0.5);
+    let (first, last) = x.view().split_at(Axis(0), 60);
+    let probe = LinearProbe::new().with_cross_validation(&[0.1, 1.0], 3);
+    let between = probe
+        .run_between((first, Targets::single(&labels[..60], 3)), (last, Targets::single(&labels[60..], 3)))
+        .unwrap();
+    let split = Split::new(90, (0..60).collect(), vec![], (60..90).collect()).unwrap();
+    assert_eq!(between, probe.run(x.view(), Targets::single(&labels, 3), &[split]).unwrap());
+    let narrow = last.split_at(Axis(1), 2).0;
+    let wrong =
+        probe.run_between((first, Targets::single(&labels[..60], 3)), (narrow, Targets::single(&labels[60..], 3)));
+    assert!(wrong.unwrap_err().to_string().contains("width of the test table"));
+    let wrong =
+        probe.run_between((first, Targets::single(&labels[..60], 3)), (last, Targets::single(&labels[60..], 4)));
+    assert!(wrong.unwrap_err().to_string().contains("classes of the test table"));
+}

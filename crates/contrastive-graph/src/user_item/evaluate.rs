@@ -1,12 +1,12 @@
 //! What a training leaves behind: embeddings of users and items.
 
+use super::data::{Dataset, Interactions};
 use crate::MethodError;
-use crate::user_item::data::Interactions;
 use burn::tensor::TensorData;
-use contrastive_eval::ranking::{RankingReport, evaluate};
+use contrastive_eval::ranking::{LeftOut, Protocol, RankingError, RankingReport, Side};
 use contrastive_kernels::top_k::{ItemSets, TopK, top_k};
 use contrastive_train::{RunReport, State, TrainError, read_safetensors, take_tensor, write_safetensors};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -24,6 +24,15 @@ pub struct Embeddings {
 /// The item lists of the users.
 fn sets(interactions: &Interactions) -> ItemSets<'_> {
     ItemSets::new(interactions.indptr(), interactions.indices()).expect("interactions have ascending rows")
+}
+
+/// Fails for the first of these rows that is not finite.
+fn finite(side: Side, table: ArrayView2<'_, f32>, mut rows: impl Iterator<Item = usize>) -> Result<(), RankingError> {
+    let bad = |row: usize| table.row(row).iter().copied().find(|value| !value.is_finite()).map(|value| (row, value));
+    match rows.find_map(bad) {
+        Some((row, value)) => Err(RankingError::NonFinite { side, row, value: f64::from(value) }),
+        None => Ok(()),
+    }
 }
 
 impl Embeddings {
@@ -51,13 +60,34 @@ impl Embeddings {
         test: &Interactions,
         cutoffs: &[usize],
     ) -> Result<RankingReport, MethodError> {
-        Ok(evaluate(self.users.view(), self.items.view(), sets(train), sets(test), cutoffs)?)
+        let protocol = Protocol::new(sets(train), sets(test), cutoffs)?;
+        Ok(protocol.embeddings(self.users.view(), self.items.view())?.mean())
+    }
+
+    /// [`evaluate`](Self::evaluate) on the test part of a data set, where it has a validation part by either of the two protocols: the
+    /// validation items are ranked beside the test items ([`LeftOut::Train`]), or left out with the training items
+    /// ([`LeftOut::TrainAndValidation`], RecBole's). The report says which; without a validation part both are the first.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub fn evaluate_test(
+        &self,
+        data: &Dataset,
+        left_out: LeftOut,
+        cutoffs: &[usize],
+    ) -> Result<RankingReport, MethodError> {
+        let mut protocol = Protocol::new(sets(&data.train), sets(&data.test), cutoffs)?;
+        if let (LeftOut::TrainAndValidation, Some(validation)) = (left_out, &data.validation) {
+            protocol = protocol.without_validation(sets(validation))?;
+        }
+        Ok(protocol.embeddings(self.users.view(), self.items.view())?.mean())
     }
 
     /// The k best items for each of `users`, leaving out those in `seen` (usually the training part).
     ///
     /// # Errors
-    /// When a user is not below I, or k not in 1..=J.
+    /// When a user is not below I, or k not in 1..=J; when `seen` is of other numbers of users or items; when an embedding that takes part is
+    /// NaN or infinite ([`RankingError::NonFinite`]).
     pub fn recommend(&self, users: &[u32], k: usize, seen: &Interactions) -> Result<TopK<f32>, MethodError> {
         let wrong = |setting, value: usize, allowed| MethodError::Setting {
             method: "recommend",
@@ -72,6 +102,16 @@ impl Embeddings {
         if let Some(user) = users.iter().find(|u| **u as usize >= count) {
             return Err(wrong("user", *user as usize, format!("0 to {}", count.saturating_sub(1))));
         }
+        for (setting, found, wanted) in [
+            ("number of users of `seen`", seen.num_users(), count),
+            ("number of items of `seen`", seen.num_items(), items),
+        ] {
+            if found != wanted {
+                return Err(wrong(setting, found, format!("{wanted}, as the embeddings have")));
+            }
+        }
+        finite(Side::Users, self.users.view(), users.iter().map(|user| *user as usize))?;
+        finite(Side::Items, self.items.view(), 0..items)?;
         let at: Vec<usize> = users.iter().map(|u| *u as usize).collect();
         let queries = self.users.select(ndarray::Axis(0), &at);
         let items = self.items.as_standard_layout();
@@ -96,7 +136,7 @@ impl Embeddings {
     /// Reads what [`save`](Self::save), or the `model.safetensors` of a run, holds.
     ///
     /// # Errors
-    /// When the file is missing, damaged, or lacks a table.
+    /// When the file is missing, damaged, or lacks a table, or the tables are of different widths.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
         let (mut state, _) = read_safetensors(path)?;
         let mut table = |name: &str| {
@@ -107,6 +147,11 @@ impl Embeddings {
             Array2::from_shape_vec((two[0], two[1]), values)
                 .map_err(|e| TrainError::State { name: name.into(), problem: e.to_string() })
         };
-        Ok(Self::new(table("users")?, table("items")?))
+        let (users, items) = (table("users")?, table("items")?);
+        if users.ncols() != items.ncols() {
+            let problem = format!("{} columns; allowed are {}, as users have", items.ncols(), users.ncols());
+            return Err(TrainError::State { name: "items".into(), problem });
+        }
+        Ok(Self::new(users, items))
     }
 }

@@ -5,6 +5,7 @@ mod common;
 mod data_formats;
 mod data_fuzz;
 mod data_sampling;
+mod embeddings;
 mod encoders;
 mod golden_data;
 mod golden_node_data;
