@@ -10,10 +10,9 @@
 
 use clap::{Parser, ValueEnum};
 use contrastive::Device;
-use contrastive::graph::user_item::data::{Dataset, LoadOptions, generate};
-use contrastive::graph::user_item::method::{
-    Candidates, LightGclConfig, LightGcnConfig, Method, MethodConfig, Training,
-};
+use contrastive::graph::parts::Candidates;
+use contrastive::graph::user_item::data::{Dataset, LoadOptions, NodeOrder, generate};
+use contrastive::graph::user_item::method::{LightGclConfig, LightGcnConfig, Method, MethodConfig, Training};
 use contrastive::train::{FitOptions, Trainee, epoch_rng};
 use std::error::Error;
 use std::path::PathBuf;
@@ -33,6 +32,9 @@ struct Options {
     /// The method.
     #[arg(long, value_enum, default_value = "lightgcl")]
     method: Name,
+    /// How nodes are numbered inside: clusters, degree or file.
+    #[arg(long, default_value = "clusters")]
+    order: String,
     /// Runs only so many steps.
     #[arg(long)]
     steps: Option<usize>,
@@ -64,18 +66,28 @@ fn main() -> Result<(), Box<dyn Error>> {
         data.test.len(),
         rayon::current_num_threads()
     );
+    let order = match options.order.as_str() {
+        "clusters" => NodeOrder::Clusters,
+        "degree" => NodeOrder::Degree,
+        "file" => NodeOrder::File,
+        other => return Err(format!("--order {other}; allowed are clusters, degree, file").into()),
+    };
     let fit = FitOptions::new(&Device::flex());
     let start = Instant::now();
     let built = |name: &str| println!("{name}, built in {:.2} s", start.elapsed().as_secs_f64());
     match options.method {
         Name::Lightgcl => {
-            let config = LightGclConfig::new().with_dim(64).with_batch_size(4096).with_candidates(Candidates::All);
+            let config = LightGclConfig::new()
+                .with_dim(64)
+                .with_batch_size(4096)
+                .with_candidates(Candidates::All)
+                .with_node_order(order);
             let training = config.training_on(&data, &fit)?;
             built("LightGCL: D = 64, 2 layers, rank 5, batches of 4096, all nodes as candidates");
             run(training, &options)
         }
         Name::Lightgcn => {
-            let config = LightGcnConfig::new().with_dim(64).with_layers(3).with_batch_size(2048);
+            let config = LightGcnConfig::new().with_dim(64).with_layers(3).with_batch_size(2048).with_node_order(order);
             let training = config.training_on(&data, &fit)?;
             built("LightGCN: D = 64, 3 layers, batches of 2048");
             run(training, &options)

@@ -13,7 +13,8 @@
 
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use clap::Parser;
-use contrastive_core::linear::SparseOperator;
+use contrastive::graph::user_item::data::{Interactions, Relabelling};
+use contrastive::linear::SparseOperator;
 use contrastive_kernels::sparse::{Csr, degree_order};
 use rayon::prelude::*;
 use std::error::Error;
@@ -55,7 +56,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let order = degree_order(&degrees);
     println!("largest degree {}, median {}", degrees.iter().max().unwrap_or(&0), median(degrees.clone()));
     let by_degree = joint.relabel(&order, &order);
-    report([("original order", joint), ("by degree", by_degree)], width, options.repeats);
+    let size = |ids: &mut dyn Iterator<Item = u32>| ids.max().map_or(0, |id| id as usize + 1);
+    let (users, items) = (size(&mut pairs.iter().map(|p| p.0)), size(&mut pairs.iter().map(|p| p.1)));
+    let interactions = Interactions::from_pairs(users, items, pairs.iter().copied())?;
+    let start = Instant::now();
+    let clusters = Relabelling::by_clusters(&interactions).joint();
+    println!("order by clusters found in {:.2} s", start.elapsed().as_secs_f64());
+    let by_clusters = joint.relabel(clusters.new_of_old(), clusters.new_of_old());
+    report([("original order", joint), ("by degree", by_degree), ("by clusters", by_clusters)], width, options.repeats);
     Ok(())
 }
 
@@ -64,19 +72,18 @@ fn median(mut values: Vec<usize>) -> usize {
     *values.select_nth_unstable(middle).1
 }
 
-/// Times all forms on the matrix in both orders, taking turns so that other load on the machine meets them all, and prints
+/// Times all forms on the matrix in all orders, taking turns so that other load on the machine meets them all, and prints
 /// ratios.
-fn report(matrices: [(&str, Csr<f32>); 2], width: usize, repeats: u16) {
+fn report(matrices: [(&str, Csr<f32>); 3], width: usize, repeats: u16) {
     let (rows, nnz) = (matrices[0].1.rows(), matrices[0].1.nnz());
-    let [original, by_degree] = matrices.map(|(order, matrix)| (order, Forms::new(matrix, width)));
+    let orders = matrices.map(|(order, matrix)| (order, Forms::new(matrix, width)));
     let mut copy = Copy::new(rows * width);
     let mut per_byte = f64::INFINITY;
-    let mut best = [[f64::INFINITY; 5]; 2];
-    original.1.check();
-    by_degree.1.check();
+    let mut best = [[f64::INFINITY; 5]; 3];
+    orders.iter().for_each(|(_, forms)| forms.check());
     for _ in 0..repeats {
         per_byte = per_byte.min(copy.seconds_per_byte());
-        for (best, (_, forms)) in best.iter_mut().zip([&original, &by_degree]) {
+        for (best, (_, forms)) in best.iter_mut().zip(&orders) {
             let times = forms.times();
             best.iter_mut().zip(times).for_each(|(best, time)| *best = best.min(time));
         }
@@ -89,7 +96,7 @@ fn report(matrices: [(&str, Csr<f32>); 2], width: usize, repeats: u16) {
         bytes as f64 * 1e-6,
         bound * 1e3
     );
-    for (best, order) in best.into_iter().zip([original.0, by_degree.0]) {
+    for (best, order) in best.into_iter().zip(orders.each_ref().map(|(order, _)| *order)) {
         let [kernel, native, gather, native_both, gather_both] = best;
         println!("\n{order}");
         let line = |name: &str, time: f64, ratio: String| println!("  {name:<34}{:8.2} ms   {ratio}", time * 1e3);
@@ -101,8 +108,8 @@ fn report(matrices: [(&str, Csr<f32>); 2], width: usize, repeats: u16) {
         line("gather/scatter, both", gather_both, String::new());
         println!("  {:.1} GF/s in the kernel", 2e-9 * (nnz * width) as f64 / kernel);
     }
-    let kernels = best[0][0] / best[1][0];
-    println!("\nkernel by degree: {kernels:.2} x the speed of the original order");
+    let [degree, clusters] = [1, 2].map(|at| best[0][0] / best[at][0]);
+    println!("\nkernel by degree: {degree:.2} x, by clusters: {clusters:.2} x the speed of the original order");
 }
 
 /// Seconds of the second of two runs: the first warms caches, so that the form before leaves no trace.

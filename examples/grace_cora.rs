@@ -5,8 +5,18 @@
 #[path = "shared/nodes.rs"]
 mod nodes;
 
+use burn::module::Module;
 use clap::{Parser, ValueEnum};
-use contrastive::graph::node::method::{Centrality, GraceConfig};
+use contrastive::Device;
+use contrastive::eval::ndarray::Array2;
+use contrastive::graph::node::data::Graph;
+use contrastive::graph::node::evaluate::NodeReport;
+use contrastive::graph::node::method::{
+    Centrality, GraceConfig, NodeMethod, NodeMethodConfig, TwoViewMethod, ViewModel,
+};
+use contrastive::graph::parts::to_array;
+use contrastive::train::{Parameters, epoch_rng};
+use std::error::Error;
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
 enum Preset {
@@ -39,9 +49,12 @@ struct Arguments {
     /// Learning rate of Adam.
     #[arg(long)]
     lr: Option<f64>,
+    /// Train by the loop that is written out below.
+    #[arg(long)]
+    by_hand: bool,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let mut config = match arguments.preset {
         Preset::Cora => GraceConfig::cora(),
@@ -63,6 +76,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         config = config.with_learning_rate(lr);
     }
     let graph = arguments.run.graph()?;
+    if arguments.by_hand {
+        let run = &arguments.run;
+        let embeddings = by_hand(&config, &graph, run.epochs(&config), run.seed, &run.device()?)?;
+        println!("{}", NodeReport::of(&graph, embeddings.view(), run.seed)?);
+        return Ok(());
+    }
     arguments.run.raw(&graph)?;
     arguments.run.train(&graph, &config, true)
+}
+
+/// What `fit` does, with the same numbers: two views, an encoder for both, the contrast, a step.
+fn by_hand(
+    config: &GraceConfig,
+    graph: &Graph,
+    epochs: usize,
+    seed: u64,
+    device: &Device,
+) -> Result<Array2<f32>, Box<dyn Error>> {
+    let training = config.build(graph, seed, device)?;
+    let (grace, settings) = (training.method(), &config.training);
+    let mut parameters = Parameters::new(training.model().clone(), &settings.optimiser, &[])?;
+    for epoch in 1..=epochs {
+        let views = grace.views().inputs(&mut epoch_rng(seed, epoch))?;
+        let outputs = views.map(|(edges, features)| parameters.model().compared(&edges, &features));
+        let loss = grace.contrast(outputs, epoch)?;
+        if epoch == 1 || epoch % 50 == 0 {
+            println!("epoch {epoch}: loss {:.4}", loss.clone().into_data().iter::<f64>().sum::<f64>());
+        }
+        parameters.optimizer_step(&loss, settings.learning_rate); // backward, and Adam on every tensor
+    }
+    Ok(to_array(&grace.embed(&parameters.model().valid())))
 }

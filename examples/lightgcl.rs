@@ -1,15 +1,16 @@
 //! LightGCL on user-item interactions: `cargo run --release --example lightgcl -- [--data DIR] [--device cpu]`.
 //!
-//! The loop of `fit` is this, written out with `--by-hand`: sample, spread, compare, step.
+//! With `--by-hand` it trains by a loop that you can copy and change: sample, propagate, compare, step.
 
 mod shared;
 
 use clap::Parser;
-use contrastive::graph::parts::Candidates;
-use contrastive::graph::user_item::method::{LightGclConfig, MethodConfig};
-use contrastive::train::{FitOptions, Trainee};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use contrastive::graph::parts::{Candidates, to_array};
+use contrastive::graph::user_item::Embeddings;
+use contrastive::graph::user_item::data::{Dataset, NegativePolicy, PairSampler, Triples};
+use contrastive::graph::user_item::method::{LightGclConfig, Method, MethodConfig};
+use contrastive::train::{FitOptions, OptimiserConfig, Parameters, epoch_rng};
+use std::error::Error;
 
 #[derive(Parser, Debug)]
 struct Arguments {
@@ -38,7 +39,7 @@ struct Arguments {
     by_hand: bool,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let run = &arguments.run;
     let data = run.dataset()?;
@@ -56,14 +57,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if !arguments.by_hand {
         return run.report(&data, &config.fit(&data, &options)?);
     }
-    let mut training = config.training_on(&data, &options)?;
-    for epoch in 1..=5 {
-        let steps = training.begin_epoch(epoch, ChaCha8Rng::seed_from_u64(epoch as u64))?;
-        let mut sum = 0.0;
-        for step in 0..steps {
-            sum += training.step(step)?[0].1;
+    run.report(&data, &by_hand(&config, &data, run)?)
+}
+
+/// What `fit` does, with the same numbers where nodes keep those of the file: sample, propagate, compare, step.
+fn by_hand(config: &LightGclConfig, data: &Dataset, run: &shared::Run) -> Result<Embeddings, Box<dyn Error>> {
+    let (users, items) = (data.train.num_users(), data.train.num_items());
+    let mut method = config.build(&data.train)?;
+    let sampler = PairSampler::new(&data.train, NegativePolicy::Reject)?;
+    let table = config.table().init(users, items, run.seed, run.options()?.device());
+    let mut parameters = Parameters::new(table, &OptimiserConfig::adam(), &[])?;
+    let mut triples = Triples::default();
+    for epoch in 1..=run.epochs {
+        let mut rng = epoch_rng(run.seed, epoch);
+        sampler.epoch(&mut rng, &mut triples);
+        let (mut sum, steps) = (0.0, triples.num_batches(run.batch));
+        for batch in triples.batches(run.batch) {
+            let table = parameters.model().table.val();
+            let views = method.encode(&table, &mut rng);
+            let losses = method.losses(&table, &views, &batch, &mut rng);
+            let total = losses.into_iter().map(|(_, loss)| loss).reduce(|a, b| a + b).expect("BPR at least");
+            sum += total.clone().into_data().iter::<f64>().sum::<f64>();
+            parameters.optimizer_step(&total, run.lr); // backward, and Adam on the table
         }
         println!("epoch {epoch}: loss {:.4}", sum / steps as f64);
     }
-    run.report(&data, &training.embeddings())
+    let (users, items) = method.graph().split(method.embed(&parameters.model().table.val().inner()));
+    Ok(Embeddings::new(to_array(&users), to_array(&items)))
 }

@@ -10,7 +10,7 @@ use clap::Parser;
 use contrastive::Device;
 use contrastive::eval::clustering::compare;
 use contrastive::graph::node::data::{BlockModelOptions, Graph, Loops, Normalisation, block_model};
-use contrastive::graph::node::method::{PamcConfig, PamcData, PamcNegatives, PamcStart, powers};
+use contrastive::graph::node::method::{NodeMethodConfig, PamcConfig, PamcData, PamcNegatives, PamcStart, powers};
 use contrastive::kernels::sparse::Csr;
 use contrastive::objective::{MetaNodes, PamC, SparsePositives};
 use contrastive::train::FitOptions;
@@ -177,11 +177,11 @@ fn train(
 ) -> Result<(Vec<u32>, f64), Box<dyn Error>> {
     let mut training = config.build_from(start.clone(), graph, weights.clone(), &Device::default())?;
     let begin = Instant::now();
-    for _ in 0..config.epochs {
-        training.step()?;
+    for _ in 0..config.epochs() {
+        training.train_epoch()?;
     }
     let clusters = training.clusters().expect("PamC has clusters");
-    Ok((clusters, 1e3 * begin.elapsed().as_secs_f64() / config.epochs as f64))
+    Ok((clusters, 1e3 * begin.elapsed().as_secs_f64() / config.epochs() as f64))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -217,7 +217,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mut config = PamcConfig { clusters: classes.num_classes(), ..config.clone() };
             config.alpha = arguments.alpha.unwrap_or(config.alpha);
             config.beta = arguments.beta.unwrap_or(config.beta);
-            config.learning_rate = arguments.lr.unwrap_or(config.learning_rate);
+            config.training.learning_rate = arguments.lr.unwrap_or(config.training.learning_rate);
             config
                 .with_hidden(vec![256, 64])
                 .with_epochs(arguments.epochs)

@@ -42,7 +42,7 @@ pub struct Run {
     epochs: Option<usize>,
     /// First seed.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub seed: u64,
     /// Number of seeds.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
@@ -96,6 +96,11 @@ impl Run {
         Ok(parse_device(&self.device)?)
     }
 
+    /// The epochs: those asked for, or those of the settings.
+    pub fn epochs(&self, config: &impl NodeMethodConfig) -> usize {
+        self.epochs.unwrap_or(config.epochs())
+    }
+
     /// The seeds.
     pub fn seeds(&self) -> std::ops::Range<u64> {
         self.seed..self.seed + self.seeds
@@ -112,13 +117,13 @@ impl Run {
             if untrained {
                 self.probe(graph, &training.embed(), seed, &mut before)?;
             }
-            let epochs = self.epochs.unwrap_or(config.epochs());
+            let epochs = self.epochs(config);
             let embeddings = match &self.run_dir {
                 Some(folder) => {
                     let options = FitOptions::new(&device).epochs(epochs).seed(seed).resume(self.resume);
                     training.fit(&options.run_dir(folder.join(format!("{name}-{seed}"))))?.nodes
                 }
-                None => by_hand(&mut training, epochs, &mut clock)?,
+                None => timed(&mut training, epochs, &mut clock)?,
             };
             self.probe(graph, &embeddings, seed, &mut after)?;
         }
@@ -161,15 +166,15 @@ impl Run {
     }
 }
 
-/// The loop of `fit`, written out.
-fn by_hand<M: NodeMethod>(
+/// Epoch after epoch, with the time they take.
+fn timed<M: NodeMethod>(
     training: &mut NodeTraining<M>,
     epochs: usize,
     clock: &mut Clock,
 ) -> Result<Array2<f32>, Box<dyn Error>> {
     let start = Instant::now();
     for epoch in 1..=epochs {
-        let loss = training.step()?;
+        let loss = training.train_epoch()?;
         if epoch == 1 || epoch % 50 == 0 || epoch == epochs {
             eprintln!("epoch {epoch}: loss {loss:.4}");
         }

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     fn graph() -> Graph {
-        block_model(&BlockModelOptions { nodes: 120, communities: 3, ..Default::default() }).unwrap()
+        block_model(&BlockModelOptions { nodes: 300, communities: 3, ..Default::default() }).unwrap()
     }
 
     /// Classes written out as embeddings are read off perfectly by every protocol.
@@ -183,7 +183,7 @@ mod tests {
     fn classes_as_embeddings_are_found_by_all() {
         let graph = graph();
         let labels = graph.require_labels().unwrap();
-        let x = Array2::from_shape_fn((120, 3), |(node, class)| f32::from(labels.class(node) == Some(class as u32)));
+        let x = Array2::from_shape_fn((300, 3), |(node, class)| f32::from(labels.class(node) == Some(class as u32)));
         let mut report = NodeReport::of(&graph, x.view(), 1).unwrap();
         for name in ["10/90", "10/10/80", "k-means NMI", "of unit rows"] {
             assert!((report.get(name).unwrap().mean - 1.0).abs() < 1e-9, "{report}");
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_protocol_that_cannot_run_is_left_out_with_its_reason() {
-        let mut x = Array2::zeros((120, 2));
+        let mut x = Array2::zeros((300, 2));
         x[[5, 1]] = f32::NAN;
         let report = NodeReport::of(&graph(), x.view(), 1).unwrap();
         assert_eq!(report.get("10/90"), None);

@@ -1,7 +1,5 @@
 //! Losses that several methods share.
 
-use crate::MethodError;
-use crate::error::Check;
 use crate::user_item::data::TripleBatch;
 use crate::user_item::encoder::UserItemGraph;
 use burn::config::Config;
@@ -10,6 +8,7 @@ use contrastive_core::attach::attach;
 use contrastive_core::linear::gather_rows;
 use contrastive_core::objective::{Inputs, PairObjective, Reduction, bpr};
 use contrastive_core::pairs::{Exclusions, Pairs};
+use contrastive_train::{Check, SettingError};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +32,7 @@ impl Candidates {
     ///
     /// # Errors
     /// When it is 0.
-    pub fn validate(self, check: &Check) -> Result<(), MethodError> {
+    pub fn validate(self, check: &Check) -> Result<(), SettingError> {
         match self {
             Self::All | Self::Batch => Ok(()),
             Self::Sampled { count } => check.count("candidates", count),
@@ -155,7 +154,8 @@ pub fn cross_view_info_nce(
 /// [`cross_view_info_nce`] among the different nodes of the batch ([`Candidates::Batch`]), which draws nothing.
 pub fn batch_info_nce(objective: &PairObjective, sides: [Side; 2]) -> Tensor<1> {
     let [users, items] = sides.map(|Side { nodes, weights, anchors, table }| {
-        let objective = objective.clone().with_reduction(Reduction::Weighted(Arc::new(weights))).with_pairs(Pairs::Diagonal);
+        let objective =
+            objective.clone().with_reduction(Reduction::Weighted(Arc::new(weights))).with_pairs(Pairs::Diagonal);
         objective.loss(&Inputs::new(anchors, gather_rows(table, &nodes)))
     });
     users + items
@@ -176,7 +176,8 @@ fn side_info_nce(objective: &PairObjective, side: Side, candidates: Candidates, 
                 (&anchors.device().inner(), anchors.dtype()),
             );
             let ids = |v: &[u32]| v.iter().map(|&x| i64::from(x)).collect::<Vec<_>>();
-            let objective = objective.with_pairs(Pairs::Beside).with_exclusions(Exclusions::same_ids(&ids(&nodes), &ids(&drawn)));
+            let objective =
+                objective.with_pairs(Pairs::Beside).with_exclusions(Exclusions::same_ids(&ids(&nodes), &ids(&drawn)));
             objective.loss(&Inputs::new(anchors, candidates).with_paired(own).with_bias(bias))
         }
         _ => objective.with_pairs(Pairs::one_each(nodes)).loss(&Inputs::new(anchors, table)),

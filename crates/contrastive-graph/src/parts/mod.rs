@@ -22,7 +22,7 @@ pub mod owed;
 mod propagation;
 mod table;
 
-pub use crate::error::Check;
+pub use contrastive_train::Check;
 pub use losses::{Candidates, Side, batch_info_nce, batch_penalty, cross_view_info_nce, ranking_loss, table_penalty};
 pub use noise::Noise;
 pub use propagation::{LayerSums, Layers, Readout, propagate, propagate_with};

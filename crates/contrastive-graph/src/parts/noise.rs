@@ -33,8 +33,8 @@ impl Noise {
         Self(Source::Given(tensors.into_iter().collect()))
     }
 
-    /// Starts anew from a seed that the generator of an epoch gives; tensors that were [given](Self::given) stay.
-    pub fn begin_epoch(&mut self, rng: &mut ChaCha8Rng) {
+    /// Starts anew from a seed that a generator gives; tensors that were [given](Self::given) stay.
+    pub fn reseed(&mut self, rng: &mut ChaCha8Rng) {
         if let Source::Seeded { seed, drawn } = &mut self.0 {
             (*seed, *drawn) = (rng.next_u64(), 0);
         }
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(a, centred(&to_array(&Noise::seeded(3).uniform_like(&like(5000)))));
         let [mut x, mut y] = [3, 4].map(|seed| {
             let mut noise = Noise::seeded(9);
-            noise.begin_epoch(&mut ChaCha8Rng::seed_from_u64(seed));
+            noise.reseed(&mut ChaCha8Rng::seed_from_u64(seed));
             noise
         });
         assert_ne!(to_array(&x.uniform_like(&like(2))), to_array(&y.uniform_like(&like(2))));
@@ -129,7 +129,7 @@ mod tests {
         let unit = to_array(&Noise::seeded(3).unit_rows_like(&like(50)));
         assert!(unit.rows().into_iter().all(|row| (row.dot(&row) - 1.0).abs() < 1e-5));
         let mut given = Noise::given([like(2) + 0.25]);
-        given.begin_epoch(&mut ChaCha8Rng::seed_from_u64(1));
+        given.reseed(&mut ChaCha8Rng::seed_from_u64(1));
         assert!(to_array(&given.uniform_like(&like(2))).iter().all(|v| *v == 0.25));
     }
 }

@@ -5,7 +5,7 @@ use crate::MethodError;
 use burn::tensor::TensorData;
 use contrastive_eval::ranking::{LeftOut, Protocol, RankingError, RankingReport, Side};
 use contrastive_kernels::top_k::{ItemSets, TopK, top_k};
-use contrastive_train::{RunReport, State, TrainError, read_safetensors, take_tensor, write_safetensors};
+use contrastive_train::{Check, RunReport, State, TrainError, read_safetensors, take_tensor, write_safetensors};
 use ndarray::{Array2, ArrayView2};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -89,26 +89,17 @@ impl Embeddings {
     /// When a user is not below I, or k not in 1..=J; when `seen` is of other numbers of users or items; when an embedding that takes part is
     /// NaN or infinite ([`RankingError::NonFinite`]).
     pub fn recommend(&self, users: &[u32], k: usize, seen: &Interactions) -> Result<TopK<f32>, MethodError> {
-        let wrong = |setting, value: usize, allowed| MethodError::Setting {
-            method: "recommend",
-            setting,
-            value: value.to_string(),
-            allowed,
-        };
+        let check = Check::new("recommend");
         let (count, items) = (self.users.nrows(), self.items.nrows());
-        if k == 0 || k > items {
-            return Err(wrong("k", k, format!("1 to {items}, the number of items")));
-        }
-        if let Some(user) = users.iter().find(|u| **u as usize >= count) {
-            return Err(wrong("user", *user as usize, format!("0 to {}", count.saturating_sub(1))));
+        check.that((1..=items).contains(&k), "k", k, format!("1 to {items}, the number of items"))?;
+        if let Some(user) = users.iter().find(|user| **user as usize >= count) {
+            check.that(false, "user", user, format!("0 to {}", count.saturating_sub(1)))?;
         }
         for (setting, found, wanted) in [
             ("number of users of `seen`", seen.num_users(), count),
             ("number of items of `seen`", seen.num_items(), items),
         ] {
-            if found != wanted {
-                return Err(wrong(setting, found, format!("{wanted}, as the embeddings have")));
-            }
+            check.that(found == wanted, setting, found, format!("{wanted}, as the embeddings have"))?;
         }
         finite(Side::Users, self.users.view(), users.iter().map(|user| *user as usize))?;
         finite(Side::Items, self.items.view(), 0..items)?;

@@ -306,7 +306,7 @@ fn golden_csgcl_on_cora_is_no_worse_than_grace() {
         [clusters.get("nmi").unwrap().mean, accuracy]
     };
     fn trained<M: NodeMethod>(mut training: NodeTraining<M>) -> Array2<f32> {
-        assert!((0..200).all(|_| training.step().unwrap().is_finite()));
+        assert!((0..200).all(|_| training.train_epoch().unwrap().is_finite()));
         training.embed()
     }
     let mut gains = [0.0; 2];

@@ -5,13 +5,12 @@ use burn::tensor::{DType, Device, Tensor};
 use contrastive_core::linear::{SvdOptions, truncated_svd};
 use contrastive_core::objective::{Inputs, PairObjective, bpr};
 use contrastive_core::similarity::Similarity;
-use contrastive_graph::MethodError;
 use contrastive_graph::parts::{Candidates, Readout};
 use contrastive_graph::user_item::Embeddings;
 use contrastive_graph::user_item::augment::ViewKind;
 use contrastive_graph::user_item::data::generate::{PlantedOptions, planted};
 use contrastive_graph::user_item::data::{
-    Dataset, Interactions, LoadOptions, NegativePolicy, PairSampler, TripleBatch, Triples, adjacency,
+    Dataset, Interactions, LoadOptions, NegativePolicy, NodeOrder, PairSampler, TripleBatch, Triples, adjacency,
 };
 use contrastive_graph::user_item::method::*;
 use contrastive_kernels::sparse::Csr;
@@ -21,6 +20,11 @@ use rand_chacha::ChaCha8Rng;
 
 fn types() -> Vec<DType> {
     if has_f64() { vec![DType::F64, DType::F32] } else { vec![DType::F32] }
+}
+
+/// The generator of a step.
+fn draws() -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(1)
 }
 
 fn uniform(seed: u64, len: usize) -> Vec<f64> {
@@ -76,7 +80,7 @@ fn golden_lightgcl() {
             let table = tracked([input("user_emb"), input("item_emb")].concat(), [users + items, d], dtype);
             let (u, p, n) = (ids("uids"), ids("pos"), ids("neg"));
             let batch = TripleBatch { users: &u, positives: &p, negatives: &n };
-            let views = method.encode(&table);
+            let views = method.encode(&table, &mut draws());
             let (relative, absolute) = if dtype == DType::F64 { (1e-9, 1e-9) } else { (1e-4, 1e-5) };
             let expected = &case["expected"];
             let both = |a: &str, b: &str| [numbers(&expected[a]), numbers(&expected[b])].concat();
@@ -88,7 +92,7 @@ fn golden_lightgcl() {
                 absolute,
                 relative,
             );
-            let losses = method.losses(&table, &views, &batch);
+            let losses = method.losses(&table, &views, &batch, &mut draws());
             let named = |k: usize| (losses[k].0, values(&losses[k].1)[0]);
             assert_eq!((named(0).0, named(1).0, named(2).0), ("bpr", "contrast", "l2"));
             close("bpr", &[named(0).1], &[expected["loss_bpr"].as_f64().unwrap()], 0.0, relative);
@@ -151,9 +155,13 @@ fn gradients_of_lightgcn_agree_with_finite_differences() {
     let mut method = LightGcnConfig::new().with_layers(3).with_l2(0.01).build(&train).unwrap();
     let mut loss = |x: Vec<f64>| {
         let table = tracked(x, [16, 3], DType::F64);
-        let encoded = method.encode(&table);
-        let total =
-            method.losses(&table, &encoded, &whole(&sampled)).into_iter().map(|(_, l)| l).reduce(|a, b| a + b).unwrap();
+        let encoded = method.encode(&table, &mut draws());
+        let total = method
+            .losses(&table, &encoded, &whole(&sampled), &mut draws())
+            .into_iter()
+            .map(|(_, l)| l)
+            .reduce(|a, b| a + b)
+            .unwrap();
         (values(&total)[0], values(&table.grad(&total.backward()).unwrap()))
     };
     let (_, gradient) = loss(base.clone());
@@ -175,12 +183,12 @@ fn sgl_without_dropping_sees_one_graph() {
         let mut method = config.build(&train).unwrap();
         method.begin_epoch(ChaCha8Rng::seed_from_u64(1)).unwrap();
         let table = tracked(uniform(2, 16 * 4), [16, 4], types()[0]);
-        let encoded = method.encode(&table);
+        let encoded = method.encode(&table, &mut draws());
         close("first view", &values(&encoded.views[0]), &values(&encoded.embeddings), 1e-6, 1e-6);
         close("second view", &values(&encoded.views[1]), &values(&encoded.embeddings), 1e-6, 1e-6);
         // one user, one item: each finds itself with cosine 1
         let batch = TripleBatch { users: &[3], positives: &[2], negatives: &[0] };
-        let got = values(&method.losses(&table, &encoded, &batch)[1].1)[0];
+        let got = values(&method.losses(&table, &encoded, &batch, &mut draws())[1].1)[0];
         let x = values(&contrastive_core::similarity::unit_rows(encoded.embeddings.clone()));
         let side = |row: usize, rows: std::ops::Range<usize>| {
             let dot = |a: usize, b: usize| (0..4).map(|k| x[a * 4 + k] * x[b * 4 + k]).sum::<f64>() / 0.2;
@@ -197,7 +205,7 @@ fn sgl_views_are_renormalised_and_differ() {
     let table = tracked(uniform(2, 16 * 4), [16, 4], DType::F32);
     let mut draw = |seed| {
         method.begin_epoch(ChaCha8Rng::seed_from_u64(seed)).unwrap();
-        let encoded = method.encode(&table);
+        let encoded = method.encode(&table, &mut draws());
         [values(&encoded.views[0]), values(&encoded.views[1])]
     };
     let [a, b] = draw(1);
@@ -211,7 +219,7 @@ fn lightgcl_with_full_rank_contrasts_a_view_with_itself() {
     let method_of = |rank| LightGclConfig::new().with_rank(rank).build(&train);
     let mut method = method_of(7).unwrap();
     let table = tracked(uniform(2, 16 * 4), [16, 4], types()[0]);
-    let views = method.encode(&table);
+    let views = method.encode(&table, &mut draws());
     close("views", &values(&method.low_rank_view(&table, &views)), &values(&views.embeddings), 1e-5, 1e-5);
     assert!(method_of(0).unwrap_err().to_string().contains('0'));
     assert!(method_of(8).unwrap_err().to_string().contains('7'));
@@ -230,8 +238,8 @@ fn lightgcl_without_contrast_is_lightgcn() {
     };
     let fresh = || tracked(uniform(2, 16 * 4), [16, 4], DType::F32);
     let (a, b) = (fresh(), fresh());
-    let (ea, eb) = (gcl.encode(&a), gcn.encode(&b));
-    assert_eq!(run(gcl.losses(&a, &ea, &batch), &a), run(gcn.losses(&b, &eb, &batch), &b));
+    let (ea, eb) = (gcl.encode(&a, &mut draws()), gcn.encode(&b, &mut draws()));
+    assert_eq!(run(gcl.losses(&a, &ea, &batch, &mut draws()), &a), run(gcn.losses(&b, &eb, &batch, &mut draws()), &b));
 }
 
 #[test]
@@ -266,8 +274,8 @@ fn sampled_candidates_estimate_the_full_table() {
         let mut method = LightGclConfig::new().with_candidates(candidates).with_l2(0.0).build(&set.train).unwrap();
         method.begin_epoch(ChaCha8Rng::seed_from_u64(1)).unwrap();
         let table = tracked(uniform(2, 550 * 8), [550, 8], DType::F32);
-        let encoded = method.encode(&table);
-        values(&method.losses(&table, &encoded, &batch)[1].1)[0]
+        let encoded = method.encode(&table, &mut draws());
+        values(&method.losses(&table, &encoded, &batch, &mut draws())[1].1)[0]
     };
     let full = loss(Candidates::All);
     assert_eq!(full, loss(Candidates::Sampled { count: 1000 }));
@@ -301,8 +309,7 @@ fn states_do_not_depend_on_the_node_order() {
     let training =
         |order| LightGcnConfig::new().with_dim(8).with_node_order(order).training_on(&set, &options).unwrap();
     let mut trained = training(NodeOrder::Degree);
-    trained.begin_epoch(1, ChaCha8Rng::seed_from_u64(1)).unwrap();
-    trained.step(0).unwrap();
+    trained.train_step().unwrap();
     let mut other = training(NodeOrder::File);
     other.load_state(trained.state()).unwrap();
     let [a, b] =
@@ -395,9 +402,8 @@ fn golden_data_lastfm_lightgcn_beats_factorisation() {
         let config =
             LightGcnConfig::new().with_dim(32).with_layers(layers).with_readout(Readout::Sum).with_learning_rate(5e-3);
         let mut training = config.training_on(&data, &options).unwrap();
-        for epoch in 1..=12 {
-            let steps = training.begin_epoch(epoch, contrastive_train::epoch_rng(7, epoch)).unwrap();
-            (0..steps).for_each(|step| drop(training.step(step).unwrap()));
+        for _ in 1..=12 {
+            training.train_epoch().unwrap();
         }
         training.embeddings().evaluate(&data.train, &data.test, &[20]).unwrap().get("recall@20").unwrap()
     };
@@ -411,9 +417,8 @@ fn golden_data_lastfm_contrast_helps_where_pairs_are_few() {
     fn ndcg(config: &impl MethodConfig, data: &Dataset, epochs: usize) -> f64 {
         let options = FitOptions::new(&Device::default()).epochs(epochs).seed(1).progress(false);
         let mut training = config.training_on(data, &options).unwrap();
-        for epoch in 1..=epochs {
-            let steps = training.begin_epoch(epoch, contrastive_train::epoch_rng(1, epoch)).unwrap();
-            (0..steps).for_each(|step| drop(training.step(step).unwrap()));
+        for _ in 1..=epochs {
+            training.train_epoch().unwrap();
         }
         training.embeddings().evaluate(&data.train, &data.test, &[20]).unwrap().get("ndcg@20").unwrap()
     }

@@ -214,7 +214,7 @@ fn embeddings_follow_a_renumbering_of_the_nodes() {
     let config = small().with_edge_drop([0.0; 2]).with_feature_drop([0.0; 2]);
     let run = |graph| {
         let mut training = config.build(graph, 4, &device()).unwrap();
-        let losses: Vec<f64> = (0..3).map(|_| training.step().unwrap()).collect();
+        let losses: Vec<f64> = (0..3).map(|_| training.train_epoch().unwrap()).collect();
         (losses, training.embed())
     };
     let ((losses, x), (others, y)) = (run(&graph), run(&moved));
@@ -262,7 +262,7 @@ fn nothing_left_is_still_finite() {
         let views = training.method().views().draw(&mut rng(1)).unwrap();
         assert_eq!(views[0].adjacency.nnz() == 0, edge[0] == 1.0);
         assert_eq!(views[0].columns.iter().any(|keep| *keep), feature[0] < 1.0);
-        let losses: Vec<f64> = (0..3).map(|_| training.step().unwrap()).collect();
+        let losses: Vec<f64> = (0..3).map(|_| training.train_epoch().unwrap()).collect();
         assert!(losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
         assert!(training.embed().iter().all(|x| x.is_finite()));
     }
@@ -319,7 +319,7 @@ fn csgcl_of_one_community_is_grace() {
     let mut csgcl = csgcl.build_with_partition(&graph, one, 6, &device()).unwrap();
     let mut grace = small().build(&graph, 6, &device()).unwrap();
     for epoch in 0..4 {
-        assert_eq!(csgcl.step().unwrap(), grace.step().unwrap(), "epoch {epoch}");
+        assert_eq!(csgcl.train_epoch().unwrap(), grace.train_epoch().unwrap(), "epoch {epoch}");
     }
     assert_eq!(csgcl.embed(), grace.embed());
 }
@@ -342,7 +342,7 @@ fn csgcl_of_two_communities_and_of_single_nodes() {
     let rule = &single.method().views().rules[0];
     assert_eq!(rule.columns.each(3), [0.3; 3], "no column has a logarithm");
     assert!(rule.edges.each(24).iter().all(|p| (0.0..=1.0).contains(p)));
-    assert!((0..3).all(|_| single.step().unwrap().is_finite()));
+    assert!((0..3).all(|_| single.train_epoch().unwrap().is_finite()));
 }
 
 /// CSGCL, check 8a, and the features that the strongest communities vote for.
@@ -391,19 +391,19 @@ fn training_helps_a_linear_probe() {
     };
     let mut run = grace.build(&graph, 1, &device()).unwrap();
     let before = accuracy(&graph, &run.embed());
-    assert!((0..60).all(|_| run.step().unwrap().is_finite()));
+    assert!((0..60).all(|_| run.train_epoch().unwrap().is_finite()));
     check("grace", before, accuracy(&graph, &run.embed()));
     let mut run = csgcl.build(&graph, 1, &device()).unwrap();
     let before = accuracy(&graph, &run.embed());
-    assert!((0..60).all(|_| run.step().unwrap().is_finite()));
+    assert!((0..60).all(|_| run.train_epoch().unwrap().is_finite()));
     check("csgcl", before, accuracy(&graph, &run.embed()));
 }
 
 #[test]
-fn evaluations_are_those_of_the_judge() {
+fn evaluations_are_those_of_the_evaluator() {
     let graph = blocks(60);
     let training = small().build(&graph, 3, &device()).unwrap();
-    let training = training.with_judge(|x| Ok([("width".to_string(), x.ncols() as f64)].into()));
+    let training = training.with_evaluator(|x| Ok([("width".to_string(), x.ncols() as f64)].into()));
     let report = training.fit(&FitOptions::new(&device()).epochs(2).progress(false)).unwrap().report;
     assert_eq!(report.metrics.unwrap()["width"], 8.0);
 }

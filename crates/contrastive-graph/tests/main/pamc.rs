@@ -210,13 +210,13 @@ fn a_training_uses_the_contrast_of_its_negatives() {
         };
         let found = training.evaluate().unwrap().unwrap()["clusters"];
         assert_eq!(found, clusters.counts().len() as f64);
-        let total = training.step().unwrap();
+        let total = training.train_epoch().unwrap();
         let [(_, first), ("self-training", of_clusters), ("contrast", contrast)] = training.losses()[..] else {
             panic!("{:?}", training.losses())
         };
         close(&format!("{negatives:?}"), &[contrast], &[3.0 * values(&want)[0]], 1e-4, 1e-4);
         assert_eq!((of_clusters, first, training.epoch()), (0.0, total, 1));
-        let after = (0..15).map(|_| training.step().unwrap()).last().unwrap();
+        let after = (0..15).map(|_| training.train_epoch().unwrap()).last().unwrap();
         assert!(after < contrast, "{negatives:?}: {after} after {contrast}");
     }
 }
@@ -235,7 +235,7 @@ fn the_auto_encoder_descends_as_adam_does() {
     for epoch in 1..=20 {
         let miss = model.reconstruct(&rows.clone().into()) - rows.clone();
         let loss = (miss.clone() * miss).mean();
-        close(&format!("epoch {epoch}"), &[training.step().unwrap()], &values(&loss), 1e-6, 1e-4);
+        close(&format!("epoch {epoch}"), &[training.train_epoch().unwrap()], &values(&loss), 1e-6, 1e-4);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = adam.step(1e-3, model, gradients);
     }
@@ -254,7 +254,7 @@ fn training_improves_on_the_start_and_repeats_itself() {
         let start = start.clone();
         let weights = config.weights(&graph).unwrap();
         let mut training = config.build_from(start, &graph, weights, &Device::default()).unwrap();
-        (0..config.epochs).for_each(|_| assert!(training.step().unwrap().is_finite()));
+        (0..config.epochs()).for_each(|_| assert!(training.train_epoch().unwrap().is_finite()));
         training
     };
     let training = run();
@@ -290,7 +290,7 @@ fn golden_data_citeseer_in_short() {
         let mut steps: Vec<f64> = Vec::new();
         for _ in 0..30 {
             let before = training.parts().objective;
-            assert!(training.step().unwrap().is_finite());
+            assert!(training.train_epoch().unwrap().is_finite());
             steps.push((training.parts().objective - before).as_secs_f64());
         }
         (accuracy(&training.clusters().unwrap()), steps.into_iter().fold(f64::INFINITY, f64::min))
@@ -315,7 +315,7 @@ fn a_weak_start_needs_the_jensen_proxy() {
         let config = config.clone().with_negatives(negatives);
         let weights = config.weights(&graph).unwrap();
         let mut training = config.build_from(start.clone(), &graph, weights, &Device::default()).unwrap();
-        (0..config.epochs).for_each(|_| assert!(training.step().unwrap().is_finite()));
+        (0..config.epochs()).for_each(|_| assert!(training.train_epoch().unwrap().is_finite()));
         compare(&labels, &training.clusters().unwrap()).unwrap().accuracy
     });
     eprintln!("accuracy of the start {before:.3}, official {official:.3}, jensen {jensen:.3}");
@@ -333,7 +333,7 @@ fn published_settings_are_valid() {
     }
     let citeseer = PamcData::CiteSeer.pamc();
     assert_eq!((citeseer.alpha, citeseer.beta, citeseer.order, citeseer.tau), (2.0, 2.5, 3, 0.5));
-    assert_eq!(PamcData::CiteSeer.unapproximated().learning_rate, 1e-4);
+    assert_eq!(PamcData::CiteSeer.unapproximated().training.learning_rate, 1e-4);
     assert_eq!(PamcData::Hhar.neighbours(), Some(5));
 }
 
@@ -349,7 +349,7 @@ fn bad_settings_and_graphs_are_named() {
         (small().with_order(0), "pamc: order is 0"),
         (small().with_row_cap(Some(0)), "pamc: row_cap is 0"),
         (small().with_hidden(vec![8, 0]), "autoencoder: hidden is 0"),
-        (small().with_learning_rate(f64::INFINITY), "pamc: learning_rate is inf"),
+        (small().with_learning_rate(f64::INFINITY), "training: learning_rate is inf"),
         (PamcConfig::new(1), "pamc: clusters is 1; allowed is 2 to the number of nodes"),
         (PamcConfig { clusters: 41, ..small() }, "pamc: clusters is 41; allowed is 2 to 40, the number of nodes"),
     ] {
@@ -376,7 +376,7 @@ fn bad_settings_and_graphs_are_named() {
     let few = few.with_features(Features::Dense(Array2::ones((4, 3)))).unwrap();
     for (message, part) in [
         (wrong(DgiConfig::new().with_dim(0), &graph), "dgi: dim is 0"),
-        (wrong(DgiConfig::new().with_epochs(0), &graph), "dgi: epochs is 0"),
+        (wrong(DgiConfig::new().with_epochs(0), &graph), "training: epochs is 0"),
         (wrong(DgiConfig::new(), &few), "dgi: a graph of 4 nodes without an edge"),
         (wrong(BgrlConfig::new().with_momentum(1.5), &graph), "bgrl: momentum is 1.5; allowed is 0 to 1"),
         (wrong(BgrlConfig::new().with_widths(vec![]), &graph), "bgrl: number of widths is 0"),
@@ -385,7 +385,7 @@ fn bad_settings_and_graphs_are_named() {
             wrong(BgrlConfig::new().with_warm_up(10_000), &graph),
             "bgrl: warm_up is 10000; allowed is less than the epochs",
         ),
-        (wrong(BgrlConfig::new().with_weight_decay(-1.0), &graph), "bgrl: weight_decay is -1"),
+        (wrong(BgrlConfig::new().with_weight_decay(-1.0), &graph), "optimiser: weight_decay is -1"),
         (wrong(BgrlConfig::new(), &few), "bgrl: a graph of 4 nodes without an edge"),
         (
             wrong(GbtConfig::new().with_views(UniformViews::new([0.1, 1.5], [0.0; 2])), &graph),
@@ -427,7 +427,7 @@ fn companions_separate_communities_better_than_features() {
         assert!(found > raw + 0.1, "{name}: accuracy {found}, of raw features {raw}");
     };
     fn run<M: NodeMethod>(mut training: NodeTraining<M>) -> (&'static str, Vec<f64>, Array2<f32>) {
-        let losses = (0..60).map(|_| training.step().unwrap()).collect();
+        let losses = (0..60).map(|_| training.train_epoch().unwrap()).collect();
         (training.method().name(), losses, training.embed())
     }
     let device = Device::default();

@@ -6,6 +6,7 @@ use contrastive_graph::parts::{Noise, owed, to_array, to_tensor};
 use contrastive_graph::user_item::data::{Interactions, TripleBatch, adjacency};
 use contrastive_graph::user_item::method::{LightGcnConfig, Method, MethodConfig, XSimGclConfig};
 use ndarray::Array2;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 fn config() -> XSimGclConfig {
     XSimGclConfig::new().with_dim(6)
@@ -40,6 +41,11 @@ fn xsimgcl_names_wrong_settings() {
     ]);
 }
 
+/// The generator of a step.
+fn draws() -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(1)
+}
+
 fn train() -> Interactions {
     Interactions::from_pairs(4, 3, [(0, 0), (0, 1), (1, 1), (2, 0), (2, 2), (3, 2)]).unwrap()
 }
@@ -54,7 +60,7 @@ fn xsimgcl_with_noise_handed_in_is_its_definition() {
     method.noise = Noise::given(noise.iter().map(|noise| to_tensor(noise.view(), &Device::default())));
     let x = to_array(&Noise::seeded(3).uniform_like(&Tensor::zeros([7, d], &Device::default()))) - 0.5;
     let table = to_tensor(x.view(), &Device::default().autodiff());
-    let layers = method.encode(&table);
+    let layers = method.encode(&table, &mut draws());
     let parts = adjacency::joint(&train);
     let mut dense = Array2::<f32>::zeros((7, 7));
     for row in 0..7 {
@@ -97,9 +103,9 @@ fn xsimgcl_without_noise_and_contrast_is_lightgcn_without_layer_0() {
         1e-6,
         1e-6,
     );
-    let layers = method.encode(&table);
+    let layers = method.encode(&table, &mut draws());
     let batch = TripleBatch { users: &[0, 3], positives: &[1, 2], negatives: &[2, 0] };
-    let losses = method.losses(&table, &layers, &batch);
+    let losses = method.losses(&table, &layers, &batch, &mut draws());
     assert_eq!(losses.iter().map(|loss| loss.0).collect::<Vec<_>>(), ["bpr", "contrast", "l2"]);
     assert_eq!((values(&losses[1].1)[0], values(&losses[2].1)[0]), (0.0, 0.0));
 }

@@ -1,16 +1,16 @@
 //! An auto-encoder of node features: where methods of deep clustering start from.
 
 use super::data::{input, select, summary};
-use super::{NodeMethod, NodeMethodConfig, NodeTraining, Settings};
+use super::{NodeMethod, NodeMethodConfig, NodeTraining};
 use crate::MethodError;
 use crate::draw::shuffle;
-use crate::error::Check;
 use crate::node::data::{Features, Graph};
 use crate::node::encoder::{Mlp, MlpConfig, NodeInput};
 use crate::parts::to_tensor;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use contrastive_train::{Budget, Check, TrainingConfig};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -23,15 +23,9 @@ pub struct AutoEncoderConfig {
     /// Width of the code.
     #[config(default = 10)]
     pub dim: usize,
-    /// Passes over the nodes.
-    #[config(default = 30)]
-    pub epochs: usize,
-    /// Nodes in a batch.
-    #[config(default = 256)]
-    pub batch_size: usize,
-    /// Learning rate of Adam.
-    #[config(default = 1e-3)]
-    pub learning_rate: f64,
+    /// Passes over the nodes, nodes in a batch, and rate of Adam.
+    #[config(default = "TrainingConfig::new(Budget::Epochs(30), 256, 1e-3)")]
+    pub training: TrainingConfig,
 }
 
 /// Two networks, from features to a code and back.
@@ -72,25 +66,28 @@ impl NodeMethodConfig for AutoEncoderConfig {
     type Method = Reconstruction;
 
     fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("autoencoder");
+        let check = Check::new("autoencoder");
         self.hidden.iter().try_for_each(|width| check.count("hidden", *width))?;
         check.count("dim", self.dim)?;
-        check.count("batch_size", self.batch_size)?;
-        check.positive("learning_rate", self.learning_rate)
+        Ok(self.training.validate()?)
     }
 
-    fn epochs(&self) -> usize {
-        self.epochs
+    fn training(&self) -> &TrainingConfig {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingConfig {
+        &mut self.training
     }
 
     fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Reconstruction>, MethodError> {
         let features = graph.require_features()?.clone();
         let networks = self.init(features.num_features(), seed, &device.clone().autodiff())?;
         let (summary, device) = (summary(graph, 0)?, device.clone().inner());
-        let (input, batch_size) = (input(&features, &device), self.batch_size);
+        let (input, batch_size) = (input(&features, &device), self.training.batch_size);
         let order = Order::new(features.num_nodes(), seed);
         let method = Reconstruction { features, input, summary, batch_size, order, device };
-        Ok(NodeTraining::new(method, networks, Settings::new(self.learning_rate, 0.0, self), seed))
+        NodeTraining::new(method, networks, &self.training, self, seed)
     }
 }
 

@@ -1,9 +1,8 @@
 //! BGRL (Thakoor et al., ICLR 2022): BYOL on two views of a graph, without negatives.
 
-use super::settings::parameter_rng;
-use super::{NodeMethod, NodeMethodConfig, NodeTraining, Settings, TwoViews, UniformViews, WarmUpCosine};
+use super::settings::{full_batch, parameter_rng};
+use super::{NodeMethod, NodeMethodConfig, NodeTraining, TwoViews, UniformViews};
 use crate::MethodError;
-use crate::error::Check;
 use crate::node::data::Graph;
 use crate::node::encoder::{Activation, Encoder, EncoderConfig, Mlp, MlpConfig, NodeInput, Normalisation, Propagation};
 use burn::config::Config;
@@ -11,11 +10,12 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use contrastive_core::memory::Ema;
 use contrastive_core::objective::byol;
+use contrastive_train::{Check, OptimiserConfig, Schedule, TrainingConfig};
 use rand_chacha::ChaCha8Rng;
 
 /// Settings of [`Bgrl`]; the defaults are those of the released code for Amazon-Computers.
 ///
-/// Learning rate and momentum run on schedules over [`epochs`](Self::epochs): give the number that will be trained. In a run of
+/// Learning rate and momentum run on schedules over the epochs of [`training`](Self::training): give the number that will be trained. In a run of
 /// fewer epochs they stay where they are, in one of more the networks no longer move.
 #[derive(Config, Debug, PartialEq)]
 pub struct BgrlConfig {
@@ -34,18 +34,13 @@ pub struct BgrlConfig {
     /// Momentum of the target network at the start; it reaches 1 on a cosine after the last epoch.
     #[config(default = 0.99)]
     pub momentum: f64,
-    /// Highest learning rate of AdamW ([`WarmUpCosine`]).
-    #[config(default = 5e-4)]
-    pub learning_rate: f64,
-    /// Decoupled weight decay of AdamW.
-    #[config(default = 1e-5)]
-    pub weight_decay: f64,
     /// Epochs in which the learning rate rises, less than all.
     #[config(default = 1000)]
     pub warm_up: usize,
-    /// Epochs of the schedules.
-    #[config(default = 10_000)]
-    pub epochs: usize,
+    /// Epochs of the schedules, highest learning rate, and AdamW with its decoupled decay. The schedule is given by [`warm_up`](Self::warm_up)
+    /// and these epochs: it rises linearly from 0 in the first epoch, and falls on half a cosine to 0 after the last.
+    #[config(default = "full_batch(10_000, 5e-4, 0.0).with_optimiser(OptimiserConfig::adam_w(1e-5))")]
+    pub training: TrainingConfig,
 }
 
 /// The networks.
@@ -87,8 +82,10 @@ impl BgrlConfig {
         EncoderConfig::new(widths).with_activation(Activation::PRelu).with_normalisation(self.normalisation)
     }
 
-    fn schedule(&self) -> WarmUpCosine {
-        WarmUpCosine { warm_up: self.warm_up, epochs: self.epochs }
+    /// The training with its schedule.
+    fn scheduled(&self) -> TrainingConfig {
+        let schedule = Schedule::cosine(0.0).with_warm_up(self.warm_up).with_length(self.epochs()).by_epoch();
+        self.training.clone().with_schedule(schedule)
     }
 }
 
@@ -96,17 +93,21 @@ impl NodeMethodConfig for BgrlConfig {
     type Method = Bgrl;
 
     fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("bgrl");
+        let check = Check::new("bgrl");
         check.widths(&self.widths)?;
         check.count("predictor", self.predictor)?;
         self.views.validate(&check)?;
         check.probabilities("momentum", &[self.momentum])?;
-        self.schedule().validate(&check)?;
-        Settings::validate(&check, self.learning_rate, self.weight_decay)
+        check.that(self.warm_up < self.epochs(), "warm_up", self.warm_up, "less than the epochs")?;
+        Ok(self.scheduled().validate()?)
     }
 
-    fn epochs(&self) -> usize {
-        self.epochs
+    fn training(&self) -> &TrainingConfig {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingConfig {
+        &mut self.training
     }
 
     fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Bgrl>, MethodError> {
@@ -118,9 +119,8 @@ impl NodeMethodConfig for BgrlConfig {
         let dim = *self.widths.last().expect("one width or more");
         let predictor = MlpConfig::new(vec![dim, self.predictor, dim]).with_activation(Activation::PRelu);
         let model = BgrlModel::new(encoder, predictor.init(&mut rng, &device)?);
-        let ema = Ema::cosine(self.momentum, self.epochs).expect("a checked momentum and number of epochs");
-        let settings = Settings::new(self.learning_rate, self.weight_decay, self).scheduled(self.schedule());
-        Ok(NodeTraining::new(Bgrl { views, ema }, model, settings, seed))
+        let ema = Ema::cosine(self.momentum, self.epochs()).expect("a checked momentum and number of epochs");
+        NodeTraining::new(Bgrl { views, ema }, model, &self.scheduled(), self, seed)
     }
 }
 
@@ -168,8 +168,8 @@ impl NodeMethod for Bgrl {
         Ok(vec![("bootstrap", byol(p0, p1, z0, z1))])
     }
 
-    fn update_target(&self, model: BgrlModel, epoch: usize) -> BgrlModel {
-        let target = self.ema.update(&model.encoder, detached_copy(&model.target), epoch - 1);
+    fn update_target(&self, model: BgrlModel, global_step: usize) -> BgrlModel {
+        let target = self.ema.update(&model.encoder, detached_copy(&model.target), global_step);
         BgrlModel { target, ..model }
     }
 

@@ -2,10 +2,9 @@
 
 use super::grace::RRELU;
 use super::projected::{ProjectedEncoder, Shape};
-use super::settings::parameter_rng;
-use super::{Drops, NodeData, NodeMethodConfig, NodeTraining, Settings, TwoViewMethod, TwoViews, ViewRule};
+use super::settings::{full_batch, parameter_rng};
+use super::{Drops, NodeData, NodeMethodConfig, NodeTraining, TwoViewMethod, TwoViews, ViewRule};
 use crate::MethodError;
-use crate::error::Check;
 use crate::node::augment::community::{
     DetectOptions, Partition, community_edge_probabilities, community_feature_probabilities, community_strength,
     leiden, louvain, node_strength, team_up_ramp,
@@ -18,6 +17,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use contrastive_core::error::ObjectiveError;
 use contrastive_core::objective::{Inputs, PairObjective};
 use contrastive_core::pairs::Pairs;
+use contrastive_train::{Check, TrainingConfig};
 
 /// Which detector of communities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -83,15 +83,9 @@ pub struct CsgclConfig {
     /// Whether feature rows are divided by their sum first.
     #[config(default = true)]
     pub normalise_features: bool,
-    /// Learning rate of Adam.
-    #[config(default = 1e-2)]
-    pub learning_rate: f64,
-    /// Coupled L2 of Adam.
-    #[config(default = 1e-5)]
-    pub weight_decay: f64,
-    /// Epochs of the publication, one step each; a run does as many as its options say.
-    #[config(default = 3000)]
-    pub epochs: usize,
+    /// Epochs of the publication, a step of the whole graph each; rate, and coupled decay of Adam.
+    #[config(default = "full_batch(3000, 1e-2, 1e-5)")]
+    pub training: TrainingConfig,
 }
 
 impl CsgclConfig {
@@ -174,7 +168,7 @@ impl CsgclConfig {
         let views = TwoViews::new(data, rules, self.edge_draw)?;
         let ramp = (self.team_up_start, self.team_up_largest);
         let method = Csgcl { views, partition, strength, objective, ramp };
-        Ok(NodeTraining::new(method, model, Settings::new(self.learning_rate, self.weight_decay, self), seed))
+        NodeTraining::new(method, model, &self.training, self, seed)
     }
 }
 
@@ -182,7 +176,7 @@ impl NodeMethodConfig for CsgclConfig {
     type Method = Csgcl;
 
     fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("csgcl");
+        let check = Check::new("csgcl");
         self.shape().validate(&check)?;
         check.probabilities("edge_drop", &self.edge_drop)?;
         check.probabilities("feature_drop", &self.feature_drop)?;
@@ -190,13 +184,16 @@ impl NodeMethodConfig for CsgclConfig {
         check.probabilities("feature_threshold", &[self.feature_threshold])?;
         check.positive("resolution", self.resolution)?;
         check.weight("team_up_largest", self.team_up_largest)?;
-        check.count("epochs", self.epochs)?;
         TeamUp::new(self.temperature, &[])?;
-        Settings::validate(&check, self.learning_rate, self.weight_decay)
+        Ok(self.training.validate()?)
     }
 
-    fn epochs(&self) -> usize {
-        self.epochs
+    fn training(&self) -> &TrainingConfig {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingConfig {
+        &mut self.training
     }
 
     fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Csgcl>, MethodError> {

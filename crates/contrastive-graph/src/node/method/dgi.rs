@@ -1,17 +1,17 @@
 //! Deep Graph Infomax (Veličković et al., ICLR 2019): a node goes with the summary of its graph, a node with foreign features does
 //! not.
 
-use super::settings::parameter_rng;
-use super::{NodeData, NodeMethod, NodeMethodConfig, NodeTraining, Settings};
+use super::settings::{full_batch, parameter_rng};
+use super::{NodeData, NodeMethod, NodeMethodConfig, NodeTraining};
 use crate::MethodError;
 use crate::draw::shuffle;
-use crate::error::Check;
 use crate::node::data::Graph;
 use crate::node::encoder::{Activation, Encoder, EncoderConfig, LayerKind, LinearMap};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use contrastive_core::objective::{logistic, softplus};
+use contrastive_train::{Check, TrainingConfig};
 use rand_chacha::ChaCha8Rng;
 
 /// Settings of [`Dgi`]; the defaults are those of the released code.
@@ -26,15 +26,9 @@ pub struct DgiConfig {
     /// Whether feature rows are divided by their sum first.
     #[config(default = true)]
     pub normalise_features: bool,
-    /// Learning rate of Adam.
-    #[config(default = 1e-3)]
-    pub learning_rate: f64,
-    /// Coupled L2 of Adam.
-    #[config(default = 0.0)]
-    pub weight_decay: f64,
-    /// Epochs of a full training. The publication stops when the loss did not fall for 20 epochs instead.
-    #[config(default = 300)]
-    pub epochs: usize,
+    /// Epochs, rate and coupled decay of Adam. The publication stops when the loss did not fall for 20 epochs instead.
+    #[config(default = "full_batch(300, 1e-3, 0.0)")]
+    pub training: TrainingConfig,
 }
 
 /// Encoder and discriminator.
@@ -72,15 +66,18 @@ impl NodeMethodConfig for DgiConfig {
     type Method = Dgi;
 
     fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("dgi");
+        let check = Check::new("dgi");
         check.count("dim", self.dim)?;
-        check.count("epochs", self.epochs)?;
         self.encoder(1).validate()?;
-        Settings::validate(&check, self.learning_rate, self.weight_decay)
+        Ok(self.training.validate()?)
     }
 
-    fn epochs(&self) -> usize {
-        self.epochs
+    fn training(&self) -> &TrainingConfig {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingConfig {
+        &mut self.training
     }
 
     fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Dgi>, MethodError> {
@@ -89,8 +86,7 @@ impl NodeMethodConfig for DgiConfig {
         let (mut rng, device) = (parameter_rng(seed), device.clone().autodiff());
         let encoder = self.encoder(data.num_features()).init(&mut rng, &device)?;
         let discriminator = LinearMap::new(self.dim, self.dim, false, &mut rng, &device);
-        let settings = Settings::new(self.learning_rate, self.weight_decay, self);
-        Ok(NodeTraining::new(Dgi { data }, DgiModel { encoder, discriminator }, settings, seed))
+        NodeTraining::new(Dgi { data }, DgiModel { encoder, discriminator }, &self.training, self, seed)
     }
 }
 

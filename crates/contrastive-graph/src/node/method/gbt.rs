@@ -1,14 +1,14 @@
 //! Graph Barlow Twins (Bielak, Kajdanowicz, Chawla, 2022): the embeddings of two views have the identity as cross-correlation.
 
-use super::settings::parameter_rng;
-use super::{NodeMethodConfig, NodeTraining, Settings, TwoViewMethod, TwoViews, UniformViews};
+use super::settings::{full_batch, parameter_rng};
+use super::{NodeMethodConfig, NodeTraining, TwoViewMethod, TwoViews, UniformViews};
 use crate::MethodError;
-use crate::error::Check;
 use crate::node::data::Graph;
 use crate::node::encoder::{Activation, Encoder, EncoderConfig, Normalisation};
 use burn::config::Config;
 use burn::tensor::{Device, Tensor};
 use contrastive_core::objective::BarlowTwins;
+use contrastive_train::{Check, TrainingConfig};
 
 /// Settings of [`Gbt`].
 #[derive(Config, Debug, PartialEq)]
@@ -24,15 +24,9 @@ pub struct GbtConfig {
     pub views: UniformViews,
     /// Weight of the off-diagonal correlations; `None` for 1 / width (the paper).
     pub lambda: Option<f64>,
-    /// Learning rate of Adam.
-    #[config(default = 5e-4)]
-    pub learning_rate: f64,
-    /// Coupled L2 of Adam.
-    #[config(default = 1e-5)]
-    pub weight_decay: f64,
-    /// Epochs of a full training.
-    #[config(default = 1000)]
-    pub epochs: usize,
+    /// Epochs of the publication, a step of the whole graph each; rate, and coupled decay of Adam.
+    #[config(default = "full_batch(1000, 5e-4, 1e-5)")]
+    pub training: TrainingConfig,
 }
 
 impl GbtConfig {
@@ -52,16 +46,19 @@ impl NodeMethodConfig for GbtConfig {
     type Method = Gbt;
 
     fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("gbt");
+        let check = Check::new("gbt");
         check.widths(&self.widths)?;
         self.views.validate(&check)?;
         check.weight("lambda", self.lambda.unwrap_or(0.0))?;
-        check.count("epochs", self.epochs)?;
-        Settings::validate(&check, self.learning_rate, self.weight_decay)
+        Ok(self.training.validate()?)
     }
 
-    fn epochs(&self) -> usize {
-        self.epochs
+    fn training(&self) -> &TrainingConfig {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingConfig {
+        &mut self.training
     }
 
     fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Gbt>, MethodError> {
@@ -70,7 +67,7 @@ impl NodeMethodConfig for GbtConfig {
         let views = self.views.of("gbt", graph, config.layer, device)?;
         let encoder = config.init(&mut parameter_rng(seed), &device.clone().autodiff())?;
         let method = Gbt { views, objective: self.objective()? };
-        Ok(NodeTraining::new(method, encoder, Settings::new(self.learning_rate, self.weight_decay, self), seed))
+        NodeTraining::new(method, encoder, &self.training, self, seed)
     }
 }
 

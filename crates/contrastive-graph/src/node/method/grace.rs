@@ -2,16 +2,16 @@
 
 use super::gca::{Centrality, Corruption};
 use super::projected::{ProjectedEncoder, Shape};
-use super::settings::parameter_rng;
-use super::{NodeData, NodeMethodConfig, NodeTraining, Settings, TwoViewMethod, TwoViews};
+use super::settings::{full_batch, parameter_rng};
+use super::{NodeData, NodeMethodConfig, NodeTraining, TwoViewMethod, TwoViews};
 use crate::MethodError;
-use crate::error::Check;
 use crate::node::augment::edges::EdgeDraw;
 use crate::node::data::Graph;
 use crate::node::encoder::{Activation, LayerKind};
 use burn::config::Config;
 use burn::tensor::{Device, Tensor};
 use contrastive_core::objective;
+use contrastive_train::{Check, TrainingConfig};
 
 /// Settings of [`Grace`]; the defaults are the paper's for Cora, and each data set of the two papers has a function.
 #[derive(Config, Debug, PartialEq)]
@@ -52,15 +52,9 @@ pub struct GraceConfig {
     /// Whether feature rows are divided by their sum first.
     #[config(default = true)]
     pub normalise_features: bool,
-    /// Learning rate of Adam.
-    #[config(default = 5e-4)]
-    pub learning_rate: f64,
-    /// Coupled L2 of Adam.
-    #[config(default = 1e-5)]
-    pub weight_decay: f64,
-    /// Epochs of the publication, one step each; a run does as many as its options say.
-    #[config(default = 200)]
-    pub epochs: usize,
+    /// Epochs of the publication, a step of the whole graph each; rate, and coupled decay of Adam.
+    #[config(default = "full_batch(200, 5e-4, 1e-5)")]
+    pub training: TrainingConfig,
 }
 
 /// In place of the randomised leaky ReLU of the released code: its slope in evaluation, the mean of 1/8 and 1/3.
@@ -150,20 +144,23 @@ impl NodeMethodConfig for GraceConfig {
     type Method = Grace;
 
     fn validate(&self) -> Result<(), MethodError> {
-        let check = Check(self.name());
+        let check = Check::new(self.name());
         self.shape().validate(&check)?;
         check.probabilities("edge_drop", &self.edge_drop)?;
         check.probabilities("feature_drop", &self.feature_drop)?;
         if let Corruption::Adaptive { cut, .. } = self.corruption {
             check.probabilities("cut of the corruption", &[cut])?;
         }
-        check.count("epochs", self.epochs)?;
         self.objective()?;
-        Settings::validate(&check, self.learning_rate, self.weight_decay)
+        Ok(self.training.validate()?)
     }
 
-    fn epochs(&self) -> usize {
-        self.epochs
+    fn training(&self) -> &TrainingConfig {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingConfig {
+        &mut self.training
     }
 
     fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Grace>, MethodError> {
@@ -173,8 +170,7 @@ impl NodeMethodConfig for GraceConfig {
         let model = self.shape().init(data.num_features(), &mut parameter_rng(seed), &device.clone().autodiff())?;
         let views = TwoViews::new(data, rules, self.edge_draw)?;
         let method = Grace { name: self.name(), views, objective: self.objective()? };
-        let settings = Settings::new(self.learning_rate, self.weight_decay, self);
-        Ok(NodeTraining::new(method, model, settings, seed))
+        NodeTraining::new(method, model, &self.training, self, seed)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::MethodError;
 use crate::node::data::Graph;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use contrastive_train::{FitOptions, RunReport};
+use contrastive_train::{Budget, FitOptions, RunReport, TrainingConfig};
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -46,8 +46,8 @@ pub trait NodeMethod {
         epoch: usize,
     ) -> Result<Vec<(&'static str, Tensor<1>)>, MethodError>;
 
-    /// The model after the optimiser's step of epoch `epoch`: where one part of it follows another.
-    fn update_target(&self, model: Self::Model, _epoch: usize) -> Self::Model {
+    /// The model after an optimiser's step: where one part of it follows another. Steps are counted from 0 over the whole run.
+    fn update_target(&self, model: Self::Model, _global_step: usize) -> Self::Model {
         model
     }
 
@@ -61,7 +61,7 @@ pub trait NodeMethod {
 }
 
 /// The settings of a [`NodeMethod`], and how they become one.
-pub trait NodeMethodConfig: Serialize {
+pub trait NodeMethodConfig: Serialize + Sized {
     /// What they configure.
     type Method: NodeMethod;
 
@@ -71,8 +71,42 @@ pub trait NodeMethodConfig: Serialize {
     /// With the name and the allowed range of the first setting that is out of it.
     fn validate(&self) -> Result<(), MethodError>;
 
-    /// The epochs of a full training: the publication's, where it says.
-    fn epochs(&self) -> usize;
+    /// The settings every training has: those of the publication, where it says.
+    fn training(&self) -> &TrainingConfig;
+
+    /// The same, to be changed.
+    fn training_mut(&mut self) -> &mut TrainingConfig;
+
+    /// The epochs of a full training; a run does as many as its options say, if they do.
+    fn epochs(&self) -> usize {
+        match self.training().budget {
+            Budget::Epochs(count) | Budget::Steps(count) => count,
+        }
+    }
+
+    /// Sets the epochs of a full training.
+    fn with_epochs(mut self, epochs: usize) -> Self {
+        self.training_mut().budget = Budget::Epochs(epochs);
+        self
+    }
+
+    /// Sets the learning rate.
+    fn with_learning_rate(mut self, rate: f64) -> Self {
+        self.training_mut().learning_rate = rate;
+        self
+    }
+
+    /// Sets the weight decay of the optimiser.
+    fn with_weight_decay(mut self, decay: f64) -> Self {
+        self.training_mut().optimiser = self.training().optimiser.with_weight_decay(decay);
+        self
+    }
+
+    /// Sets the number of nodes in a batch, for methods that have batches.
+    fn with_batch_size(mut self, size: usize) -> Self {
+        self.training_mut().batch_size = size;
+        self
+    }
 
     /// A training that can be stepped by hand. Equal seeds give equal runs.
     ///
@@ -80,8 +114,8 @@ pub trait NodeMethodConfig: Serialize {
     /// When a setting is out of its range, or the graph lacks what the method needs (see each).
     fn build(&self, graph: &Graph, seed: u64, device: &Device) -> Result<NodeTraining<Self::Method>, MethodError>;
 
-    /// Trains for the epochs of `options`, with its seed and on its device, and returns the embeddings. Calling
-    /// [`NodeTraining::step`] as many times on what [`build`](Self::build) gives for this seed gives the same.
+    /// Trains with the seed and on the device of `options`, for its epochs or else those of the settings, and returns the embeddings.
+    /// Calling [`NodeTraining::train_epoch`] as many times on what [`build`](Self::build) gives for this seed gives the same.
     ///
     /// # Errors
     /// As [`build`](Self::build), and when the run cannot go on.

@@ -2,7 +2,7 @@
 //!
 //! A [`NodeMethod`] says what an epoch costs and how parameters become embeddings; [`NodeTraining`] owns the parameters and the
 //! optimiser, and steps, mostly one step of the whole graph an epoch. [`NodeMethodConfig::fit`] runs a training with progress,
-//! checkpoints and a run folder; an own loop calls [`NodeTraining::step`].
+//! checkpoints and a run folder; an own loop calls [`NodeTraining::train_epoch`].
 //!
 //! ```
 //! # #[cfg(feature = "flex")] {
@@ -12,8 +12,8 @@
 //!
 //! let graph = block_model(&BlockModelOptions { nodes: 120, ..Default::default() })?;
 //! let mut training = GraceConfig::new().with_dim(16).with_projection(16).build(&graph, 7, &Device::flex())?;
-//! let first = training.step()?;
-//! let second = training.step()?;
+//! let first = training.train_epoch()?;
+//! let second = training.train_epoch()?;
 //! assert!(first > 0.0 && second != first);
 //! assert_eq!(training.embed().dim(), (120, 16));
 //! # }
@@ -30,7 +30,6 @@ mod gca;
 mod grace;
 mod interface;
 mod pamc;
-mod parameters;
 mod powers;
 mod projected;
 mod published;
@@ -51,6 +50,5 @@ pub use pamc::{Pamc, PamcConfig, PamcModel, PamcNegatives, PamcStart};
 pub use powers::powers;
 pub use projected::ProjectedEncoder;
 pub use published::PamcData;
-pub use settings::{Settings, WarmUpCosine};
 pub use training::{NodeParts, NodeTraining};
 pub use views::{Drops, TwoViewMethod, TwoViews, UniformViews, View, ViewModel, ViewRule};

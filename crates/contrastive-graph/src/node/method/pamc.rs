@@ -1,9 +1,9 @@
 //! PamC: clusters of nodes by contrast with meta-nodes (Kulatilleke, Portmann, Chandra, arXiv 2209.14067).
 
-use super::data::{host, input, largest, summary};
-use super::{AutoEncoderConfig, NodeEmbeddings, NodeMethod, NodeMethodConfig, NodeTraining, Settings, powers};
+use super::data::{input, largest, summary};
+use super::settings::full_batch;
+use super::{AutoEncoderConfig, NodeEmbeddings, NodeMethod, NodeMethodConfig, NodeTraining, powers};
 use crate::MethodError;
-use crate::error::Check;
 use crate::node::data::{Graph, Loops, Normalisation};
 use crate::node::encoder::{Mlp, NodeInput};
 use crate::parts::to_array;
@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor};
 use contrastive_core::cluster::{KMeans, k_means};
 use contrastive_core::objective::{MetaNodeProxy, MetaNodes, PamC, SparsePositives};
 use contrastive_kernels::sparse::Csr;
-use contrastive_train::{FitOptions, TrainError};
+use contrastive_train::{Check, FitOptions, TrainError, TrainingConfig};
 use rand_chacha::ChaCha8Rng;
 
 /// What stands for the negatives of a node.
@@ -84,12 +84,9 @@ pub struct PamcConfig {
     /// The negatives.
     #[config(default = "PamcNegatives::Official")]
     pub negatives: PamcNegatives,
-    /// Learning rate of Adam.
-    #[config(default = 1e-3)]
-    pub learning_rate: f64,
-    /// Steps on the whole graph of the publication, one an epoch; a run does as many as its options say.
-    #[config(default = 200)]
-    pub epochs: usize,
+    /// Steps on the whole graph of the publication, one an epoch, and rate of Adam.
+    #[config(default = "full_batch(200, 1e-3, 0.0)")]
+    pub training: TrainingConfig,
     /// Passes of the auto-encoder over the nodes before that.
     #[config(default = 30)]
     pub pretraining_epochs: usize,
@@ -123,7 +120,7 @@ impl PamcConfig {
         AutoEncoderConfig::new()
             .with_hidden(self.hidden.clone())
             .with_dim(self.dim)
-            .with_epochs(self.pretraining_epochs)
+            .with_epochs(self.pretraining_epochs.max(1))
             .with_batch_size(self.pretraining_batch)
             .with_learning_rate(self.pretraining_rate)
     }
@@ -155,12 +152,12 @@ impl PamcConfig {
         self.validate()?;
         let (nodes, seed) = (graph.num_nodes(), options.seed_value());
         let allowed = format!("2 to {nodes}, the number of nodes");
-        Check("pamc").that(self.clusters <= nodes, "clusters", self.clusters, &allowed)?;
+        Check::new("pamc").that(self.clusters <= nodes, "clusters", self.clusters, allowed)?;
         let mut training = self.auto_encoder().build(graph, seed, options.device())?;
         let mut errors = Vec::new();
         if self.pretraining_epochs > 0 {
             let stage = options.stage("pretraining", self.pretraining_epochs);
-            let report = contrastive_train::fit(&mut training, &stage).map_err(|error| of_stage(error, options))?;
+            let report = contrastive_train::fit(&mut *training, &stage).map_err(|error| of_stage(error, options))?;
             errors = report.history.iter().map(|epoch| epoch.losses["reconstruction"]).collect();
         }
         let codes = training.method().embed(&training.model().valid());
@@ -199,7 +196,7 @@ impl PamcConfig {
         };
         let model = PamcModel { encoder: start.encoder, centres };
         // nothing is drawn from here on: any seed will do
-        Ok(NodeTraining::new(method, model, Settings::new(self.learning_rate, 0.0, self), 0))
+        NodeTraining::new(method, model, &self.training, self, 0)
     }
 }
 
@@ -219,20 +216,24 @@ impl NodeMethodConfig for PamcConfig {
 
     /// With fewer than two clusters nothing would be pushed apart.
     fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("pamc");
+        let check = Check::new("pamc");
         check.that(self.clusters >= 2, "clusters", self.clusters, "2 to the number of nodes")?;
         check.weight("alpha", self.alpha)?;
         check.weight("beta", self.beta)?;
         check.positive("tau", self.tau)?;
         check.count("order", self.order)?;
         check.that(self.row_cap != Some(0), "row_cap", 0, "1 or more, or none")?;
-        check.positive("learning_rate", self.learning_rate)?;
+        self.training.validate()?;
         check.count("restarts", self.restarts)?;
         self.auto_encoder().validate()
     }
 
-    fn epochs(&self) -> usize {
-        self.epochs
+    fn training(&self) -> &TrainingConfig {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingConfig {
+        &mut self.training
     }
 
     /// Pre-trains at once, without a run folder.

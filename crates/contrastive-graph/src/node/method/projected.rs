@@ -2,12 +2,12 @@
 
 use super::views::ViewModel;
 use crate::MethodError;
-use crate::error::Check;
 use crate::node::encoder::{
     Activation, Encoder, EncoderConfig, Initial, LayerKind, Mlp, MlpConfig, NodeInput, Propagation,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use contrastive_train::Check;
 use rand_chacha::ChaCha8Rng;
 
 /// An encoder and the projector between it and the objective.

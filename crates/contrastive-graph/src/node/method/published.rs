@@ -1,5 +1,6 @@
 //! The settings that PamC was published with.
 
+use super::NodeMethodConfig;
 use super::pamc::{PamcConfig, PamcNegatives};
 
 /// A data set with published settings of PamC and of its unapproximated twin SCGC*.

@@ -1,15 +1,15 @@
-//! A method in training: what `fit` and an own loop step.
+//! A node method as a method of [`contrastive_train`], and its training.
 
 use super::data::largest;
-use super::parameters::Parameters;
-use super::{NodeEmbeddings, NodeMethod, Settings};
+use super::{NodeEmbeddings, NodeMethod};
 use crate::MethodError;
 use crate::parts::to_array;
 use burn::module::Module;
-use burn::tensor::Tensor;
-use contrastive_train::{FitOptions, Losses, Metrics, State, TrainError, Trainee, epoch_rng};
+use contrastive_train::{FitOptions, Method, Metrics, Step, TrainError, Training, TrainingConfig, Weighted, epoch_rng};
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 /// Time spent in the parts of training, summed over epochs.
@@ -26,27 +26,110 @@ pub struct NodeParts {
 /// Evaluates embeddings between epochs.
 type Evaluator = Box<dyn FnMut(&Array2<f32>) -> Result<Metrics, TrainError>>;
 
-/// A method in training: its parameters and their optimiser.
-pub struct NodeTraining<M: NodeMethod> {
+/// A node method with its settings: what [`contrastive_train::Training`] trains.
+pub struct Whole<M> {
     method: M,
-    parameters: Parameters<M::Model>,
-    seed: u64,
-    epoch: usize,
+    config: serde_json::Value,
     rng: ChaCha8Rng,
-    losses: Losses,
     evaluator: Option<Evaluator>,
-    parts: NodeParts,
+    forward: Duration,
+}
+
+impl<M: NodeMethod> Method for Whole<M> {
+    type Model = M::Model;
+    /// The generator of the step's views: that of the epoch in its first step.
+    type Batch = ChaCha8Rng;
+
+    fn name(&self) -> &str {
+        self.method.name()
+    }
+
+    fn config(&self) -> serde_json::Value {
+        self.config.clone()
+    }
+
+    fn data(&self) -> serde_json::Value {
+        self.method.data()
+    }
+
+    fn begin_epoch(&mut self, epoch: usize, rng: ChaCha8Rng) -> Result<usize, TrainError> {
+        self.rng = rng;
+        Ok(self.method.begin_epoch(epoch))
+    }
+
+    fn batch(&mut self, step: Step) -> Result<ChaCha8Rng, TrainError> {
+        Ok(if step.batch == 0 { self.rng.clone() } else { step.rng() })
+    }
+
+    fn losses(&mut self, model: &M::Model, rng: &ChaCha8Rng, step: Step) -> Result<Weighted, TrainError> {
+        let start = Instant::now();
+        let encoded = self.method.encode(model, step.batch, &mut rng.clone()).map_err(MethodError::in_training)?;
+        self.forward += start.elapsed();
+        self.method.losses(model, encoded, step.epoch).map_err(MethodError::in_training)
+    }
+
+    fn update_model(&mut self, model: M::Model, step: Step) -> M::Model {
+        self.method.update_target(model, step.global)
+    }
+
+    /// The number of clusters that are not empty, where a method has clusters, and what the evaluator says.
+    fn evaluate(&mut self, model: &M::Model) -> Result<Option<Metrics>, TrainError> {
+        let mut metrics = Metrics::new();
+        if let Some(shares) = self.method.shares(model) {
+            let mut clusters = largest(&to_array(&shares));
+            clusters.sort_unstable();
+            clusters.dedup();
+            metrics.insert("clusters".into(), clusters.len() as f64);
+        }
+        if let Some(evaluator) = &mut self.evaluator {
+            metrics.extend(evaluator(&to_array(&self.method.embed(model)))?);
+        }
+        Ok(Some(metrics).filter(|metrics| !metrics.is_empty()))
+    }
+
+    fn artifacts(&self, model: &M::Model) -> Vec<(String, Array2<f32>)> {
+        let shares = self.method.shares(model).map(|shares| ("shares".to_string(), to_array(&shares)));
+        let nodes = ("nodes".to_string(), to_array(&self.method.embed(model)));
+        std::iter::once(nodes).chain(shares).collect()
+    }
+}
+
+/// A node method in training: a [`contrastive_train::Training`], to which it dereferences, and what comes out of it.
+pub struct NodeTraining<M: NodeMethod>(Training<Whole<M>>);
+
+impl<M: NodeMethod> Deref for NodeTraining<M> {
+    type Target = Training<Whole<M>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<M: NodeMethod> DerefMut for NodeTraining<M> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 impl<M: NodeMethod> NodeTraining<M> {
-    /// A training of a model on an autodiff device; `seed` is that of the views.
+    /// A training of a model on an autodiff device; `config` are all settings, for checkpoints, and `seed` is that of the views.
     ///
-    /// # Panics
-    /// When the learning rate or the weight decay is out of range.
-    pub fn new(method: M, model: M::Model, settings: Settings, seed: u64) -> Self {
-        let parameters = Parameters::new(model, settings);
-        let (rng, losses, parts) = (epoch_rng(seed, 1), Losses::new(), NodeParts::default());
-        Self { method, parameters, seed, epoch: 0, rng, losses, evaluator: None, parts }
+    /// # Errors
+    /// When a setting of the training is out of range.
+    pub fn new(
+        method: M,
+        model: M::Model,
+        training: &TrainingConfig,
+        config: &impl Serialize,
+        seed: u64,
+    ) -> Result<Self, MethodError> {
+        let mut config = serde_json::to_value(config).unwrap_or_default();
+        if let Some(config) = config.as_object_mut() {
+            // the training adds its own, without the budget, so that a run may be extended
+            config.remove("training");
+        }
+        let whole = Whole { method, config, rng: epoch_rng(seed, 1), evaluator: None, forward: Duration::ZERO };
+        Ok(Self(Training::new(whole, model, training, seed)?))
     }
 
     /// Evaluates the embeddings whenever [`fit`](Self::fit) evaluates.
@@ -54,33 +137,20 @@ impl<M: NodeMethod> NodeTraining<M> {
         mut self,
         evaluator: impl FnMut(&Array2<f32>) -> Result<Metrics, TrainError> + 'static,
     ) -> Self {
-        self.evaluator = Some(Box::new(evaluator));
+        self.0.method_mut().evaluator = Some(Box::new(evaluator));
         self
     }
 
     /// The method.
     pub fn method(&self) -> &M {
-        &self.method
-    }
-
-    /// The parameters, on an autodiff device.
-    pub fn model(&self) -> &M::Model {
-        &self.parameters.model
-    }
-
-    /// Number of epochs so far.
-    pub fn epoch(&self) -> usize {
-        self.epoch
-    }
-
-    /// The losses of the last step by name, from before it, the total first; empty where there was none.
-    pub fn losses(&self) -> &Losses {
-        &self.losses
+        &self.0.method().method
     }
 
     /// Where the time went.
     pub fn parts(&self) -> NodeParts {
-        self.parts
+        let (timing, forward) = (self.0.timing(), self.0.method().forward);
+        let backward = timing.backward + timing.optimiser;
+        NodeParts { forward, objective: timing.losses.saturating_sub(forward), backward }
     }
 
     /// One epoch; returns the loss before it, the mean over its steps where it has several.
@@ -88,51 +158,18 @@ impl<M: NodeMethod> NodeTraining<M> {
     /// # Errors
     /// [`TrainError::NonFinite`] for a loss that is not finite: the parameters are those before the step then. Whatever
     /// hinders the views.
-    pub fn step(&mut self) -> Result<f64, MethodError> {
-        let steps = self.begin(self.epoch + 1, epoch_rng(self.seed, self.epoch + 1));
-        let mut sum = 0.0;
-        for step in 0..steps {
-            sum += self.advance(step)?[0].1;
-        }
-        Ok(sum / steps as f64)
-    }
-
-    fn begin(&mut self, epoch: usize, rng: ChaCha8Rng) -> usize {
-        (self.epoch, self.rng) = (epoch, rng);
-        self.method.begin_epoch(epoch)
-    }
-
-    /// A step of the epoch that `self.epoch` and `self.rng` stand for. The total is the first of the losses.
-    fn advance(&mut self, step: usize) -> Result<Losses, MethodError> {
-        let (start, epoch) = (Instant::now(), self.epoch);
-        let encoded = self.method.encode(&self.parameters.model, step, &mut self.rng)?;
-        let forward = Instant::now();
-        let losses = self.method.losses(self.model(), encoded, epoch)?;
-        let host = |loss: &Tensor<1>| loss.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN);
-        let values: Losses = losses.iter().map(|(name, loss)| (*name, host(loss))).collect();
-        let total = losses.into_iter().map(|(_, loss)| loss).reduce(|a, b| a + b).expect("a method has a loss");
-        let values = [vec![("loss", values.iter().map(|(_, value)| value).sum())], values].concat();
-        if let Some(&(name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
-            return Err(TrainError::NonFinite { epoch, step, loss: name.to_string(), value }.into());
-        }
-        let objective = Instant::now();
-        self.parameters.optimizer_step(&total, epoch);
-        self.parameters.model = self.method.update_target(self.parameters.model.clone(), epoch);
-        self.parts.forward += forward - start;
-        self.parts.objective += objective - forward;
-        self.parts.backward += objective.elapsed();
-        self.losses.clone_from(&values);
-        Ok(values)
+    pub fn train_epoch(&mut self) -> Result<f64, MethodError> {
+        Ok(self.0.train_epoch()?[0].1)
     }
 
     /// The present embeddings, `[nodes, dim]`.
     pub fn embed(&self) -> Array2<f32> {
-        to_array(&self.method.embed(&self.model().valid()))
+        to_array(&self.method().embed(&self.model().valid()))
     }
 
     /// The present shares of the nodes in clusters, `[nodes, clusters]`, of a method that has clusters.
     pub fn shares(&self) -> Option<Array2<f32>> {
-        self.method.shares(&self.model().valid()).as_ref().map(to_array)
+        self.method().shares(&self.model().valid()).as_ref().map(to_array)
     }
 
     /// The cluster with the largest share of each node, of equal ones the first; `None` for a method without clusters.
@@ -146,64 +183,7 @@ impl<M: NodeMethod> NodeTraining<M> {
     /// # Errors
     /// When the run cannot go on.
     pub fn fit(mut self, options: &FitOptions) -> Result<NodeEmbeddings, MethodError> {
-        let report = contrastive_train::fit(&mut self, options)?;
+        let report = contrastive_train::fit(&mut self.0, options)?;
         Ok(NodeEmbeddings { nodes: self.embed(), shares: self.shares(), report })
-    }
-}
-
-impl<M: NodeMethod> Trainee for NodeTraining<M> {
-    fn name(&self) -> &str {
-        self.method.name()
-    }
-
-    fn config(&self) -> serde_json::Value {
-        serde_json::json!({
-            "method": self.method.name(),
-            "settings": self.parameters.settings.config,
-            "data": self.method.data(),
-        })
-    }
-
-    fn begin_epoch(&mut self, epoch: usize, rng: ChaCha8Rng) -> Result<usize, TrainError> {
-        Ok(self.begin(epoch, rng))
-    }
-
-    fn step(&mut self, step: usize) -> Result<Losses, TrainError> {
-        self.advance(step).map_err(|error| match error {
-            MethodError::Train(error) => error,
-            other => TrainError::trainee(other),
-        })
-    }
-
-    /// The number of clusters that are not empty, where a method has clusters, and what the evaluator says.
-    fn evaluate(&mut self) -> Result<Option<Metrics>, TrainError> {
-        let mut metrics = Metrics::new();
-        if let Some(mut clusters) = self.clusters() {
-            clusters.sort_unstable();
-            clusters.dedup();
-            metrics.insert("clusters".into(), clusters.len() as f64);
-        }
-        let embeddings = self.evaluator.is_some().then(|| self.embed());
-        if let (Some(evaluator), Some(embeddings)) = (&mut self.evaluator, embeddings) {
-            metrics.extend(evaluator(&embeddings)?);
-        }
-        Ok(Some(metrics).filter(|metrics| !metrics.is_empty()))
-    }
-
-    fn state(&self) -> State {
-        self.parameters.state()
-    }
-
-    fn load_state(&mut self, state: State) -> Result<(), TrainError> {
-        self.parameters.load(state)
-    }
-
-    fn model(&self) -> State {
-        self.parameters.tensors()
-    }
-
-    fn artifacts(&self) -> Vec<(String, Array2<f32>)> {
-        let shares = self.shares().map(|shares| ("shares".to_string(), shares));
-        std::iter::once(("nodes".to_string(), self.embed())).chain(shares).collect()
     }
 }

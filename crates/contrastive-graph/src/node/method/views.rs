@@ -2,7 +2,6 @@
 
 use super::{NodeData, NodeMethod};
 use crate::MethodError;
-use crate::error::Check;
 use crate::node::augment::AugmentError;
 use crate::node::augment::edges::{EdgeDraw, drop_edges_weighted};
 use crate::node::augment::features::draw_columns_weighted;
@@ -12,6 +11,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use contrastive_kernels::sparse::Csr;
+use contrastive_train::{Check, SettingError};
 use rand_chacha::ChaCha8Rng;
 
 /// With which probabilities things are dropped.
@@ -130,7 +130,7 @@ pub struct UniformViews {
 }
 
 impl UniformViews {
-    pub(super) fn validate(&self, check: &Check) -> Result<(), MethodError> {
+    pub(super) fn validate(&self, check: &Check) -> Result<(), SettingError> {
         check.probabilities("edge_drop", &self.edge_drop)?;
         check.probabilities("feature_drop", &self.feature_drop)
     }

@@ -186,6 +186,13 @@ impl Interactions {
         items
     }
 
+    /// A digest of the pattern (FNV-1a of 64 bits over shape, offsets and items): a checkpoint of other data is refused by it.
+    pub fn digest(&self) -> u64 {
+        let numbers = self.indptr.iter().map(|&at| at as u64).chain(self.indices.iter().map(|&item| u64::from(item)));
+        let all = [self.num_items as u64].into_iter().chain(numbers);
+        all.fold(0xcbf2_9ce4_8422_2325, |hash, number| (hash ^ number).wrapping_mul(0x100_0000_01b3))
+    }
+
     /// All pairs `(user, item)`, by user, then by item.
     pub fn pairs(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         (0..self.num_users() as u32).flat_map(move |user| self.items(user).iter().map(move |&item| (user, item)))

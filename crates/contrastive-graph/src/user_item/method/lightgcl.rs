@@ -1,7 +1,6 @@
 //! LightGCL (Cai et al., ICLR 2023): the second view is the low-rank reconstruction of the graph, nothing random.
 
-use super::training::{Initialisation, TrainingConfig};
-use super::{Method, MethodConfig};
+use super::{Initialisation, Method, MethodConfig, TableConfig};
 use crate::MethodError;
 use crate::parts::{Candidates, Check, Side, cross_view_info_nce, propagate, ranking_loss, table_penalty};
 use crate::user_item::augment;
@@ -13,7 +12,6 @@ use contrastive_core::linear::{LowRankOperator, SparseOperator, SvdOptions, gath
 use contrastive_core::objective::PairObjective;
 use contrastive_core::similarity::Similarity;
 use contrastive_kernels::sparse::Csr;
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// Settings of [`LightGcl`]; the defaults are those of the released code.
@@ -40,11 +38,9 @@ pub struct LightGclConfig {
     /// Among whom an anchor finds itself.
     #[config(default = "Candidates::All")]
     pub candidates: Candidates,
-    /// What every training needs to know.
-    #[config(
-        default = "TrainingConfig::new().with_batch_size(4096).with_initialisation(Initialisation::XavierUniform)"
-    )]
-    pub training: TrainingConfig,
+    /// The node table and its training.
+    #[config(default = "TableConfig::new().with_batch_size(4096).with_initialisation(Initialisation::XavierUniform)")]
+    pub table: TableConfig,
     /// Seed of the randomised decomposition.
     #[config(default = 0)]
     pub svd_seed: u64,
@@ -74,7 +70,7 @@ impl LightGclConfig {
         assert_eq!(view.shape(), [graph.users, graph.items], "the shapes of the low-rank view and of the interactions");
         let back = view.transpose();
         let objective = self.objective()?;
-        Ok(LightGcl { config: self.clone(), graph, view, back, objective, rng: ChaCha8Rng::seed_from_u64(0) })
+        Ok(LightGcl { config: self.clone(), graph, view, back, objective })
     }
 }
 
@@ -82,21 +78,21 @@ impl MethodConfig for LightGclConfig {
     type Method = LightGcl;
 
     fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("lightgcl");
+        let check = Check::new("lightgcl");
         check.weight("contrast_weight", self.contrast_weight)?;
         check.weight("l2", self.l2)?;
         check.share("edge_dropout", self.edge_dropout)?;
         self.candidates.validate(&check)?;
         self.objective()?;
-        self.training.validate(&check)
+        Ok(self.table.validate(&check)?)
     }
 
-    fn training(&self) -> &TrainingConfig {
-        &self.training
+    fn table(&self) -> &TableConfig {
+        &self.table
     }
 
-    fn training_mut(&mut self) -> &mut TrainingConfig {
-        &mut self.training
+    fn table_mut(&mut self) -> &mut TableConfig {
+        &mut self.table
     }
 
     fn build(&self, train: &Interactions) -> Result<LightGcl, MethodError> {
@@ -117,7 +113,6 @@ pub struct LightGcl {
     view: LowRankOperator,
     back: LowRankOperator,
     objective: PairObjective,
-    rng: ChaCha8Rng,
 }
 
 /// The forward pass of [`LightGcl`].
@@ -157,10 +152,10 @@ impl LightGcl {
         own + operator.apply_rows(other_side, rows)
     }
 
-    fn dropped(&mut self) -> Vec<SparseOperator> {
+    fn dropped(&self, rng: &mut ChaCha8Rng) -> Vec<SparseOperator> {
         let share = self.config.edge_dropout;
         (0..self.config.layers)
-            .map(|_| SparseOperator::new(augment::entry_dropout(self.graph.adjacency.to_f64(), share, &mut self.rng)))
+            .map(|_| SparseOperator::new(augment::entry_dropout(self.graph.adjacency.to_f64(), share, rng)))
             .collect()
     }
 }
@@ -172,15 +167,10 @@ impl Method for LightGcl {
         "lightgcl"
     }
 
-    fn begin_epoch(&mut self, rng: ChaCha8Rng) -> Result<(), MethodError> {
-        self.rng = rng;
-        Ok(())
-    }
-
-    fn encode(&mut self, table: &Tensor<2>) -> LightGclViews {
+    fn encode(&mut self, table: &Tensor<2>, rng: &mut ChaCha8Rng) -> LightGclViews {
         let layers = self.config.layers;
         let sums = if self.config.edge_dropout > 0.0 && layers > 0 {
-            propagate(table, &self.dropped(), layers)
+            propagate(table, &self.dropped(rng), layers)
         } else {
             propagate(table, self.graph.operators(), layers)
         };
@@ -192,6 +182,7 @@ impl Method for LightGcl {
         table: &Tensor<2>,
         views: &LightGclViews,
         batch: &TripleBatch<'_>,
+        rng: &mut ChaCha8Rng,
     ) -> Vec<(&'static str, Tensor<1>)> {
         let mut losses = vec![("bpr", ranking_loss(&self.graph, &views.embeddings, batch))];
         let config = &self.config;
@@ -205,7 +196,7 @@ impl Method for LightGcl {
                 }),
                 Side::new(listed, items, |rows| self.low_rank_rows(table, inner_users.clone(), rows, true)),
             ];
-            let contrast = cross_view_info_nce(&self.objective, sides, config.candidates, &mut self.rng);
+            let contrast = cross_view_info_nce(&self.objective, sides, config.candidates, rng);
             losses.push(("contrast", contrast * config.contrast_weight));
         }
         if config.l2 > 0.0 {

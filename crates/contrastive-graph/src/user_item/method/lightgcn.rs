@@ -1,7 +1,6 @@
 //! LightGCN (He et al., SIGIR 2020): embeddings spread along the graph, nothing else; BPR.
 
-use super::training::{Embedded, TrainingConfig};
-use super::{Method, MethodConfig};
+use super::{Embedded, Method, MethodConfig, TableConfig};
 use crate::MethodError;
 use crate::parts::{Check, Readout, batch_penalty, propagate, ranking_loss};
 use crate::user_item::data::{Interactions, TripleBatch};
@@ -22,9 +21,9 @@ pub struct LightGcnConfig {
     /// Weight of the penalty on the batch's layer-0 rows.
     #[config(default = 1e-4)]
     pub l2: f64,
-    /// What every training needs to know.
-    #[config(default = "TrainingConfig::new()")]
-    pub training: TrainingConfig,
+    /// The node table and its training.
+    #[config(default = "TableConfig::new()")]
+    pub table: TableConfig,
 }
 
 /// LightGCN: `x_l = A x_{l-1}`, the mean (or sum) over layers, BPR, and a penalty on the batch's rows of layer 0.
@@ -39,17 +38,17 @@ impl MethodConfig for LightGcnConfig {
     type Method = LightGcn;
 
     fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("lightgcn");
+        let check = Check::new("lightgcn");
         check.weight("l2", self.l2)?;
-        self.training.validate(&check)
+        Ok(self.table.validate(&check)?)
     }
 
-    fn training(&self) -> &TrainingConfig {
-        &self.training
+    fn table(&self) -> &TableConfig {
+        &self.table
     }
 
-    fn training_mut(&mut self) -> &mut TrainingConfig {
-        &mut self.training
+    fn table_mut(&mut self) -> &mut TableConfig {
+        &mut self.table
     }
 
     fn build(&self, train: &Interactions) -> Result<LightGcn, MethodError> {
@@ -72,11 +71,7 @@ impl Method for LightGcn {
         self.name
     }
 
-    fn begin_epoch(&mut self, _: ChaCha8Rng) -> Result<(), MethodError> {
-        Ok(())
-    }
-
-    fn encode(&mut self, table: &Tensor<2>) -> Embedded {
+    fn encode(&mut self, table: &Tensor<2>, _rng: &mut ChaCha8Rng) -> Embedded {
         Embedded(self.embed(table))
     }
 
@@ -85,6 +80,7 @@ impl Method for LightGcn {
         table: &Tensor<2>,
         encoded: &Embedded,
         batch: &TripleBatch<'_>,
+        _rng: &mut ChaCha8Rng,
     ) -> Vec<(&'static str, Tensor<1>)> {
         let mut losses = vec![("bpr", ranking_loss(&self.graph, &encoded.0, batch))];
         if self.config.l2 > 0.0 {

@@ -1,7 +1,6 @@
 //! Matrix factorisation with BPR (Rendle et al., UAI 2009): the plain baseline, LightGCN without propagation.
 
-use super::training::TrainingConfig;
-use super::{LightGcn, LightGcnConfig, MethodConfig};
+use super::{LightGcn, LightGcnConfig, MethodConfig, TableConfig};
 use crate::MethodError;
 use crate::user_item::data::Interactions;
 use burn::config::Config;
@@ -12,15 +11,15 @@ pub struct MfBprConfig {
     /// Weight of the penalty on the batch's rows.
     #[config(default = 1e-4)]
     pub l2: f64,
-    /// What every training needs to know.
-    #[config(default = "TrainingConfig::new()")]
-    pub training: TrainingConfig,
+    /// The node table and its training.
+    #[config(default = "TableConfig::new()")]
+    pub table: TableConfig,
 }
 
 impl MfBprConfig {
     /// The same as LightGCN without layers.
     fn plain(&self) -> LightGcnConfig {
-        LightGcnConfig::new().with_layers(0).with_l2(self.l2).with_training(self.training.clone())
+        LightGcnConfig::new().with_layers(0).with_l2(self.l2).with_table(self.table.clone())
     }
 }
 
@@ -31,12 +30,12 @@ impl MethodConfig for MfBprConfig {
         self.plain().validate()
     }
 
-    fn training(&self) -> &TrainingConfig {
-        &self.training
+    fn table(&self) -> &TableConfig {
+        &self.table
     }
 
-    fn training_mut(&mut self) -> &mut TrainingConfig {
-        &mut self.training
+    fn table_mut(&mut self) -> &mut TableConfig {
+        &mut self.table
     }
 
     fn build(&self, train: &Interactions) -> Result<LightGcn, MethodError> {

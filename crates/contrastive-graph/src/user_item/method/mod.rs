@@ -2,13 +2,14 @@
 //!
 //! A [`Method`] says how a node table becomes embeddings and what a batch of triples costs; [`Training`] owns the table, the
 //! optimiser and the sampler, and steps. [`MethodConfig::fit`] runs a training with progress, checkpoints and a run
-//! folder; an own loop calls [`Training::begin_epoch`](contrastive_train::Trainee::begin_epoch) and
-//! [`Training::step`](contrastive_train::Trainee::step), or the method itself.
+//! folder; an own loop calls [`train_epoch`](contrastive_train::Training::train_epoch) or
+//! [`train_step`](contrastive_train::Training::train_step), or the method itself.
 
 mod lightgcl;
 mod lightgcn;
 mod mf;
 mod sgl;
+mod table;
 mod training;
 mod xsimgcl;
 
@@ -16,7 +17,8 @@ pub use lightgcl::{LightGcl, LightGclConfig};
 pub use lightgcn::{LightGcn, LightGcnConfig};
 pub use mf::MfBprConfig;
 pub use sgl::{Sgl, SglConfig};
-pub use training::{Embedded, Initialisation, Parts, Sampling, Training, TrainingConfig};
+pub use table::TableConfig;
+pub use training::{Embedded, Initialisation, NodeTable, Parts, Ranking, Sampling, Training};
 pub use xsimgcl::{XSimGcl, XSimGclConfig};
 
 use super::Embeddings;
@@ -39,45 +41,45 @@ pub trait MethodConfig: Serialize + Sized {
     /// is checked by [`build`](Self::build).
     fn validate(&self) -> Result<(), MethodError>;
 
-    /// The settings every training has.
-    fn training(&self) -> &TrainingConfig;
+    /// The node table and its training.
+    fn table(&self) -> &TableConfig;
 
     /// The same, to be changed.
-    fn training_mut(&mut self) -> &mut TrainingConfig;
+    fn table_mut(&mut self) -> &mut TableConfig;
 
     /// Sets the width of the embeddings.
     fn with_dim(mut self, dim: usize) -> Self {
-        self.training_mut().dim = dim;
+        self.table_mut().dim = dim;
         self
     }
 
     /// Sets the learning rate of Adam.
     fn with_learning_rate(mut self, rate: f64) -> Self {
-        self.training_mut().learning_rate = rate;
+        self.table_mut().training.learning_rate = rate;
         self
     }
 
     /// Sets the number of triples in a batch.
     fn with_batch_size(mut self, size: usize) -> Self {
-        self.training_mut().batch_size = size;
+        self.table_mut().training.batch_size = size;
         self
     }
 
     /// Sets how triples are drawn.
     fn with_sampling(mut self, sampling: Sampling) -> Self {
-        self.training_mut().sampling = sampling;
+        self.table_mut().sampling = sampling;
         self
     }
 
     /// Sets how the table starts.
     fn with_initialisation(mut self, initialisation: Initialisation) -> Self {
-        self.training_mut().initialisation = initialisation;
+        self.table_mut().initialisation = initialisation;
         self
     }
 
     /// Sets how nodes are numbered inside.
     fn with_node_order(mut self, order: NodeOrder) -> Self {
-        self.training_mut().node_order = order;
+        self.table_mut().node_order = order;
         self
     }
 
@@ -93,8 +95,12 @@ pub trait MethodConfig: Serialize + Sized {
     /// When a setting is out of its range, or the data cannot be sampled.
     fn training_on(&self, data: &Dataset, options: &FitOptions) -> Result<Training<Self::Method>, MethodError> {
         self.validate()?;
-        let config = serde_json::to_value(self).unwrap_or_default();
-        Training::new(self.training(), config, data, options, |train| self.build(train))
+        let mut config = serde_json::to_value(self).unwrap_or_default();
+        if let Some(table) = config.get_mut("table").and_then(|table| table.as_object_mut()) {
+            // the training adds its own, without the budget, so that a run may be extended
+            table.remove("training");
+        }
+        Training::new(self.table(), config, data, options, |train| self.build(train))
     }
 
     /// Trains on `data.train`, evaluates on its other parts, and returns the embeddings.
@@ -114,14 +120,17 @@ pub trait Method {
     /// The method's name, for files and messages.
     fn name(&self) -> &'static str;
 
-    /// Draws what holds for an epoch (augmented graphs), and takes over its generator.
+    /// Draws what holds for an epoch (augmented graphs).
     ///
     /// # Errors
     /// When a setting does not fit the data.
-    fn begin_epoch(&mut self, rng: ChaCha8Rng) -> Result<(), MethodError>;
+    fn begin_epoch(&mut self, _rng: ChaCha8Rng) -> Result<(), MethodError> {
+        Ok(())
+    }
 
-    /// The forward pass over the node table `[I + J, d]`: users, then items.
-    fn encode(&mut self, table: &Tensor<2>) -> Self::Encoded;
+    /// The forward pass over the node table `[I + J, d]`: users, then items. What is drawn for a step comes from its generator, here
+    /// and in [`losses`](Self::losses), which gets the same one after it.
+    fn encode(&mut self, table: &Tensor<2>, rng: &mut ChaCha8Rng) -> Self::Encoded;
 
     /// The weighted losses of a batch by name; their sum is minimised.
     fn losses(
@@ -129,6 +138,7 @@ pub trait Method {
         table: &Tensor<2>,
         encoded: &Self::Encoded,
         batch: &TripleBatch<'_>,
+        rng: &mut ChaCha8Rng,
     ) -> Vec<(&'static str, Tensor<1>)>;
 
     /// The final embeddings `[I + J, d]` of a node table: what is ranked by inner product.

@@ -1,7 +1,6 @@
 //! SGL (Wu et al., SIGIR 2021): LightGCN, and InfoNCE between two randomly thinned copies of its graph.
 
-use super::training::{Initialisation, TrainingConfig};
-use super::{Method, MethodConfig};
+use super::{Initialisation, Method, MethodConfig, TableConfig};
 use crate::MethodError;
 use crate::parts::{Candidates, Check, Readout, Side, batch_penalty, cross_view_info_nce, propagate, ranking_loss};
 use crate::user_item::augment::ViewKind;
@@ -11,7 +10,6 @@ use burn::config::Config;
 use burn::tensor::Tensor;
 use contrastive_core::linear::SparseOperator;
 use contrastive_core::objective::PairObjective;
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// Settings of [`Sgl`]. BPR and penalty are means over the batch here (sums in the released code), so the contrast weight
@@ -42,9 +40,9 @@ pub struct SglConfig {
     /// Among whom an anchor finds itself.
     #[config(default = "Candidates::All")]
     pub candidates: Candidates,
-    /// What every training needs to know.
-    #[config(default = "TrainingConfig::new().with_initialisation(Initialisation::XavierUniform)")]
-    pub training: TrainingConfig,
+    /// The node table and its training.
+    #[config(default = "TableConfig::new().with_initialisation(Initialisation::XavierUniform)")]
+    pub table: TableConfig,
 }
 
 /// SGL: two thinned graphs a epoch, each with its own degrees; every batch node of the first view finds itself among all
@@ -56,28 +54,27 @@ pub struct Sgl {
     train: Interactions,
     graph: UserItemGraph,
     views: [Vec<SparseOperator>; 2],
-    rng: ChaCha8Rng,
 }
 
 impl MethodConfig for SglConfig {
     type Method = Sgl;
 
     fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("sgl");
+        let check = Check::new("sgl");
         check.weight("contrast_weight", self.contrast_weight)?;
         check.weight("l2", self.l2)?;
         check.share("drop_ratio", self.drop_ratio)?;
         self.candidates.validate(&check)?;
         PairObjective::new(self.temperature)?;
-        self.training.validate(&check)
+        Ok(self.table.validate(&check)?)
     }
 
-    fn training(&self) -> &TrainingConfig {
-        &self.training
+    fn table(&self) -> &TableConfig {
+        &self.table
     }
 
-    fn training_mut(&mut self) -> &mut TrainingConfig {
-        &mut self.training
+    fn table_mut(&mut self) -> &mut TableConfig {
+        &mut self.table
     }
 
     fn build(&self, train: &Interactions) -> Result<Sgl, MethodError> {
@@ -90,7 +87,6 @@ impl MethodConfig for SglConfig {
             train: train.clone(),
             graph,
             views: [main.clone(), main],
-            rng: ChaCha8Rng::seed_from_u64(0),
         })
     }
 }
@@ -118,17 +114,16 @@ impl Method for Sgl {
         "sgl"
     }
 
-    fn begin_epoch(&mut self, rng: ChaCha8Rng) -> Result<(), MethodError> {
-        self.rng = rng;
+    fn begin_epoch(&mut self, mut rng: ChaCha8Rng) -> Result<(), MethodError> {
         for view in &mut self.views {
             let parts =
-                self.config.view.draw(&self.train, self.config.drop_ratio, self.config.layers.max(1), &mut self.rng)?;
+                self.config.view.draw(&self.train, self.config.drop_ratio, self.config.layers.max(1), &mut rng)?;
             *view = parts.into_iter().map(operator).collect();
         }
         Ok(())
     }
 
-    fn encode(&mut self, table: &Tensor<2>) -> SglViews {
+    fn encode(&mut self, table: &Tensor<2>, _rng: &mut ChaCha8Rng) -> SglViews {
         let views = [0, 1].map(|k| self.propagate(table, &self.views[k]));
         SglViews { embeddings: self.embed(table), views }
     }
@@ -138,13 +133,14 @@ impl Method for Sgl {
         table: &Tensor<2>,
         encoded: &SglViews,
         batch: &TripleBatch<'_>,
+        rng: &mut ChaCha8Rng,
     ) -> Vec<(&'static str, Tensor<1>)> {
         let mut losses = vec![("bpr", ranking_loss(&self.graph, &encoded.embeddings, batch))];
         let config = &self.config;
         if config.contrast_weight > 0.0 {
             let [anchors, candidates] = &encoded.views;
             let sides = Side::both(&self.graph, [anchors, candidates], batch.users, batch.positives);
-            let contrast = cross_view_info_nce(&self.objective, sides, config.candidates, &mut self.rng);
+            let contrast = cross_view_info_nce(&self.objective, sides, config.candidates, rng);
             losses.push(("contrast", contrast * config.contrast_weight));
         }
         if config.l2 > 0.0 {

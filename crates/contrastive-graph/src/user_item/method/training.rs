@@ -1,21 +1,20 @@
-//! Node table, sampler and optimiser of any [`Method`]: what `fit` and an own loop step.
+//! Node table and sampler of any [`Method`], as a method of [`contrastive_train`], and its training.
 
-use super::{Embeddings, Method};
+use super::{Method, TableConfig};
 use crate::MethodError;
-use crate::error::Check;
 use crate::parts::to_array;
+use crate::user_item::Embeddings;
 use crate::user_item::data::{
-    Dataset, Interactions, NegativePolicy, NodeOrder, PairSampler, Permutation, Relabelling, Triples,
-    UniformUserSampler,
+    Dataset, Interactions, NegativePolicy, PairSampler, Permutation, Relabelling, Triples, UniformUserSampler,
 };
 use burn::config::Config;
-use burn::tensor::{Device, Tensor, TensorData};
-use contrastive_train::{
-    Adam, AdamConfig, FitOptions, Losses, Metrics, RunReport, State, TrainError, Trainee, take_tensor,
-};
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use contrastive_train::{Budget, FitOptions, Losses, Metrics, State, Step, TrainError, Trainee, Weighted};
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 /// How an epoch's triples are drawn.
@@ -43,45 +42,6 @@ pub enum Initialisation {
     XavierUniform,
 }
 
-/// What every training needs to know; each method's settings hold one, with defaults of its own.
-#[derive(Config, Debug, PartialEq)]
-pub struct TrainingConfig {
-    /// Width of the embeddings.
-    #[config(default = 64)]
-    pub dim: usize,
-    /// Learning rate of Adam.
-    #[config(default = 1e-3)]
-    pub learning_rate: f64,
-    /// Triples in a batch.
-    #[config(default = 2048)]
-    pub batch_size: usize,
-    /// How triples are drawn.
-    #[config(default = "Sampling::Pairs")]
-    pub sampling: Sampling,
-    /// How the table starts.
-    #[config(default = "Initialisation::Normal { deviation: 0.1 }")]
-    pub initialisation: Initialisation,
-    /// How nodes are numbered inside, for locality; the result is in the original order.
-    #[config(default = "NodeOrder::Clusters")]
-    pub node_order: NodeOrder,
-}
-
-impl TrainingConfig {
-    /// Checks every setting.
-    ///
-    /// # Errors
-    /// With the first that is out of its range.
-    pub fn validate(&self, check: &Check) -> Result<(), MethodError> {
-        check.count("dim", self.dim)?;
-        check.count("batch_size", self.batch_size)?;
-        check.positive("learning_rate", self.learning_rate)?;
-        if let Initialisation::Normal { deviation } = self.initialisation {
-            check.positive("deviation of the initialisation", deviation)?;
-        }
-        Ok(())
-    }
-}
-
 /// A node table wrapped by nothing: what [`Method::encode`] returns when embeddings are all it makes.
 #[derive(Clone, Debug)]
 pub struct Embedded(pub Tensor<2>);
@@ -105,22 +65,125 @@ pub struct Parts {
     pub optimiser: Duration,
 }
 
-/// A method in training: the node table, its optimiser, the sampler, and what it is evaluated on.
+/// The parameters: a row for each user, then one for each item.
+#[derive(Module, Debug)]
+pub struct NodeTable {
+    /// `[I + J, d]`, under the internal numbers.
+    pub table: Param<Tensor<2>>,
+}
+
+/// A method with its sampler and what it is evaluated on: what [`contrastive_train::Training`] trains.
 #[derive(Debug)]
-pub struct Training<M: Method> {
+pub struct Ranking<M> {
     method: M,
     config: serde_json::Value,
-    settings: TrainingConfig,
+    batch_size: usize,
     order: Relabelling,
     sampler: Sampler,
     /// From the numbers under which triples are drawn to the internal ones, where they differ.
     renumber: Option<[Vec<u32>; 2]>,
     triples: Triples,
-    table: Tensor<2>,
-    adam: Adam,
     data: Dataset,
     cutoffs: Vec<usize>,
-    parts: Parts,
+    sampling: Duration,
+    encoding: Duration,
+}
+
+impl<M: Method> Ranking<M> {
+    /// Embeddings of a table, in the original order.
+    fn embeddings(&self, model: &NodeTable) -> Embeddings {
+        let all = to_array(&self.method.embed(&model.table.val()));
+        let users = self.order.users.len();
+        let pick = |order: &Permutation, first: usize| {
+            let at: Vec<usize> = order.new_of_old().iter().map(|&new| first + new as usize).collect();
+            all.select(ndarray::Axis(0), &at)
+        };
+        Embeddings::new(pick(&self.order.users, 0), pick(&self.order.items, users))
+    }
+}
+
+impl<M: Method> contrastive_train::Method for Ranking<M> {
+    type Model = NodeTable;
+    type Batch = ();
+
+    fn name(&self) -> &str {
+        self.method.name()
+    }
+
+    fn config(&self) -> serde_json::Value {
+        self.config.clone()
+    }
+
+    fn data(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": self.data.name,
+            "users": self.data.train.num_users(),
+            "items": self.data.train.num_items(),
+            "train": self.data.train.len(),
+            "test": self.data.test.len(),
+            "digest": format!("{:016x}", self.data.train.digest()),
+        })
+    }
+
+    fn begin_epoch(&mut self, _epoch: usize, mut rng: ChaCha8Rng) -> Result<usize, TrainError> {
+        let start = Instant::now();
+        match &self.sampler {
+            Sampler::Pairs(sampler) => sampler.epoch(&mut rng, &mut self.triples),
+            Sampler::Users(sampler) => sampler.epoch(&mut rng, &mut self.triples),
+        }
+        if let Some([users, items]) = &self.renumber {
+            self.triples.renumber(users, items);
+        }
+        self.method.begin_epoch(rng).map_err(MethodError::in_training)?;
+        self.sampling += start.elapsed();
+        Ok(self.triples.num_batches(self.batch_size))
+    }
+
+    fn batch(&mut self, _step: Step) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn losses(&mut self, model: &NodeTable, _batch: &(), step: Step) -> Result<Weighted, TrainError> {
+        let (start, mut rng, table) = (Instant::now(), step.rng(), model.table.val());
+        let encoded = self.method.encode(&table, &mut rng);
+        self.encoding += start.elapsed();
+        let batch = self.triples.batch(step.batch, self.batch_size);
+        Ok(self.method.losses(&table, &encoded, &batch, &mut rng))
+    }
+
+    fn evaluate(&mut self, model: &NodeTable) -> Result<Option<Metrics>, TrainError> {
+        let validation = self.data.validation.as_ref().filter(|part| !part.is_empty());
+        let held_out = validation.unwrap_or(&self.data.test);
+        if self.cutoffs.is_empty() || held_out.is_empty() {
+            return Ok(None);
+        }
+        let report = self.embeddings(model).evaluate(&self.data.train, held_out, &self.cutoffs);
+        Ok(Some(report.map_err(TrainError::trainee)?.iter().collect()))
+    }
+
+    fn artifacts(&self, model: &NodeTable) -> Vec<(String, Array2<f32>)> {
+        let embeddings = self.embeddings(model);
+        vec![("users".into(), embeddings.users), ("items".into(), embeddings.items)]
+    }
+}
+
+/// A method in training: a [`contrastive_train::Training`] of the node table, to which it dereferences. What it saves is in the original
+/// numbers.
+#[derive(Debug)]
+pub struct Training<M: Method>(contrastive_train::Training<Ranking<M>>);
+
+impl<M: Method> Deref for Training<M> {
+    type Target = contrastive_train::Training<Ranking<M>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<M: Method> DerefMut for Training<M> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 impl<M: Method> Training<M> {
@@ -129,7 +192,7 @@ impl<M: Method> Training<M> {
     /// # Errors
     /// When the data cannot be sampled, or the method not be built.
     pub fn new(
-        settings: &TrainingConfig,
+        settings: &TableConfig,
         config: serde_json::Value,
         data: &Dataset,
         options: &FitOptions,
@@ -137,7 +200,6 @@ impl<M: Method> Training<M> {
     ) -> Result<Self, MethodError> {
         let (users, items) = (data.train.num_users(), data.train.num_items());
         let order = settings.node_order.relabelling(&data.train);
-        let train = order.apply(&data.train);
         let drawn = settings.node_order.drawn_in(&data.train);
         let renumber = (drawn != order).then(|| drawn.to(&order));
         let drawn = drawn.apply(&data.train);
@@ -145,65 +207,63 @@ impl<M: Method> Training<M> {
             Sampling::Pairs | Sampling::UniformUsers => NegativePolicy::Reject,
             Sampling::PairsUnchecked | Sampling::UniformUsersUnchecked => NegativePolicy::Unchecked,
         };
+        // what is wrong is said in the original numbers
+        PairSampler::new(&data.train, policy)?;
         let sampler = match settings.sampling {
             Sampling::Pairs | Sampling::PairsUnchecked => Sampler::Pairs(PairSampler::new(&drawn, policy)?),
             Sampling::UniformUsers | Sampling::UniformUsersUnchecked => {
                 Sampler::Users(UniformUserSampler::new(&drawn, policy)?)
             }
         };
-        let method = build(&train)?;
-        let device = options.device().clone().inner();
-        let table =
-            initial(settings.initialisation, [users, items], settings.dim, options.seed_value(), &order, &device);
-        let adam = Adam::new(AdamConfig::new().with_lr(settings.learning_rate));
-        let cutoffs = [20, 40].into_iter().filter(|k| *k <= items).collect();
-        let parts = Parts::default();
-        Ok(Self {
+        let method = build(&order.apply(&data.train))?;
+        let (device, seed) = (options.device().clone().autodiff(), options.seed_value());
+        let model = NodeTable::new(settings.initialisation, [users, items], settings.dim, seed, &order, &device);
+        let ranking = Ranking {
             method,
             config,
-            settings: settings.clone(),
+            batch_size: settings.training.batch_size,
             order,
             sampler,
             renumber,
             triples: Triples::default(),
-            table,
-            adam,
             data: data.clone(),
-            cutoffs,
-            parts,
-        })
+            cutoffs: [20, 40].into_iter().filter(|k| *k <= items).collect(),
+            sampling: Duration::ZERO,
+            encoding: Duration::ZERO,
+        };
+        Ok(Self(contrastive_train::Training::new(ranking, model, &settings.training, seed)?))
     }
 
     /// Replaces the cutoffs of the evaluation, [20, 40].
     pub fn with_cutoffs(mut self, cutoffs: &[usize]) -> Self {
-        self.cutoffs = cutoffs.to_vec();
+        self.0.method_mut().cutoffs = cutoffs.to_vec();
         self
     }
 
     /// The method.
     pub fn method(&self) -> &M {
-        &self.method
+        &self.0.method().method
     }
 
     /// `[I + J, d]`: the node table under its internal numbers.
-    pub fn table(&self) -> &Tensor<2> {
-        &self.table
+    pub fn table(&self) -> Tensor<2> {
+        self.0.model().table.val().inner()
     }
 
     /// Where the time went.
     pub fn parts(&self) -> Parts {
-        self.parts
+        let (timing, Ranking { sampling, encoding, .. }) = (self.0.timing(), self.0.method());
+        Parts {
+            sampling: *sampling,
+            propagation: *encoding + timing.backward,
+            objective: timing.losses.saturating_sub(*encoding),
+            optimiser: timing.optimiser,
+        }
     }
 
     /// The present embeddings, in the original order.
     pub fn embeddings(&self) -> Embeddings {
-        let all = to_array(&self.method.embed(&self.table));
-        let users = self.order.users.len();
-        let pick = |order: &Permutation, first: usize| {
-            let at: Vec<usize> = order.new_of_old().iter().map(|&new| first + new as usize).collect();
-            all.select(ndarray::Axis(0), &at)
-        };
-        Embeddings::new(pick(&self.order.users, 0), pick(&self.order.items, users))
+        self.0.method().embeddings(&self.0.trained_model())
     }
 
     /// Trains with progress, checkpoints and a run folder, and returns the embeddings.
@@ -211,31 +271,95 @@ impl<M: Method> Training<M> {
     /// # Errors
     /// When the run cannot go on.
     pub fn fit(mut self, options: &FitOptions) -> Result<Embeddings, MethodError> {
-        let report: RunReport = contrastive_train::fit(&mut self, options)?;
+        let report = contrastive_train::fit(&mut self, options)?;
         Ok(self.embeddings().with_report(report))
     }
-}
 
-impl<M: Method> Training<M> {
-    /// Reorders the rows of every table of a state: a checkpoint is in the original numbers, so that it does not depend on the order
-    /// (nor on the CPU that found it).
+    /// Reorders the rows of the table, and of everything of its size, in a state.
     fn reorder(&self, state: &mut State, rows: impl Fn(&Permutation) -> Vec<u32>) {
-        let joint = self.order.joint();
+        let joint = self.0.method().order.joint();
         if joint.is_identity() {
             return;
         }
+        let [nodes, width] = self.0.model().table.dims();
         let rows = rows(&joint);
         for data in state.values_mut() {
-            let shape: Vec<usize> = data.shape().iter().copied().collect();
-            if let [nodes, width] = shape[..]
-                && nodes == rows.len()
-            {
+            if data.num_elements() == nodes * width && data.dtype() == DType::F32 {
                 let old: Vec<f32> = data.iter::<f32>().collect();
                 let new: Vec<f32> =
                     rows.iter().flat_map(|&row| &old[row as usize * width..][..width]).copied().collect();
-                *data = TensorData::new(new, shape);
+                *data = TensorData::new(new, data.shape().clone());
             }
         }
+    }
+}
+
+/// As the training within, but for the numbers of the nodes: what is saved is in the original ones, so that it does not depend on the
+/// order (nor on the CPU that found it), and a model is its embeddings.
+impl<M: Method> Trainee for Training<M> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn config(&self) -> serde_json::Value {
+        Trainee::config(&self.0)
+    }
+
+    fn settle_budget(&mut self, asked: Option<Budget>) -> Budget {
+        self.0.settle_budget(asked)
+    }
+
+    fn begin_epoch(&mut self, epoch: usize, rng: ChaCha8Rng) -> Result<usize, TrainError> {
+        self.0.begin_epoch(epoch, rng)
+    }
+
+    fn resumes_within_epochs(&self) -> bool {
+        self.0.resumes_within_epochs()
+    }
+
+    fn resume_epoch(&mut self, epoch: usize, rng: ChaCha8Rng, done: usize) -> Result<usize, TrainError> {
+        self.0.resume_epoch(epoch, rng, done)
+    }
+
+    fn step(&mut self, step: usize) -> Result<Losses, TrainError> {
+        self.0.step(step)
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Metrics>, TrainError> {
+        self.0.evaluate()
+    }
+
+    fn state(&self) -> State {
+        let mut state = self.0.state();
+        self.reorder(&mut state, |order| order.new_of_old().to_vec());
+        state
+    }
+
+    fn load_state(&mut self, mut state: State) -> Result<(), TrainError> {
+        self.reorder(&mut state, |order| order.old_of_new().to_vec());
+        self.0.load_state(state)
+    }
+
+    fn model(&self) -> State {
+        self.embeddings().state()
+    }
+
+    fn artifacts(&self) -> Vec<(String, Array2<f32>)> {
+        self.0.artifacts()
+    }
+}
+
+impl NodeTable {
+    /// A table that starts as its settings say.
+    pub(super) fn new(
+        how: Initialisation,
+        sides: [usize; 2],
+        dim: usize,
+        seed: u64,
+        order: &Relabelling,
+        device: &Device,
+    ) -> Self {
+        Self { table: Param::from_tensor(initial(how, sides, dim, seed, order, device)) }
     }
 }
 
@@ -270,106 +394,4 @@ fn initial(
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let (u, v) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-}
-
-impl<M: Method> Trainee for Training<M> {
-    fn name(&self) -> &str {
-        self.method.name()
-    }
-
-    fn config(&self) -> serde_json::Value {
-        serde_json::json!({
-            "method": self.method.name(),
-            "settings": self.config,
-            "data": {
-                "name": self.data.name,
-                "users": self.data.train.num_users(),
-                "items": self.data.train.num_items(),
-                "train": self.data.train.len(),
-                "test": self.data.test.len(),
-            },
-        })
-    }
-
-    fn begin_epoch(&mut self, _epoch: usize, mut rng: ChaCha8Rng) -> Result<usize, TrainError> {
-        let start = Instant::now();
-        match &self.sampler {
-            Sampler::Pairs(sampler) => sampler.epoch(&mut rng, &mut self.triples),
-            Sampler::Users(sampler) => sampler.epoch(&mut rng, &mut self.triples),
-        }
-        if let Some([users, items]) = &self.renumber {
-            self.triples.renumber(users, items);
-        }
-        self.method.begin_epoch(rng).map_err(TrainError::trainee)?;
-        self.parts.sampling += start.elapsed();
-        Ok(self.triples.num_batches(self.settings.batch_size))
-    }
-
-    fn step(&mut self, step: usize) -> Result<Losses, TrainError> {
-        let batch = self.triples.batch(step, self.settings.batch_size);
-        let start = Instant::now();
-        let table = Tensor::<2>::from_inner(self.table.clone()).require_grad();
-        let encoded = self.method.encode(&table);
-        let forward = Instant::now();
-        let losses = self.method.losses(&table, &encoded, &batch);
-        let total = losses.iter().map(|(_, l)| l.clone()).reduce(|a, b| a + b).expect("a method has a loss");
-        let objective = Instant::now();
-        drop(encoded);
-        let mut gradients = total.backward();
-        let gradient = table.grad_remove(&mut gradients).expect("the losses depend on the table");
-        drop((table, gradients));
-        let backward = Instant::now();
-        let before = std::mem::replace(&mut self.table, Tensor::empty([1, 1], &gradient.device()));
-        self.table = self.adam.step(before, gradient);
-        let values = losses
-            .into_iter()
-            .map(|(name, l)| (name, l.into_data().iter::<f64>().next().unwrap_or(f64::NAN)))
-            .collect::<Vec<_>>();
-        let end = Instant::now();
-        self.parts.propagation += (forward - start) + (backward - objective);
-        self.parts.objective += objective - forward;
-        self.parts.optimiser += end - backward;
-        let sum = values.iter().map(|(_, v)| v).sum();
-        Ok([vec![("loss", sum)], values].concat())
-    }
-
-    fn evaluate(&mut self) -> Result<Option<Metrics>, TrainError> {
-        if self.cutoffs.is_empty() {
-            return Ok(None);
-        }
-        let validation = self.data.validation.as_ref().filter(|v| !v.is_empty());
-        let held_out = validation.unwrap_or(&self.data.test);
-        if held_out.is_empty() {
-            return Ok(None);
-        }
-        let report =
-            self.embeddings().evaluate(&self.data.train, held_out, &self.cutoffs).map_err(TrainError::trainee)?;
-        Ok(Some(report.iter().collect()))
-    }
-
-    fn state(&self) -> State {
-        let mut state = State::new();
-        state.insert("table".into(), self.table.clone().into_data());
-        self.adam.save("adam", &mut state);
-        self.reorder(&mut state, |order| order.new_of_old().to_vec());
-        state
-    }
-
-    fn load_state(&mut self, mut state: State) -> Result<(), TrainError> {
-        let [rows, cols] = self.table.dims();
-        self.reorder(&mut state, |order| order.old_of_new().to_vec());
-        let table = take_tensor(&mut state, "table", &[rows, cols])?;
-        self.table = Tensor::from_data(table, &self.table.device());
-        self.adam.load("adam", &mut state, &[rows, cols])
-    }
-
-    fn model(&self) -> State {
-        let embeddings = self.embeddings();
-        embeddings.state()
-    }
-
-    fn artifacts(&self) -> Vec<(String, Array2<f32>)> {
-        let embeddings = self.embeddings();
-        vec![("users".into(), embeddings.users), ("items".into(), embeddings.items)]
-    }
 }

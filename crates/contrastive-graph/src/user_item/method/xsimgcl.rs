@@ -1,6 +1,6 @@
 //! XSimGCL (Yu et al., TKDE 2023): noise in every layer of one propagation, and a contrast of one layer with the mean of all.
 
-use super::{Initialisation, Method, MethodConfig, TrainingConfig};
+use super::{Initialisation, Method, MethodConfig, TableConfig};
 use crate::MethodError;
 use crate::parts::{Check, Layers, Noise, Side, batch_info_nce, batch_penalty, propagate_with, ranking_loss};
 use crate::user_item::data::{Interactions, TripleBatch};
@@ -31,9 +31,9 @@ pub struct XSimGclConfig {
     /// Weight of the penalty on the batch's layer-0 rows.
     #[config(default = 1e-4)]
     pub l2: f64,
-    /// What every training needs to know.
-    #[config(default = "TrainingConfig::new().with_initialisation(Initialisation::XavierUniform)")]
-    pub training: TrainingConfig,
+    /// The node table and its training.
+    #[config(default = "TableConfig::new().with_initialisation(Initialisation::XavierUniform)")]
+    pub table: TableConfig,
 }
 
 /// XSimGCL: `x_l = A x_{l-1} + epsilon sign(A x_{l-1}) u`, where the rows of u are uniform noise scaled to length 1; BPR on the mean
@@ -51,22 +51,22 @@ impl MethodConfig for XSimGclConfig {
     type Method = XSimGcl;
 
     fn validate(&self) -> Result<(), MethodError> {
-        let check = Check("xsimgcl");
+        let check = Check::new("xsimgcl");
         let layer = self.contrast_layer;
         check.that((1..=self.layers).contains(&layer), "contrast_layer", layer, "1 to the number of layers")?;
         check.weight("epsilon", self.epsilon)?;
         check.weight("contrast_weight", self.contrast_weight)?;
         check.weight("l2", self.l2)?;
         PairObjective::new(self.temperature)?;
-        self.training.validate(&check)
+        Ok(self.table.validate(&check)?)
     }
 
-    fn training(&self) -> &TrainingConfig {
-        &self.training
+    fn table(&self) -> &TableConfig {
+        &self.table
     }
 
-    fn training_mut(&mut self) -> &mut TrainingConfig {
-        &mut self.training
+    fn table_mut(&mut self) -> &mut TableConfig {
+        &mut self.table
     }
 
     fn build(&self, train: &Interactions) -> Result<XSimGcl, MethodError> {
@@ -83,13 +83,9 @@ impl Method for XSimGcl {
         "xsimgcl"
     }
 
-    fn begin_epoch(&mut self, mut rng: ChaCha8Rng) -> Result<(), MethodError> {
-        self.noise.begin_epoch(&mut rng);
-        Ok(())
-    }
-
-    fn encode(&mut self, table: &Tensor<2>) -> Layers {
+    fn encode(&mut self, table: &Tensor<2>, rng: &mut ChaCha8Rng) -> Layers {
         let (epsilon, noise) = (self.config.epsilon, &mut self.noise);
+        noise.reseed(rng);
         propagate_with(table, self.graph.operators(), self.config.layers, |_, x| {
             x.clone() + Tensor::from_inner(noise.unit_rows_like(&x) * x.inner().sign() * epsilon)
         })
@@ -100,6 +96,7 @@ impl Method for XSimGcl {
         table: &Tensor<2>,
         layers: &Layers,
         batch: &TripleBatch<'_>,
+        _rng: &mut ChaCha8Rng,
     ) -> Vec<(&'static str, Tensor<1>)> {
         let (config, graph) = (&self.config, &self.graph);
         let embeddings = layers.mean(1..=config.layers);

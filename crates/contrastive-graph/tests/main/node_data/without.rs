@@ -66,7 +66,7 @@ fn a_method_trains_on_made_features() {
     for (name, graph) in ["identity", "adjacency", "degree"].into_iter().zip(made) {
         let mut training = config.build(&graph, 1, &device).unwrap();
         // at first the projector's biases make all rows alike
-        let losses: Vec<f64> = (0..200).map(|_| training.step().unwrap()).collect();
+        let losses: Vec<f64> = (0..200).map(|_| training.train_epoch().unwrap()).collect();
         let last = losses[190..].iter().sum::<f64>() / 10.0;
         assert!(last < losses[0] - 0.02, "{name}: {last} after {}", losses[0]);
     }

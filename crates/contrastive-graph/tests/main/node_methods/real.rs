@@ -19,12 +19,12 @@ fn golden_data_cora_in_short() {
     let mut grace = grace.build(&graph, 1, &device()).unwrap();
     let untrained = accuracy(&graph, &grace.embed());
     let start = Instant::now();
-    let losses: Vec<f64> = (0..40).map(|_| grace.step().unwrap()).collect();
+    let losses: Vec<f64> = (0..40).map(|_| grace.train_epoch().unwrap()).collect();
     println!("{:.3} s an epoch", start.elapsed().as_secs_f64() / 40.0);
     assert!((losses[0] - (2.0 * 2708.0 - 1.0f64).ln()).abs() < 0.8, "{losses:?}");
     assert!(losses[39] < losses[0] - 0.4, "{losses:?}");
     let mut csgcl = csgcl.build(&graph, 1, &device()).unwrap();
-    (0..40).for_each(|_| assert!(csgcl.step().unwrap().is_finite()));
+    (0..40).for_each(|_| assert!(csgcl.train_epoch().unwrap().is_finite()));
     let [of_grace, of_csgcl] = [grace.embed(), csgcl.embed()].map(|x| (accuracy(&graph, &x), nmi(&x)));
     println!("cora: features {raw:.3}, untrained {untrained:.3}, grace {of_grace:.3?}, csgcl {of_csgcl:.3?}");
     assert!(of_grace.0 > raw + 0.1 && of_grace.0 > untrained + 0.02);

@@ -28,7 +28,7 @@ fn resumes<C: NodeMethodConfig>(config: &C, graph: &Graph) -> State {
     assert_eq!(history(&whole), history(&resumed), "{name}");
     assert!(twice.join("embeddings").join("nodes.npy").exists() && twice.join("metrics.jsonl").exists());
     let mut by_hand = config.build(graph, 3, &device()).unwrap();
-    let losses: Vec<f64> = (0..6).map(|_| by_hand.step().unwrap()).collect();
+    let losses: Vec<f64> = (0..6).map(|_| by_hand.train_epoch().unwrap()).collect();
     assert_eq!(by_hand.embed(), whole.nodes, "{name}");
     assert_eq!(losses[5], whole.report.losses["loss"], "{name}");
     // a state that does not fit changes nothing, and one of another epoch everything
@@ -108,20 +108,6 @@ fn a_checkpoint_of_other_settings_is_refused_and_of_other_epochs_is_not() {
     assert_eq!(bgrl.fit(&graph, &kept(2).resume(true)).unwrap().report.resumed_from, Some(1));
 }
 
-/// The released scheduler of BGRL: `step / warm-up`, then half a cosine, with steps counted from 0.
-#[test]
-fn the_schedule_warms_up_and_falls_on_a_cosine() {
-    let schedule = WarmUpCosine { warm_up: 4, epochs: 12 };
-    let shares: Vec<f64> = (1..=14).map(|epoch| schedule.share(epoch)).collect();
-    close("warm-up", &shares[..5], &[0.0, 0.25, 0.5, 0.75, 1.0], 1e-15, 0.0);
-    close("half way", &shares[8..9], &[0.5], 1e-15, 0.0);
-    close("end", &shares[12..], &[0.0, 0.0], 1e-15, 0.0);
-    let quarter = 0.5 * (1.0 + std::f64::consts::FRAC_PI_4.cos());
-    close("a quarter", &shares[6..7], &[quarter], 1e-15, 0.0);
-    let plain = WarmUpCosine { warm_up: 0, epochs: 2 };
-    close("no warm-up", &[plain.share(1), plain.share(2)], &[1.0, 0.5], 1e-15, 0.0);
-}
-
 /// BGRL, from outside: the first epoch of the warm-up moves nothing; then the target follows with
 /// `m = 1 - (1 - m_0) (1 + cos(pi k / K)) / 2`, and AdamW takes its share of the parameters beside the step.
 #[test]
@@ -130,22 +116,20 @@ fn bgrl_steps_as_its_schedules_say() {
     let config = BgrlConfig::new().with_widths(vec![6, 4]).with_predictor(5).with_warm_up(2).with_epochs(8);
     let config = config.with_learning_rate(1e-2).with_weight_decay(0.5).with_momentum(0.9);
     let mut training = config.build(&graph, 1, &device()).unwrap();
-    // the tensors of a part in the order of the modules, which the names count: model.7.target.layers...
+    // the tensors of a part by name: model.target.layers...
     let read = |training: &NodeTraining<Bgrl>, part: &str| -> Vec<Vec<f64>> {
         let state = training.state();
-        let number = |name: &str| name.split('.').nth(1).unwrap().parse::<usize>().unwrap();
-        let of_part = state.iter().filter(|(name, _)| name.contains(part) && !name.contains("running"));
-        let mut of_part: Vec<_> = of_part.map(|(name, data)| (number(name), data)).collect();
-        of_part.sort_by_key(|(number, _)| *number);
-        of_part.into_iter().map(|(_, data)| data.iter::<f64>().collect()).collect()
+        let of_part =
+            state.iter().filter(|(name, _)| name.starts_with(&format!("model{part}.")) && !name.contains("running"));
+        of_part.map(|(_, data)| data.iter::<f64>().collect()).collect()
     };
     let start = read(&training, ".encoder");
     assert!(read(&training, ".target") == start, "the target starts at the encoder");
-    training.step().unwrap();
+    training.train_epoch().unwrap();
     assert!(read(&training, ".encoder") == start, "a rate of 0");
     for epoch in 2..=8 {
         let before = [read(&training, ".encoder"), read(&training, ".target")];
-        let loss = training.step().unwrap();
+        let loss = training.train_epoch().unwrap();
         assert!((0.0..=8.0).contains(&loss), "{loss}");
         let after = [read(&training, ".encoder"), read(&training, ".target")];
         let momentum = 1.0 - 0.1 * 0.5 * (1.0 + (std::f64::consts::PI * (epoch as f64 - 1.0) / 8.0).cos());
@@ -159,7 +143,7 @@ fn bgrl_steps_as_its_schedules_say() {
     // the first step that moves: without decay the same, but for the share that AdamW takes before it
     let after_two = |decay: f64| {
         let mut training = config.clone().with_weight_decay(decay).build(&graph, 1, &device()).unwrap();
-        (0..2).for_each(|_| assert!(training.step().unwrap() > 0.0));
+        (0..2).for_each(|_| assert!(training.train_epoch().unwrap() > 0.0));
         read(&training, ".encoder").concat()
     };
     let (with, without) = (after_two(0.5), after_two(0.0));
@@ -199,7 +183,11 @@ fn a_pretraining_that_is_stopped_goes_on_where_it_was() {
     let (graph, folder) = (blocks(80), tempfile::tempdir().unwrap());
     let run = folder.path().join("run");
     let mut process = std::process::Command::new(std::env::current_exe().unwrap());
-    let output = process.args(["--exact", "resume::stopped_in_the_pretraining"]).env(FOLDER, &run).output().unwrap();
+    let output = process
+        .args(["--exact", "node_methods::resume::stopped_in_the_pretraining"])
+        .env(FOLDER, &run)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let done = std::fs::read_to_string(run.join("pretraining").join("metrics.jsonl")).unwrap().lines().count();
     assert!((1..300).contains(&done), "{done} epochs before the stop");
