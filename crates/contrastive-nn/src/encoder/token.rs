@@ -239,6 +239,16 @@ impl TokenEncoder {
         self.transformer.forward(x, lists, pass)
     }
 
+    /// The output of some rows only, with positions counted from the start of each list and types 0: see
+    /// [`Transformer::forward_at`].
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward), and when the rows do not ascend.
+    pub fn forward_at(&self, ids: &[u32], lists: &Ragged, rows: &[u32], pass: &mut Pass) -> Tensor<2> {
+        let x = self.embedding.forward(ids, &lists.positions(), None, pass);
+        self.transformer.forward_at(x, lists, rows, pass)
+    }
+
     /// The rows of tokens that follow those in the cache, which they join.
     ///
     /// # Panics
