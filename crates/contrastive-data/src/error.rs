@@ -48,15 +48,12 @@ pub enum FileError {
         found: u64,
     },
     /// A directory or file in which no supported format was recognised, or more than one.
-    #[error(
-        "{}: no supported data recognised (found {}); looked for {}",
-        shown(path),
-        cut(found, 100),
-        cut(looked_for, 230)
-    )]
+    #[error("{}: no {what} here (found {}); looked for {}", shown(path), cut(found, 100), cut(looked_for, 215))]
     Unrecognised {
         /// The path asked for.
         path: PathBuf,
+        /// What should be there.
+        what: &'static str,
         /// What lies there.
         found: String,
         /// What would have been accepted.

@@ -10,7 +10,7 @@ use super::place::Origin;
 use super::text::excerpt;
 
 /// The greatest header of an array that is read.
-const MAX_HEADER: usize = 4096;
+pub(crate) const MAX_HEADER: usize = 4096;
 
 /// The greatest number of sides of an array.
 const MAX_SIDES: usize = 8;
@@ -66,35 +66,34 @@ impl Array {
     /// [`FileError::Malformed`] for what is no npy array of numbers, booleans or texts, or holds another number of bytes than its
     /// shape needs; [`FileError::Limit`] for a header above 4096 bytes.
     pub fn parse(bytes: Vec<u8>, origin: Origin) -> Result<Self, FileError> {
-        let wrong = |found: String, allowed: &str| origin.clone().malformed(found, allowed);
-        let short = || wrong(format!("{} bytes", bytes.len()), "an npy array: its header, then its elements");
-        if !bytes.starts_with(b"\x93NUMPY") {
-            return Err(wrong(format!("starts with {:?}", excerpt(&bytes[..bytes.len().min(6)])), "an npy array"));
-        }
-        let (start, length) = match (bytes.get(6), bytes.get(8..10), bytes.get(8..12)) {
-            (Some(1), Some(length), _) => (10, u32::from(u16::from_le_bytes([length[0], length[1]]))),
-            (Some(2 | 3), _, Some(length)) => (12, u32::from_le_bytes([length[0], length[1], length[2], length[3]])),
-            (Some(&version), _, Some(_)) => return Err(wrong(format!("npy version {version}"), "1 to 3")),
-            _ => return Err(short()),
-        };
-        let length = length as usize;
-        if length > MAX_HEADER {
-            return Err(origin.limit("the length of an npy header", length as u64, MAX_HEADER as u64));
-        }
-        let header = bytes.get(start..start + length).ok_or_else(short)?;
-        let start = start + length;
-        let header = std::str::from_utf8(header).ok().and_then(Header::parse).ok_or_else(|| {
-            wrong(format!("header {:?}", excerpt(header)), "{'descr': .., 'fortran_order': False, 'shape': (..), }")
-        })?;
+        let (header, start) = header(&bytes, &origin)?;
         let kinds = "floats of 2, 4 or 8 bytes, integers of 1 to 8, booleans, S and U texts";
-        let (kind, size, big_endian) =
-            element(&header.descr).ok_or_else(|| wrong(format!("element type {:?}", header.descr), kinds))?;
+        let (kind, size, big_endian) = element(&header.descr).ok_or_else(|| {
+            origin.clone().malformed(format!("element type {:?}", excerpt(header.descr.as_bytes())), kinds)
+        })?;
         let mut array = Self { shape: header.shape, kind, size, big_endian, data: bytes, start, origin };
         array.check(&header.descr)?;
         if header.fortran_order {
             array.transpose();
         }
         Ok(array)
+    }
+
+    /// Element type and shape by the header, without a look at the elements.
+    pub(crate) fn peek(bytes: &[u8], origin: &Origin) -> Result<(String, Vec<usize>), FileError> {
+        header(bytes, origin).map(|(header, _)| (header.descr, header.shape))
+    }
+
+    /// The pickle in which the elements of an npy file of objects (element type `|O`) stand.
+    ///
+    /// # Errors
+    /// [`FileError::Malformed`] for another element type.
+    pub fn pickled(bytes: &[u8], origin: Origin) -> Result<&[u8], FileError> {
+        let (header, start) = header(bytes, &origin)?;
+        match header.descr.contains('O') {
+            true => Ok(&bytes[start..]),
+            false => Err(origin.malformed(format!("element type {:?}", excerpt(header.descr.as_bytes())), "\"|O\"")),
+        }
     }
 
     /// An array of a given element type from raw row-major bytes; `numpy`'s name of the type, as in `i4`, `<f8` or `>u2` (little-endian
@@ -396,6 +395,30 @@ fn element(descr: &str) -> Option<(Kind, usize, bool)> {
         ("U", 0..=1_000_000) if matches!(order, "<" | ">") => Some((Kind::Text, 4 * size, big)),
         _ => None,
     }
+}
+
+/// The header of an npy file, and where the elements begin.
+fn header(bytes: &[u8], origin: &Origin) -> Result<(Header, usize), FileError> {
+    let wrong = |found: String, allowed: &str| origin.clone().malformed(found, allowed);
+    let short = || wrong(format!("{} bytes", bytes.len()), "an npy array: its header, then its elements");
+    if !bytes.starts_with(b"\x93NUMPY") {
+        return Err(wrong(format!("starts with {:?}", excerpt(&bytes[..bytes.len().min(6)])), "an npy array"));
+    }
+    let (start, length) = match (bytes.get(6), bytes.get(8..10), bytes.get(8..12)) {
+        (Some(1), Some(length), _) => (10, u32::from(u16::from_le_bytes([length[0], length[1]]))),
+        (Some(2 | 3), _, Some(length)) => (12, u32::from_le_bytes([length[0], length[1], length[2], length[3]])),
+        (Some(&version), _, Some(_)) => return Err(wrong(format!("npy version {version}"), "1 to 3")),
+        _ => return Err(short()),
+    };
+    let length = length as usize;
+    if length > MAX_HEADER {
+        return Err(origin.clone().limit("the length of an npy header", length as u64, MAX_HEADER as u64));
+    }
+    let text = bytes.get(start..start + length).ok_or_else(short)?;
+    let header = std::str::from_utf8(text).ok().and_then(Header::parse).ok_or_else(|| {
+        wrong(format!("header {:?}", excerpt(text)), "{'descr': .., 'fortran_order': False, 'shape': (..), }")
+    })?;
+    Ok((header, start + length))
 }
 
 /// The dictionary at the head of an npy file.

@@ -122,6 +122,37 @@ impl<'a> Archive<'a> {
         Ok(Some(bytes))
     }
 
+    /// The start of a member, if it is there: enough for its header.
+    fn start(&mut self, name: &str) -> Result<Option<Vec<u8>>, FileError> {
+        if !self.has(name) {
+            return Ok(None);
+        }
+        let origin = Origin::part(self.path, name);
+        let member = self.zip.by_name(&format!("{name}.npy")).map_err(|error| bad_zip(origin.clone(), &error))?;
+        let mut bytes = Vec::new();
+        let read = member.take(super::npy::MAX_HEADER as u64 + 12).read_to_end(&mut bytes);
+        read.map_err(|error| origin.malformed(format!("cannot be unpacked: {error}"), "an undamaged member"))?;
+        Ok(Some(bytes))
+    }
+
+    /// The shape that the header of a member states, if it is there. Its elements are not unpacked.
+    ///
+    /// # Errors
+    /// [`FileError::Malformed`] for a damaged member or header.
+    pub fn peek_shape(&mut self, name: &str) -> Result<Option<Vec<usize>>, FileError> {
+        let origin = Origin::part(self.path, name);
+        self.start(name)?.map(|bytes| Array::peek(&bytes, &origin).map(|header| header.1)).transpose()
+    }
+
+    /// numpy's name of the elements of a member, if it is there: `|O` for objects.
+    ///
+    /// # Errors
+    /// As [`peek_shape`](Self::peek_shape).
+    pub fn descr(&mut self, name: &str) -> Result<Option<String>, FileError> {
+        let origin = Origin::part(self.path, name);
+        self.start(name)?.map(|bytes| Array::peek(&bytes, &origin).map(|header| header.0)).transpose()
+    }
+
     /// A member that must be there.
     ///
     /// # Errors

@@ -84,8 +84,20 @@ pub(super) fn table<'a>(path: &Path, bytes: &'a [u8], options: &TableOptions<'_>
     } else {
         None
     };
-    let (quotes, comments, width) = (options.quotes, options.comments, first.fields.len());
-    Ok(Table { path: path.to_path_buf(), bytes: rest, lines_before, delimiter, quotes, comments, header, width, notes })
+    let (quotes, ragged, comments) = (options.quotes, options.ragged, options.comments);
+    let width = first.fields.len();
+    Ok(Table {
+        path: path.to_path_buf(),
+        bytes: rest,
+        lines_before,
+        delimiter,
+        quotes,
+        ragged,
+        comments,
+        header,
+        width,
+        notes,
+    })
 }
 
 fn is_usual(field: &[u8], names: &[&str]) -> bool {

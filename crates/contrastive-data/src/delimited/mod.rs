@@ -113,13 +113,23 @@ pub struct TableOptions<'o> {
     pub names: &'o [&'o str],
     /// Whether fields may be quoted where the delimiter allows it. Default true.
     pub quotes: bool,
+    /// Whether rows may have any number of fields. Default false.
+    pub ragged: bool,
     /// Whether lines before the data that begin with `#` or `%` are comments. Default true.
     pub comments: bool,
 }
 
 impl Default for TableOptions<'_> {
     fn default() -> Self {
-        Self { delimiter: None, header: None, doubt: Doubt::Data, names: &[], quotes: true, comments: true }
+        Self {
+            delimiter: None,
+            header: None,
+            doubt: Doubt::Data,
+            names: &[],
+            quotes: true,
+            ragged: false,
+            comments: true,
+        }
     }
 }
 
@@ -148,6 +158,7 @@ pub struct Table<'a> {
     lines_before: usize,
     delimiter: Delimiter,
     quotes: bool,
+    ragged: bool,
     comments: bool,
     header: Option<Vec<String>>,
     width: usize,
@@ -282,23 +293,25 @@ impl<'a> Rows<'a, '_> {
             if !self.splitter.read(row).map_err(|fault| fault.at(&self.table.path))? {
                 return Ok(false);
             }
-            if row.fields.len() == width + 1 && row.fields.last().is_some_and(|field| field.is_empty()) {
+            let trailing = row.fields.last().is_some_and(|field| field.is_empty());
+            if trailing && (row.fields.len() == width + 1 || (self.table.ragged && row.fields.len() > 1)) {
                 row.fields.pop();
             }
             if self.table.comments && row.fields[0].first() == Some(&b'#') {
                 let line = self.splitter.line();
                 let remark = line.get(1).is_none_or(u8::is_ascii_whitespace);
-                if (remark && self.table.delimiter == Delimiter::Blanks) || row.fields.len() != width {
+                let fits = self.table.ragged || row.fields.len() == width;
+                if (remark && self.table.delimiter == Delimiter::Blanks) || !fits {
                     self.comments += 1;
                     self.first_comment = if self.comments == 1 { row.line } else { self.first_comment };
                     continue;
                 }
             }
-            if row.fields.len() != width {
+            if row.fields.len() != width && !self.table.ragged {
                 return Err(FileError::ColumnCount {
                     origin: Origin::line(&self.table.path, row.line),
                     found: row.fields.len(),
-                    expected: format!("{width}, as in the first row (columns are divided at {})", self.table.delimiter),
+                    expected: format!("{width}, as in the first row"),
                     text: row.excerpt(),
                 });
             }

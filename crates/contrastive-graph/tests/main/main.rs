@@ -1,6 +1,7 @@
 //! Tests of the graph crate, one binary.
 
 mod bad_input;
+mod cases;
 mod common;
 mod data_formats;
 mod data_fuzz;

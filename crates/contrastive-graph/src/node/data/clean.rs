@@ -1,6 +1,8 @@
 //! From a list of edges to compressed rows: what to do with edges that need a decision, and how often it was needed.
 
-use super::error::{GraphError, Origin, Place};
+use contrastive_data::{Origin, Place};
+
+use super::error::GraphError;
 use super::note::GraphNote;
 use std::path::PathBuf;
 

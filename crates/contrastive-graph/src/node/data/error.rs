@@ -1,97 +1,7 @@
 //! What can be wrong with a graph of nodes, and where.
 
-use std::fmt::{Display, Formatter};
-use std::path::{Path, PathBuf};
-
+use contrastive_data::{FileError, Origin};
 use thiserror::Error;
-
-/// Where in the input something stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The file, or `None` for what was handed over in memory.
-    pub path: Option<PathBuf>,
-    /// The place in it.
-    pub place: Place,
-}
-
-/// A place in a file or in a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Place {
-    /// The whole.
-    Whole,
-    /// A line, from 1.
-    Line(usize),
-    /// An offset in bytes, from 0.
-    Byte(usize),
-    /// A named part: a member of an npz archive, a variable of a MATLAB file, a key of a JSON object.
-    Part(String),
-    /// The position of an edge in the input, from 0.
-    Edge(usize),
-    /// A node, by its number from 0.
-    Node(usize),
-}
-
-impl Origin {
-    /// A place in a file.
-    pub(super) fn at(path: &Path, place: Place) -> Self {
-        Self { path: Some(path.to_path_buf()), place }
-    }
-
-    /// A whole file.
-    pub(super) fn file(path: &Path) -> Self {
-        Self::at(path, Place::Whole)
-    }
-
-    /// A line of a file, from 1.
-    pub(super) fn line(path: &Path, line: usize) -> Self {
-        Self::at(path, Place::Line(line))
-    }
-
-    /// A byte of a file, from 0.
-    pub(super) fn byte(path: &Path, byte: usize) -> Self {
-        Self::at(path, Place::Byte(byte))
-    }
-
-    /// A named part of a file.
-    pub(super) fn part(path: &Path, part: &str) -> Self {
-        Self::at(path, Place::Part(part.to_owned()))
-    }
-
-    /// A place in what was handed over in memory.
-    pub(super) fn memory(place: Place) -> Self {
-        Self { path: None, place }
-    }
-
-    /// `Malformed` here.
-    pub(super) fn malformed(self, found: impl Into<String>, allowed: impl Into<String>) -> GraphError {
-        GraphError::Malformed { origin: self, found: found.into(), allowed: allowed.into() }
-    }
-
-    /// `Limit` here.
-    pub(super) fn limit(self, what: &'static str, value: u64, limit: u64) -> GraphError {
-        GraphError::Limit { origin: self, what, value, limit }
-    }
-}
-
-impl Display for Origin {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        match (&self.path, &self.place) {
-            (Some(path), Place::Whole) => return write!(f, "{}", path.display()),
-            (Some(path), Place::Line(line)) => return write!(f, "{}:{line}", path.display()),
-            (Some(path), _) => write!(f, "{}: ", path.display())?,
-            (None, _) => (),
-        }
-        match &self.place {
-            Place::Whole => f.write_str("the graph"),
-            Place::Line(line) => write!(f, "line {line}"),
-            Place::Byte(byte) => write!(f, "byte {byte}"),
-            Place::Part(part) => f.write_str(part),
-            Place::Edge(edge) => write!(f, "edge number {edge}"),
-            Place::Node(node) => write!(f, "node number {node}"),
-        }
-    }
-}
 
 /// Why a graph was refused, or a computation on one. Every message names the place, what was found, and what is allowed.
 ///
@@ -100,54 +10,9 @@ impl Display for Origin {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum GraphError {
-    /// A path that does not exist.
-    #[error("{}: no such file or directory; looked for {looked_for}", path.display())]
-    NotFound {
-        /// The path asked for.
-        path: PathBuf,
-        /// What would have been accepted there.
-        looked_for: String,
-    },
-    /// The operating system refused to read.
-    #[error("{}: cannot be read: {source}", path.display())]
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
-    /// A path at which no supported format was recognised, or more than one graph.
-    #[error("{}: no single graph in a supported format here (found {found}); looked for {looked_for}", path.display())]
-    Unrecognised {
-        /// The path asked for.
-        path: PathBuf,
-        /// What lies there.
-        found: String,
-        /// What would have been accepted.
-        looked_for: String,
-    },
-    /// Something in a file that its format does not allow.
-    #[error("{origin}: {found}; allowed: {allowed}")]
-    Malformed {
-        /// Where.
-        origin: Origin,
-        /// What stands there.
-        found: String,
-        /// What is allowed.
-        allowed: String,
-    },
-    /// A size that the input claims and that is beyond a limit; nothing was allocated for it.
-    #[error("{origin}: {what} is {value}; allowed: at most {limit}")]
-    Limit {
-        /// Where.
-        origin: Origin,
-        /// What is too large.
-        what: &'static str,
-        /// Its size.
-        value: u64,
-        /// The limit.
-        limit: u64,
-    },
+    /// A file that cannot be opened, recognised or understood, or input beyond a limit, with its place.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A graph without a node.
     #[error("{origin}: no node; allowed: at least one")]
     NoNodes {

@@ -1,10 +1,11 @@
 //! What is known of each node: features and classes.
 
 use contrastive_core::linear::SparseOperator;
+use contrastive_data::{Origin, Place};
 use contrastive_kernels::sparse::Csr;
 use ndarray::Array2;
 
-use super::error::{GraphError, Origin, Place};
+use super::error::GraphError;
 
 /// A feature row for every node.
 #[derive(Clone, Debug, PartialEq)]

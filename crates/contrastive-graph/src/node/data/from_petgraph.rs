@@ -9,7 +9,9 @@ use petgraph::visit::{
 };
 
 use super::clean::{Cleaning, Direction, Edges, Places};
-use super::error::{GraphError, Origin, Place};
+use contrastive_data::{Origin, Place};
+
+use super::error::GraphError;
 use super::features::{Features, Labels};
 use super::graph::{Draft, Graph};
 
@@ -98,7 +100,9 @@ impl Graph {
                     }
                     found => {
                         let allowed = format!("{width}, as for the nodes before it, or none");
-                        return Err(Origin::memory(Place::Node(node)).malformed(format!("{found} features"), allowed));
+                        return Err(Origin::memory(Place::Node(node))
+                            .malformed(format!("{found} features"), allowed)
+                            .into());
                     }
                 }
             }

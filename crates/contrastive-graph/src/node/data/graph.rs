@@ -65,7 +65,7 @@ impl Draft {
         }
         for (what, count) in [("number of nodes", nodes), ("number of edges", edges.pairs.len())] {
             if count > u32::MAX as usize {
-                return Err(whole().limit(what, count as u64, u32::MAX.into()));
+                return Err(whole().limit(what, count as u64, u32::MAX.into()).into());
             }
         }
         let label = |node: u32| ids.as_ref().map_or_else(|| node.to_string(), |ids| ids[node as usize].clone());

@@ -42,7 +42,8 @@ mod structural;
 
 pub use clean::{Cleaning, Dangling, Direction, Duplicates, SelfLoops};
 pub use diffusion::{Diffusion, DiffusionOptions, Kernel, Sparsification, Transition};
-pub use error::{GraphError, Origin, Place};
+pub use contrastive_data::{Origin, Place};
+pub use error::GraphError;
 pub use features::{Features, Labels};
 pub use from_petgraph::NodeRecord;
 pub use generate::{BlockModelOptions, Density, block_model};

@@ -2,10 +2,19 @@
 
 use std::fmt::{Display, Formatter};
 
+use contrastive_data::FileNote;
+
 /// Something noteworthy about a graph, with what was done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GraphNote {
+    /// Something about a file that could have been read in another way.
+    File(FileNote),
+    /// Nodes whose class a sparse column does not store: taken for class 0.
+    ImpliedClass {
+        /// How many.
+        count: usize,
+    },
     /// Edges from a node to itself.
     SelfLoops {
         /// How many, repeated ones included.
@@ -95,6 +104,10 @@ pub enum GraphNote {
 impl Display for GraphNote {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::File(note) => note.fmt(f),
+            Self::ImpliedClass { count } => {
+                write!(f, "{count} nodes whose class a sparse column does not store were taken for class 0")
+            }
             Self::SelfLoops { count, first, kept } => {
                 write!(f, "{count} self-loops {} (the first at node {first})", if *kept { "kept" } else { "left out" })
             }

@@ -23,9 +23,9 @@ pub(super) fn assemble(
     users: Ids,
     items: Ids,
     numbering: Numbering,
+    mut notes: Vec<Note>,
     options: &LoadOptions,
 ) -> Result<Dataset, DataError> {
-    let mut notes = Vec::new();
     let users = users.number(numbering, options.strict, &mut notes)?;
     let items = items.number(numbering, options.strict, &mut notes)?;
     let [train_part, validation_part, test_part] = parts;

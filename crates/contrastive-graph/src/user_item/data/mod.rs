@@ -31,11 +31,11 @@ mod sampler;
 pub mod split;
 
 pub use adjacency::AdjacencyParts;
+pub use contrastive_data::{Column, Delimiter, FileError, FileNote};
 pub use dataset::Dataset;
 pub use error::{DataError, Side};
 pub use interactions::Interactions;
-pub use load::{Column, Columns, Format, IdPolicy, LoadOptions};
-pub(crate) use load::{excerpt, integer, lines, words};
+pub use load::{Columns, Format, IdPolicy, LoadOptions};
 pub use note::Note;
 pub use order::{NodeOrder, Permutation, Relabelling};
 pub use sampler::{NegativePolicy, PairSampler, TripleBatch, Triples, UniformUserSampler};

@@ -1,5 +1,7 @@
 //! Findings that do not stop a lenient reader.
 
+use contrastive_data::FileNote;
+
 use super::error::Side;
 
 /// Something noteworthy about a data set that was read without [`strict`](super::LoadOptions::strict).
@@ -8,6 +10,8 @@ use super::error::Side;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
+    /// Something about a file that could have been read in another way.
+    File(FileNote),
     /// Repeated pairs inside one file; the first of each was kept.
     DuplicatePairs {
         /// File name.
@@ -75,6 +79,7 @@ pub enum Note {
 impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Note::File(note) => note.fmt(f),
             Note::DuplicatePairs { file, dropped, line } => {
                 write!(f, "{file}: {dropped} duplicate pairs dropped, the first at line {line}")
             }

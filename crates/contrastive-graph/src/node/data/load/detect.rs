@@ -1,13 +1,27 @@
 //! What lies at a path.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use contrastive_data::{FileError, is_matlab, listed as listing};
 
 use super::super::error::GraphError;
 use super::{Format, ReadOptions};
 
-const LOOKED_FOR: &str = "ind.NAME.graph and its companions (Planetoid), one .npz or .mat file, out1_graph_edges.txt \
-     (geom-gcn), NAME_edges.csv with NAME_features.json (MUSAE), edges.csv, or one edge list (.edgelist, .edges, \
-     *edgelist.txt); or one such file";
+const WHAT: &str = "single graph in a supported format";
+
+const LOOKED_FOR: &str = "ind.NAME.graph (Planetoid), one .npz or .mat, out1_graph_edges.txt (geom-gcn), NAME_edges.csv with \
+     NAME_features.json (MUSAE), NAME.content with NAME.cites, data.json (WikiCS), edges.csv, or one edge list (.edgelist, .edges)";
+
+/// A name without `.gz`.
+pub(super) fn plain(name: &str) -> &str {
+    name.strip_suffix(".gz").unwrap_or(name)
+}
+
+/// A file of a folder, or its packed form.
+pub(super) fn packed_or_plain(folder: &Path, name: &str) -> Option<PathBuf> {
+    [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file())
+}
 
 /// The files of one graph.
 #[derive(Debug)]
@@ -17,6 +31,8 @@ pub(super) enum Source {
     GeomGcn(PathBuf),
     Musae(PathBuf, String),
     Tables(PathBuf),
+    Linqs { content: PathBuf, cites: PathBuf },
+    WikiCs(PathBuf),
     Matlab(PathBuf),
     EdgeList { edges: PathBuf, labels: Option<PathBuf>, features: Option<PathBuf> },
 }
@@ -61,22 +77,31 @@ pub(super) fn at(path: &Path, options: &ReadOptions) -> Result<Found, GraphError
         if folder.join(format!("ind.{name}.graph")).is_file() {
             return Ok(Source::Planetoid(folder, name).into());
         }
-        return Err(GraphError::NotFound { path: path.to_path_buf(), looked_for: LOOKED_FOR.into() });
+        return Err(FileError::NotFound { path: path.to_path_buf(), looked_for: LOOKED_FOR.into() }.into());
     }
     let parts = ["graph", "allx", "ally", "tx", "ty", "x", "y", "test.index"];
     let planetoid = parts.iter().find_map(|part| planetoid_name(&name, part));
-    let musae = name.strip_suffix("_edges.csv").filter(|name| folder.join(format!("{name}_features.json")).is_file());
-    let format = options.format.unwrap_or_else(|| match name.to_lowercase() {
+    let musae = plain(&name).strip_suffix("_edges.csv");
+    let musae = musae.filter(|name| packed_or_plain(&folder, &format!("{name}_features.json")).is_some());
+    let linqs = linqs(&folder, &name);
+    let start = start_of(path)?;
+    let format = options.format.unwrap_or_else(|| match plain(&name).to_lowercase() {
         _ if planetoid.is_some() => Format::Planetoid,
         _ if musae.is_some() => Format::Musae,
+        // content before ending
+        _ if start.starts_with(b"PK\x03\x04") => Format::Npz,
+        _ if is_matlab(&start) || start.starts_with(b"MATLAB") => Format::Matlab,
+        _ if linqs.is_some() => Format::Linqs,
+        _ if start.trim_ascii_start().starts_with(b"{\"") => Format::WikiCs,
         lower if lower.ends_with(".npz") => Format::Npz,
         lower if lower.ends_with(".mat") => Format::Matlab,
         lower if lower.starts_with("out1_") => Format::GeomGcn,
         lower if lower == "edges.csv" => Format::Tables,
         _ => Format::EdgeList,
     });
-    let unfit = |looked_for: &str| GraphError::Unrecognised {
+    let unfit = |looked_for: &str| FileError::Unrecognised {
         path: path.to_path_buf(),
+        what: WHAT,
         found: name.clone(),
         looked_for: looked_for.into(),
     };
@@ -86,6 +111,11 @@ pub(super) fn at(path: &Path, options: &ReadOptions) -> Result<Found, GraphError
         }
         Format::Npz => Source::Npz(path.to_path_buf()).into(),
         Format::Matlab => Source::Matlab(path.to_path_buf()).into(),
+        Format::Linqs => {
+            let (content, cites) = linqs.ok_or_else(|| unfit("NAME.content beside NAME.cites"))?;
+            Source::Linqs { content, cites }.into()
+        }
+        Format::WikiCs => Source::WikiCs(path.to_path_buf()).into(),
         Format::GeomGcn => geom_gcn(&folder)?,
         Format::Tables => Source::Tables(folder).into(),
         Format::Musae => {
@@ -96,9 +126,24 @@ pub(super) fn at(path: &Path, options: &ReadOptions) -> Result<Found, GraphError
     })
 }
 
+/// `NAME.content` and `NAME.cites`, if the file is one of them and both are there.
+fn linqs(folder: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
+    let stem = [".content", ".cites"].iter().find_map(|ending| plain(name).strip_suffix(ending))?;
+    let file = |ending: &str| packed_or_plain(folder, &format!("{stem}.{ending}"));
+    Some((file("content")?, file("cites")?))
+}
+
+/// The first bytes of a file.
+fn start_of(path: &Path) -> Result<Vec<u8>, FileError> {
+    let io = |source| FileError::Io { path: path.to_path_buf(), source };
+    let mut start = Vec::new();
+    std::fs::File::open(path).map_err(io)?.take(256).read_to_end(&mut start).map_err(io)?;
+    Ok(start)
+}
+
 /// Names in a folder, sorted.
 fn names_in(folder: &Path) -> Result<Vec<String>, GraphError> {
-    let io = |source| GraphError::Io { path: folder.to_path_buf(), source };
+    let io = |source| FileError::Io { path: folder.to_path_buf(), source };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let entry = entry.map_err(io)?;
@@ -112,7 +157,7 @@ fn names_in(folder: &Path) -> Result<Vec<String>, GraphError> {
 
 /// Whether a file is an edge list by its name.
 fn is_edge_list(name: &str) -> bool {
-    let lower = name.to_lowercase();
+    let lower = plain(name).to_lowercase();
     let stem = lower.rsplit_once('.').map_or(&lower[..], |(stem, _)| stem);
     lower.ends_with(".edgelist") || lower.ends_with(".edges") || stem.ends_with("edgelist") || stem.ends_with("_edges")
 }
@@ -122,15 +167,21 @@ fn in_folder(folder: &Path, options: &ReadOptions) -> Result<Found, GraphError> 
     let fits = |format: Format| options.format.is_none_or(|wanted| wanted == format);
     let mut candidates: Vec<PathBuf> = Vec::new();
     for name in &names {
-        let lower = name.to_lowercase();
+        let lower = plain(name).to_lowercase();
+        let musae = plain(name).strip_suffix("_edges.csv").map(|stem| format!("{stem}_features.json"));
+        let musae = musae.is_some_and(|features| names.iter().any(|name| plain(name) == features));
         let graph = (planetoid_name(name, "graph").is_some() && fits(Format::Planetoid))
             || (lower.ends_with(".npz") && !lower.contains("_split_") && fits(Format::Npz))
             || (lower.ends_with(".mat") && fits(Format::Matlab))
             || (name == "out1_graph_edges.txt" && fits(Format::GeomGcn))
-            || (name == "edges.csv" && fits(Format::Tables))
-            || (name.strip_suffix("_edges.csv").is_some_and(|stem| names.contains(&format!("{stem}_features.json")))
-                && fits(Format::Musae))
-            || (is_edge_list(name) && name != "edges.csv" && !name.ends_with("_edges.csv") && fits(Format::EdgeList));
+            || (plain(name) == "edges.csv" && fits(Format::Tables))
+            || (lower == "data.json" && fits(Format::WikiCs))
+            || (lower.ends_with(".content") && linqs(folder, name).is_some() && fits(Format::Linqs))
+            || (musae && fits(Format::Musae))
+            || (is_edge_list(name)
+                && plain(name) != "edges.csv"
+                && !plain(name).ends_with("_edges.csv")
+                && fits(Format::EdgeList));
         if graph {
             candidates.push(folder.join(name));
         }
@@ -142,13 +193,8 @@ fn in_folder(folder: &Path, options: &ReadOptions) -> Result<Found, GraphError> 
                 [] => names,
                 several => several.iter().map(|path| file_name(path)).collect(),
             };
-            let mut found = listed.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-            match listed.len() {
-                0 => found = "nothing".into(),
-                count if count > 8 => found += &format!(" and {} more", count - 8),
-                _ => (),
-            }
-            Err(GraphError::Unrecognised { path: folder.to_path_buf(), found, looked_for: LOOKED_FOR.into() })
+            let (path, found) = (folder.to_path_buf(), listing(&listed));
+            Err(FileError::Unrecognised { path, what: WHAT, found, looked_for: LOOKED_FOR.into() }.into())
         }
     }
 }
@@ -177,13 +223,15 @@ fn geom_gcn(folder: &Path) -> Result<Found, GraphError> {
 fn edge_list(path: &Path, options: &ReadOptions) -> Result<Source, GraphError> {
     let names = names_in(&folder_of(path))?;
     let lower = file_name(path).to_lowercase();
-    let stem = lower.rsplit_once('.').map_or(&lower[..], |(stem, _)| stem);
+    let lower = plain(&lower);
+    let stem = lower.rsplit_once('.').map_or(lower, |(stem, _)| stem);
     let stem = ["edgelist", "edges", "edge"].iter().find_map(|ending| stem.strip_suffix(ending)).unwrap_or(stem);
     let stem = stem.trim_end_matches(['_', '-', '.']);
     let beside = |what: &str| {
         let usual = |name: &&String| {
             let name = name.to_lowercase();
-            let base = name.rsplit_once('.').map_or(&name[..], |(base, _)| base);
+            let name = plain(&name);
+            let base = name.rsplit_once('.').map_or(name, |(base, _)| base);
             [format!("{what}-{stem}"), format!("{what}_{stem}"), format!("{stem}_{what}"), format!("{stem}-{what}")]
                 .contains(&base.to_owned())
                 || name == format!("{stem}.{what}")

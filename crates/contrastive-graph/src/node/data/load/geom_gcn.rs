@@ -2,30 +2,29 @@
 
 use std::path::Path;
 
+use contrastive_data::{Origin, all_lines, excerpt, integer};
 use ndarray::Array2;
 
-use super::super::error::{GraphError, Origin};
+use super::super::error::GraphError;
 use super::super::features::Features;
 use super::super::graph::Draft;
 use super::super::note::GraphNote;
-use super::ids::{Nodes, classes_of, edges};
+use super::edges::between;
+use super::ids::{Nodes, classes_of};
 use super::npz::bags;
-use super::text::{raw_edges, value};
-use super::{MAX_FEATURES, ReadOptions, file_bytes, name_of};
-use crate::user_item::data::{excerpt, integer, lines};
+use super::text::value;
+use super::{MAX_FEATURES, ReadOptions, file_text, name_of};
 
 /// Reads the two files of geom-gcn (Pei et al. 2020): `out1_graph_edges.txt` and `out1_node_feature_label.txt`, which lists
 /// the nodes.
 pub(super) fn read(folder: &Path, options: &ReadOptions) -> Result<Draft, GraphError> {
     let (edge_path, node_path) = (folder.join("out1_graph_edges.txt"), folder.join("out1_node_feature_label.txt"));
-    let (edge_bytes, node_bytes) = (file_bytes(&edge_path, options)?, file_bytes(&node_path, options)?);
-    let raw = raw_edges(&edge_path, &edge_bytes)?;
-
-    let mut table = lines(&node_bytes);
+    let (edge_bytes, node_bytes) = (file_text(&edge_path, options)?, file_text(&node_path, options)?);
+    let mut table = all_lines(&node_bytes).filter(|(_, line)| !line.trim_ascii().is_empty());
     let header = table.next().map_or(&b""[..], |(_, line)| line);
     if !header.starts_with(b"node_id\t") {
         let found = format!("{:?}", excerpt(header));
-        return Err(Origin::line(&node_path, 1).malformed(found, "a header `node_id<TAB>feature...<TAB>label`"));
+        return Err(Origin::line(&node_path, 1).malformed(found, "a header `node_id<TAB>feature...<TAB>label`").into());
     }
     // a header that states how many features there are goes with lists of those that are on
     let stated = header.split(|&byte| !byte.is_ascii_digit()).filter(|digits| !digits.is_empty()).find_map(integer);
@@ -34,19 +33,22 @@ pub(super) fn read(folder: &Path, options: &ReadOptions) -> Result<Draft, GraphE
         let fields: Vec<&[u8]> = text.split(|&byte| byte == b'\t').collect();
         let &[node, features, class] = &fields[..] else {
             let found = format!("{} columns in {:?}", fields.len(), excerpt(text));
-            return Err(Origin::line(&node_path, line).malformed(found, "node, features and label, with tabs between"));
+            return Err(Origin::line(&node_path, line)
+                .malformed(found, "node, features and label, with tabs between")
+                .into());
         };
         listed.push((line, node.trim_ascii(), features, class.trim_ascii()));
     }
-    let nodes = Nodes::of(&node_path, listed.iter().map(|&(line, node, ..)| (line, node)))?;
     let mut notes = Vec::new();
-    let edges = edges(&edge_path, &raw, &nodes, &options.cleaning, &mut notes)?;
+    let nodes = Nodes::listed(&node_path, listed.iter().map(|&(line, node, ..)| (line, node)), &mut notes)?;
+    let edges = between(&edge_path, &edge_bytes, &nodes, &options.cleaning, &mut notes)?;
     let mut draft = Draft { notes, ..Draft::new(name_of(folder), nodes.count, edges) };
 
     let mut given = vec![false; nodes.count];
     let (mut entries, mut dense, mut order, mut width) = (Vec::new(), Vec::new(), Vec::new(), None);
     for &(line, id, features, _) in &listed {
-        let wrong = |found: String, allowed: String| Origin::line(&node_path, line).malformed(found, allowed);
+        let wrong =
+            |found: String, allowed: String| GraphError::from(Origin::line(&node_path, line).malformed(found, allowed));
         let node = nodes.get(id).expect("every listed id is a node");
         if std::mem::replace(&mut given[node as usize], true) {
             return Err(wrong(format!("node {:?} again", excerpt(id)), "one line for a node".into()));
@@ -79,8 +81,13 @@ pub(super) fn read(folder: &Path, options: &ReadOptions) -> Result<Draft, GraphE
             Features::Dense(rows)
         }
         None => {
-            let stated = stated.unwrap_or(0).min(MAX_FEATURES) as usize;
             let found = entries.iter().map(|entry| entry.1 as usize + 1).max().unwrap_or(0);
+            // encoders have weights for every feature: a stated number must be near what occurs
+            let (stated, most) = (stated.unwrap_or(0), 16 * found as u64 + 1024);
+            if stated > most {
+                return Err(Origin::line(&node_path, 1).limit("feature_amount", stated, most).into());
+            }
+            let stated = stated as usize;
             if found > stated {
                 draft.notes.push(GraphNote::MoreFeatures { stated, found });
             }

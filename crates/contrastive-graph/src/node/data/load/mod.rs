@@ -1,20 +1,23 @@
 //! Reading graphs: formats, options, and the way from a path to a [`Graph`].
 
 mod detect;
+mod edges;
 mod geom_gcn;
 mod ids;
+mod linqs;
 mod matlab;
 mod musae;
-mod npy;
 mod npz;
-mod pickle;
 mod planetoid;
 mod text;
+mod wikics;
 
 use std::path::{Path, PathBuf};
 
+use contrastive_data::{FileError, Limits, read_bytes, read_text};
+
 use super::clean::Cleaning;
-use super::error::{GraphError, Origin};
+use super::error::GraphError;
 use super::graph::Graph;
 
 use ids::classes_of;
@@ -25,25 +28,30 @@ pub(super) const MAX_FEATURES: u64 = 1 << 22;
 /// A layout of files that hold a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// `ind.NAME.{x,tx,allx,y,ty,ally,graph,test.index}`: pickles of protocol 2, read by a reader for exactly the opcodes and
-    /// names that occur in them. The public split is there under the name `public`.
+    /// `ind.NAME.{x,tx,allx,y,ty,ally,graph,test.index}`: pickles of protocols 0 to 5, old and new numpy's and scipy's names, read by
+    /// a reader for exactly the opcodes and names that occur in them. The public split is there under the name `public`.
     Planetoid,
-    /// `.npz` with the members `adj_data`, `adj_indices`, `adj_indptr`, `adj_shape` and likewise `attr_*` (or
-    /// `adj_matrix.data` and so on; attributes also as one dense member), `labels`, `class_names`. Other members are not read.
+    /// `.npz` with the members `adj_data`, `adj_indices`, `adj_indptr`, `adj_shape` and likewise `attr_*` (or `adj_matrix.data` and so
+    /// on; attributes also as one dense member), `labels`, `class_names`; or with `edges` (edges x 2), `node_features`,
+    /// `node_labels` and masks of several splits (`train_masks`, ...), named `0`, `1`, ... Other members are not read.
     Npz,
     /// `out1_graph_edges.txt` and `out1_node_feature_label.txt`; splits from `NAME_split_*.npz` in the folder or in
     /// `../splits`, named `0`, `1`, ... by the number at their end.
     GeomGcn,
-    /// `NAME_edges.csv`, `NAME_features.json` and optionally `NAME_target.csv`. A column `target` holds a number per node,
-    /// from which five classes of equal size are cut; any other last column holds classes.
+    /// `NAME_edges.csv`, `NAME_features.json` and optionally `NAME_target.csv`. A column `target` of many numbers is cut into
+    /// five classes of equal size; few distinct whole numbers there, and any other last column, are classes.
     Musae,
     /// `edges.csv` (src,dst and optionally weight) with optional `features.csv` (node,feature,value), `labels.csv`
     /// (node,label; the list of nodes; -1 for no class) and `split.csv` (node,split with train, val, test or none).
     Tables,
+    /// `NAME.content` (node, features, class) and `NAME.cites` (two nodes), with tabs between (Cora, CiteSeer as LINQS gave them out).
+    Linqs,
+    /// `data.json` with `features`, `labels`, `links`, `train_masks`, `val_masks`, `test_mask` (WikiCS). Splits are named `0`, `1`, ...
+    WikiCs,
     /// MATLAB 5 `.mat` with the matrices `Network` (or `A`), `Attributes` (or `X`) and `Label` (or `group`), full or sparse.
     Matlab,
-    /// Text with an edge on each line, `a b` or `a b weight`, separated by blanks, tabs or commas; `#` and `%` begin comments. Ids
-    /// are whole numbers or names. Labels ("node class", several for several classes) and features ("node v v v" or
+    /// Text with an edge on each line, `a b`, `a b weight` or networkx's `a b {'weight': w}`, separated by blanks, tabs or commas; lines
+    /// before the first edge that begin with `#` or `%` are comments. Ids are whole numbers or names. Labels ("node class", several for several classes) and features ("node v v v" or
     /// "node i:v i:v") are looked for beside it: for `usa.edgelist` or `usa_edgelist.txt` in `labels-usa.txt`,
     /// `usa_labels.txt`, `usa.labels` and likewise with `features`.
     EdgeList,
@@ -77,28 +85,33 @@ impl From<Cleaning> for ReadOptions {
 }
 
 /// The whole file.
-fn file_bytes(path: &Path, options: &ReadOptions) -> Result<Vec<u8>, GraphError> {
-    let io = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::NotFound => {
-            GraphError::NotFound { path: path.to_path_buf(), looked_for: "this file of the graph".into() }
-        }
-        _ => GraphError::Io { path: path.to_path_buf(), source },
-    };
-    let size = std::fs::metadata(path).map_err(io)?.len();
-    if size > options.max_bytes {
-        return Err(Origin::file(path).limit("the size in bytes", size, options.max_bytes));
+fn file_bytes(path: &Path, options: &ReadOptions) -> Result<Vec<u8>, FileError> {
+    read_bytes(path, &Limits::new(options.max_bytes)).map_err(of_a_graph)
+}
+
+/// The whole file, which is text.
+fn file_text(path: &Path, options: &ReadOptions) -> Result<Vec<u8>, FileError> {
+    read_text(path, &Limits::new(options.max_bytes)).map_err(of_a_graph)
+}
+
+/// Says what a missing file was looked for.
+fn of_a_graph(error: FileError) -> FileError {
+    match error {
+        FileError::NotFound { path, .. } => FileError::NotFound { path, looked_for: "this file of the graph".into() },
+        other => other,
     }
-    let mut bytes = std::fs::read(path).map_err(io)?;
-    if bytes.starts_with(b"\xef\xbb\xbf") {
-        bytes.drain(..3);
-    }
-    Ok(bytes)
 }
 
 /// The graph's name: the folder, or the file without its ending.
 fn name_of(path: &Path) -> String {
-    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
-    name.map_or_else(|| "graph".into(), |name| name.to_string_lossy().into_owned())
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let stem = |name: String| match path.is_dir() {
+        true => name,
+        false => {
+            detect::plain(&name).rsplit_once('.').map_or(detect::plain(&name).to_owned(), |(stem, _)| stem.to_owned())
+        }
+    };
+    name.map_or_else(|| "graph".into(), stem)
 }
 
 impl Graph {
@@ -127,6 +140,8 @@ impl Graph {
             detect::Source::GeomGcn(folder) => geom_gcn::read(folder, options)?,
             detect::Source::Musae(folder, name) => musae::read(folder, name, options)?,
             detect::Source::Tables(folder) => text::tables(folder, options)?,
+            detect::Source::Linqs { content, cites } => linqs::read(content, cites, options)?,
+            detect::Source::WikiCs(path) => wikics::read(path, options)?,
             detect::Source::Matlab(path) => matlab::read(path, options)?,
             detect::Source::EdgeList { edges, labels, features } => {
                 text::edge_list(edges, labels.as_deref(), features.as_deref(), options)?

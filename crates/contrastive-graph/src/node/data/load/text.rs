@@ -3,104 +3,83 @@
 
 use std::path::{Path, PathBuf};
 
+use contrastive_data::{Doubt, FileError, IdMap, Origin, Row, Table, TableOptions, excerpt, integer};
 use ndarray::Array2;
 
-use super::super::error::{GraphError, Origin};
+use super::super::clean::Edges;
+use super::super::error::GraphError;
 use super::super::features::Features;
 use super::super::graph::Draft;
+use super::super::note::GraphNote;
 use super::super::split::NodeSplit;
-use super::ids::{Nodes, RawEdge, Strangers, classes_of, edges};
+use super::edges::{between, collecting, number};
+use super::ids::{Nodes, Strangers, classes_of};
 use super::npz::bags;
-use super::{MAX_FEATURES, ReadOptions, file_bytes, name_of};
-use crate::user_item::data::{excerpt, integer, lines, words};
+use super::{MAX_FEATURES, ReadOptions, file_text, name_of};
 
-/// Names that make a first line a header.
-const HEADERS: &[&[u8]] =
-    &[b"src", b"source", b"from", b"node", b"node_id", b"id", b"id1", b"node1", b"u", b"user", b"fromnodeid"];
-
-/// A line that holds data, split at blanks, commas, semicolons and tabs.
-fn fields(line: &[u8]) -> Vec<&[u8]> {
-    match line.iter().find(|byte| matches!(byte, b',' | b';' | b'\t')) {
-        Some(&separator) => line.split(|&byte| byte == separator).map(<[u8]>::trim_ascii).collect(),
-        None => words(line).collect(),
-    }
-}
-
-/// Lines of fields, without comments and a header.
-pub(super) fn rows(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<&[u8]>)> {
-    let data = lines(bytes).filter(|(_, line)| !line.starts_with(b"#") && !line.starts_with(b"%"));
-    let header = |fields: &[&[u8]]| HEADERS.contains(&&fields[0].to_ascii_lowercase()[..]);
-    data.map(|(line, text)| (line, fields(text)))
-        .enumerate()
-        .filter(move |(at, row)| *at > 0 || !header(&row.1))
-        .map(|row| row.1)
-}
-
-pub(super) fn text(fields: &[&[u8]]) -> String {
-    format!("{:?}", excerpt(&fields.join(&b' ')))
-}
-
-/// A finite number.
-pub(super) fn number(token: &[u8], path: &Path, line: usize) -> Result<f64, GraphError> {
-    let parsed = std::str::from_utf8(token).ok().and_then(|token| token.parse::<f64>().ok());
-    parsed.filter(|value| value.is_finite()).ok_or_else(|| {
-        Origin::line(path, line).malformed(format!("{:?}", excerpt(token)), "a finite number such as 3, 0.5 or 2e-3")
-    })
-}
+/// Names of columns in tables about nodes.
+const NAMES: &[&str] = &[
+    "node", "nodeid", "id", "label", "class", "y", "target", "feature", "value", "split", "name", "newid", "mltarget",
+];
 
 /// A value of a feature, which may have become infinite in `f32`.
-pub(super) fn value(token: &[u8], path: &Path, line: usize) -> Result<f32, GraphError> {
+pub(super) fn value(token: &[u8], path: &Path, line: usize) -> Result<f32, FileError> {
     let value = number(token, path, line)? as f32;
     let fits = value.is_finite();
     let wrong = || Origin::line(path, line).malformed(format!("{:?}", excerpt(token)), "numbers up to 3.4e38");
     fits.then_some(value).ok_or_else(wrong)
 }
 
-/// The edges of a file: two columns, or three with a weight, the same number in all lines.
-pub(super) fn raw_edges<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<RawEdge<'a>>, GraphError> {
-    let mut width = None;
-    let edge = |(line, fields): (usize, Vec<&'a [u8]>)| {
-        let expected = *width.get_or_insert(fields.len());
-        if fields.len() != expected || !(2..=3).contains(&expected) {
-            let allowed = "two nodes, and in all lines or none a weight";
-            return Err(
-                Origin::line(path, line).malformed(format!("{} columns in {}", fields.len(), text(&fields)), allowed)
-            );
-        }
-        let weight = fields.get(2).map(|token| number(token, path, line)).transpose()?;
-        Ok(RawEdge { line, from: fields[0], to: fields[1], weight })
-    };
-    rows(bytes).map(edge).collect()
+/// A table about nodes. `ragged` allows rows of different widths.
+pub(super) fn node_table<'a>(
+    path: &Path,
+    bytes: &'a [u8],
+    ragged: bool,
+    notes: &mut Vec<GraphNote>,
+) -> Result<Table<'a>, FileError> {
+    let options = TableOptions { doubt: Doubt::Names, names: NAMES, ragged, ..TableOptions::default() };
+    let table = Table::parse(path, bytes, &options)?;
+    notes.extend(table.notes().iter().cloned().map(GraphNote::File));
+    Ok(table)
 }
 
-/// (line, node, class) of every class of every node.
-type RawLabel<'a> = (usize, &'a [u8], &'a [u8]);
-
-fn raw_labels<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<RawLabel<'a>>, GraphError> {
-    let mut labels = Vec::new();
-    for (line, fields) in rows(bytes) {
-        if fields.len() < 2 {
-            let allowed = "a node and its class, or classes";
-            return Err(Origin::line(path, line).malformed(text(&fields), allowed));
-        }
-        labels.extend(fields[1..].iter().map(|&class| (line, fields[0], class)));
+/// All rows of a table.
+pub(super) fn all_rows<'a>(table: &Table<'a>, notes: &mut Vec<GraphNote>) -> Result<Vec<Row<'a>>, FileError> {
+    let (mut rows, mut row, mut all) = (table.rows(), Row::default(), Vec::new());
+    while rows.read(&mut row)? {
+        all.push(std::mem::take(&mut row));
     }
-    Ok(labels)
+    notes.extend(rows.note().map(GraphNote::File));
+    Ok(all)
 }
 
-/// Adds the classes that are known, and refuses a node that has two where `single` says so.
+/// The nodes of a file and their classes: rows of a node and a class, or classes.
+fn labels<'a>(path: &Path, bytes: &'a [u8], notes: &mut Vec<GraphNote>) -> Result<Vec<Row<'a>>, FileError> {
+    let rows = all_rows(&node_table(path, bytes, true, notes)?, notes)?;
+    match rows.iter().find(|row| row.fields.len() < 2) {
+        Some(row) => {
+            Err(Origin::line(path, row.line)
+                .malformed(format!("{:?}", row.excerpt()), "a node and its class, or classes"))
+        }
+        None => Ok(rows),
+    }
+}
+
+/// Adds the classes that are known.
 fn label(
     draft: &mut Draft,
     path: &Path,
-    raw: &[RawLabel<'_>],
-    nodes: &Nodes<'_>,
+    rows: &[Row<'_>],
+    nodes: &Nodes,
     options: &ReadOptions,
 ) -> Result<(), GraphError> {
     let mut strangers = Strangers::new("labels", &options.cleaning);
-    let mut known = Vec::with_capacity(raw.len());
-    for &(line, node, class) in raw {
-        if let Some(node) = strangers.find(nodes, node, Origin::line(path, line))? {
-            known.push((node, class));
+    let mut known: Vec<(u32, &[u8])> = Vec::with_capacity(rows.len());
+    for row in rows {
+        for class in &row.fields[1..] {
+            if let Some(node) = strangers.find(nodes, &row.fields[0], Origin::line(path, row.line))? {
+                known.push((node, class));
+            }
         }
     }
     strangers.note(&mut draft.notes);
@@ -113,36 +92,41 @@ fn features(
     draft: &mut Draft,
     path: &Path,
     bytes: &[u8],
-    nodes: &Nodes<'_>,
+    nodes: &Nodes,
     options: &ReadOptions,
 ) -> Result<(), GraphError> {
     let mut strangers = Strangers::new("features", &options.cleaning);
     let mut given = vec![false; nodes.count];
-    let sparse = rows(bytes).take(1).any(|(_, fields)| fields[1..].iter().any(|field| field.contains(&b':')));
+    let table = node_table(path, bytes, true, &mut draft.notes)?;
     let (mut entries, mut dense, mut width) = (Vec::new(), Vec::new(), None);
-    for (line, fields) in rows(bytes) {
-        let wrong = |allowed: String| Origin::line(path, line).malformed(text(&fields), allowed);
-        let Some(node) = strangers.find(nodes, fields[0], Origin::line(path, line))? else { continue };
+    let (mut rows, mut row, mut sparse) = (table.rows(), Row::default(), None);
+    while rows.read(&mut row)? {
+        let sparse = *sparse.get_or_insert_with(|| row.fields[1..].iter().any(|field| field.contains(&b':')));
+        let wrong = |allowed: String| Origin::line(path, row.line).malformed(format!("{:?}", row.excerpt()), allowed);
+        let Some(node) = strangers.find(nodes, &row.fields[0], Origin::line(path, row.line))? else { continue };
         if std::mem::replace(&mut given[node as usize], true) {
-            return Err(wrong("one row of features for a node".into()));
+            return Err(wrong("one row of features for a node".into()).into());
         }
         if sparse {
-            for field in &fields[1..] {
+            for field in &row.fields[1..] {
                 let mut parts = field.splitn(2, |&byte| byte == b':');
                 let column = parts.next().and_then(integer).filter(|&column| column < MAX_FEATURES);
                 let allowed = || wrong(format!("column:value, columns below {MAX_FEATURES}"));
-                let (Some(column), Some(token)) = (column, parts.next()) else { return Err(allowed()) };
-                entries.push((node, column as u32, value(token, path, line)?));
+                let (Some(column), Some(token)) = (column, parts.next()) else { return Err(allowed().into()) };
+                entries.push((node, column as u32, value(token, path, row.line)?));
             }
             continue;
         }
-        let width = *width.get_or_insert(fields.len() - 1);
-        if fields.len() - 1 != width || width == 0 {
-            return Err(wrong(format!("a node and {width} values, as in the first row, and at least one")));
+        let width = *width.get_or_insert(row.fields.len() - 1);
+        if row.fields.len() - 1 != width || width == 0 {
+            return Err(wrong(format!("a node and {width} values, as in the first row, and at least one")).into());
         }
-        let values = fields[1..].iter().map(|token| value(token, path, line)).collect::<Result<Vec<f32>, _>>()?;
-        dense.push((node, values));
+        for token in &row.fields[1..] {
+            dense.push(value(token, path, row.line)?);
+        }
+        entries.push((node, 0, 0.0));
     }
+    draft.notes.extend(rows.note().map(GraphNote::File));
     strangers.note(&mut draft.notes);
     draft.missing_features = (0..nodes.count as u32).filter(|&node| !given[node as usize]).collect();
     draft.features = Some(match width {
@@ -153,12 +137,13 @@ fn features(
         Some(width) => {
             let cells = nodes.count as u64 * width as u64;
             // one row may be long and the nodes many: a table is made only where most of it was in the file
-            if cells * 4 > options.max_bytes.min(64 * bytes.len() as u64 + 4096) {
-                return Err(Origin::file(path).limit("the number of dense features", cells, bytes.len() as u64 * 16));
+            let most = options.max_bytes.min((bytes.len() as u64).saturating_mul(64).saturating_add(4096));
+            if cells.saturating_mul(4) > most {
+                return Err(Origin::file(path).limit("the number of dense features", cells, most / 4).into());
             }
             let mut rows = Array2::zeros((nodes.count, width));
-            for (node, values) in dense {
-                rows.row_mut(node as usize).iter_mut().zip(values).for_each(|(to, from)| *to = from);
+            for ((node, ..), values) in entries.into_iter().zip(dense.chunks_exact(width)) {
+                rows.row_mut(node as usize).iter_mut().zip(values).for_each(|(to, from)| *to = *from);
             }
             Features::Dense(rows)
         }
@@ -166,35 +151,39 @@ fn features(
     Ok(())
 }
 
+/// Codes of ids become the numbers of the nodes.
+fn renumbered(mut edges: Edges, nodes: &Nodes) -> Edges {
+    for (from, to) in &mut edges.pairs {
+        (*from, *to) = (nodes.of_code[*from as usize], nodes.of_code[*to as usize]);
+    }
+    edges
+}
+
 /// Reads an edge list and what lies beside it.
 pub(super) fn edge_list(
     path: &Path,
-    labels: Option<&Path>,
+    label_file: Option<&Path>,
     feature_file: Option<&Path>,
     options: &ReadOptions,
 ) -> Result<Draft, GraphError> {
-    let bytes = file_bytes(path, options)?;
-    let raw = raw_edges(path, &bytes)?;
-    let label_bytes = labels.map(|path| file_bytes(path, options)).transpose()?;
-    let raw_classes = match (labels, &label_bytes) {
-        (Some(path), Some(bytes)) => raw_labels(path, bytes)?,
+    let (mut notes, mut ids) = (Vec::new(), IdMap::new("node"));
+    let edges = collecting(path, &file_text(path, options)?, Doubt::Data, &mut ids, &mut notes)?;
+    let label_bytes = label_file.map(|path| file_text(path, options)).transpose()?;
+    let rows = match (label_file, &label_bytes) {
+        (Some(path), Some(bytes)) => labels(path, bytes, &mut notes)?,
         _ => Vec::new(),
     };
-    let ends = raw.iter().flat_map(|edge| [(edge.line, edge.from), (edge.line, edge.to)]);
-    // a node may have a class and no edge; a wrong id there is reported with the file of the edges, so check it first
-    if let Some(labels) = labels {
-        Nodes::of(labels, raw_classes.iter().map(|&(line, node, _)| (line, node)))?;
+    // a node may have a class and no edge
+    for row in &rows {
+        ids.code(&row.fields[0], label_file.unwrap_or(path), row.line)?;
     }
-    let labelled = raw_classes.iter().map(|&(line, node, _)| (line, node));
-    let nodes = Nodes::of(path, ends.chain(labelled))?;
-    let mut notes = Vec::new();
-    let edges = edges(path, &raw, &nodes, &options.cleaning, &mut notes)?;
-    let mut draft = Draft { notes, ..Draft::new(name_of(path), nodes.count, edges) };
-    if let Some(path) = labels {
-        label(&mut draft, path, &raw_classes, &nodes, options)?;
+    let nodes = Nodes::of(ids, &mut notes);
+    let mut draft = Draft { notes, ..Draft::new(name_of(path), nodes.count, renumbered(edges, &nodes)) };
+    if let Some(path) = label_file {
+        label(&mut draft, path, &rows, &nodes, options)?;
     }
     if let Some(path) = feature_file {
-        features(&mut draft, path, &file_bytes(path, options)?, &nodes, options)?;
+        features(&mut draft, path, &file_text(path, options)?, &nodes, options)?;
     }
     draft.ids = nodes.ids;
     Ok(draft)
@@ -203,95 +192,93 @@ pub(super) fn edge_list(
 /// Reads a folder of `edges.csv` (src,dst[,weight]) with optional `features.csv` (node,feature,value), `labels.csv`
 /// (node,label; -1 for none) and `split.csv` (node,split).
 pub(super) fn tables(folder: &Path, options: &ReadOptions) -> Result<Draft, GraphError> {
-    let there = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
-    let read = |path: &Option<PathBuf>| path.as_deref().map(|path| file_bytes(path, options)).transpose();
-    let path = folder.join("edges.csv");
-    let bytes = file_bytes(&path, options)?;
-    let raw = raw_edges(&path, &bytes)?;
+    let there = |name: &str| super::detect::packed_or_plain(folder, name);
+    let read = |path: &Option<PathBuf>| path.as_deref().map(|path| file_text(path, options)).transpose();
+    let path = there("edges.csv").unwrap_or_else(|| folder.join("edges.csv"));
+    let bytes = file_text(&path, options)?;
     let (label_path, feature_path, split_path) = (there("labels.csv"), there("features.csv"), there("split.csv"));
     let (label_bytes, feature_bytes, split_bytes) = (read(&label_path)?, read(&feature_path)?, read(&split_path)?);
-    let raw_classes = match (&label_path, &label_bytes) {
-        (Some(path), Some(bytes)) => raw_labels(path, bytes)?,
+    let mut notes = Vec::new();
+    let label_rows = match (&label_path, &label_bytes) {
+        (Some(path), Some(bytes)) => labels(path, bytes, &mut notes)?,
         _ => Vec::new(),
     };
     let entries = match (&feature_path, &feature_bytes) {
-        (Some(path), Some(bytes)) => raw_entries(path, bytes)?,
+        (Some(path), Some(bytes)) => all_rows(&node_table(path, bytes, false, &mut notes)?, &mut notes)?,
         _ => Vec::new(),
     };
     // the list of labels is the list of nodes; without one, every node that occurs
-    let nodes = match &label_path {
-        Some(path) => Nodes::of(path, raw_classes.iter().map(|&(line, node, _)| (line, node)))?,
+    let (nodes, edges) = match &label_path {
+        Some(labels) => {
+            let listed = label_rows.iter().map(|row| (row.line, &row.fields[0][..]));
+            let nodes = Nodes::listed(labels, listed, &mut notes)?;
+            let edges = between(&path, &bytes, &nodes, &options.cleaning, &mut notes)?;
+            (nodes, edges)
+        }
         None => {
-            let ends = raw.iter().flat_map(|edge| [(edge.line, edge.from), (edge.line, edge.to)]);
-            Nodes::of(&path, ends.chain(entries.iter().map(|entry| (entry.line, entry.node))))?
+            let mut ids = IdMap::new("node");
+            let edges = collecting(&path, &bytes, Doubt::Names, &mut ids, &mut notes)?;
+            for row in &entries {
+                ids.code(&row.fields[0], feature_path.as_deref().unwrap_or(folder), row.line)?;
+            }
+            let nodes = Nodes::of(ids, &mut notes);
+            let edges = renumbered(edges, &nodes);
+            (nodes, edges)
         }
     };
-    let mut notes = Vec::new();
-    let edges = edges(&path, &raw, &nodes, &options.cleaning, &mut notes)?;
     let mut draft = Draft { notes, ..Draft::new(name_of(folder), nodes.count, edges) };
     if let Some(path) = &label_path {
-        label(&mut draft, path, &raw_classes, &nodes, options)?;
+        label(&mut draft, path, &label_rows, &nodes, options)?;
     }
     if let Some(path) = &feature_path {
         bag_table(&mut draft, path, &entries, &nodes, options)?;
     }
     if let (Some(path), Some(bytes)) = (&split_path, &split_bytes) {
-        draft.splits.push(("public".into(), split_table(path, bytes, &nodes)?));
+        let rows = all_rows(&node_table(path, bytes, false, &mut draft.notes)?, &mut draft.notes)?;
+        draft.splits.push(("public".into(), split_table(path, &rows, &nodes)?));
     }
     draft.ids = nodes.ids;
     Ok(draft)
 }
 
-/// One line of `features.csv`.
-struct Entry<'a> {
-    line: usize,
-    node: &'a [u8],
-    feature: u32,
-    value: f32,
-}
-
-fn raw_entries<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, GraphError> {
-    let entry = |(line, fields): (usize, Vec<&'a [u8]>)| {
-        let wrong = || {
-            let allowed = format!("node,feature,value with features below {MAX_FEATURES}");
-            Origin::line(path, line).malformed(text(&fields), allowed)
-        };
-        let &[node, feature, token] = &fields[..] else { return Err(wrong()) };
-        let feature = integer(feature).filter(|&feature| feature < MAX_FEATURES).ok_or_else(wrong)?;
-        Ok(Entry { line, node, feature: feature as u32, value: value(token, path, line)? })
-    };
-    rows(bytes).map(entry).collect()
-}
-
 fn bag_table(
     draft: &mut Draft,
     path: &Path,
-    raw: &[Entry<'_>],
-    nodes: &Nodes<'_>,
+    rows: &[Row<'_>],
+    nodes: &Nodes,
     options: &ReadOptions,
 ) -> Result<(), GraphError> {
     let mut strangers = Strangers::new("features", &options.cleaning);
-    let (mut entries, mut given) = (Vec::with_capacity(raw.len()), vec![false; nodes.count]);
-    for entry in raw {
-        if let Some(node) = strangers.find(nodes, entry.node, Origin::line(path, entry.line))? {
+    let (mut entries, mut given, mut width) = (Vec::with_capacity(rows.len()), vec![false; nodes.count], 0);
+    for row in rows {
+        let wrong = || {
+            let allowed = format!("node,feature,value with features below {MAX_FEATURES}");
+            Origin::line(path, row.line).malformed(format!("{:?}", row.excerpt()), allowed)
+        };
+        let [node, feature, token] = &row.fields[..] else { return Err(wrong().into()) };
+        let feature = integer(feature).filter(|&feature| feature < MAX_FEATURES).ok_or_else(wrong)?;
+        let value = value(token, path, row.line)?;
+        width = width.max(feature as usize + 1);
+        if let Some(node) = strangers.find(nodes, node, Origin::line(path, row.line))? {
             given[node as usize] = true;
-            entries.push((node, entry.feature, entry.value));
+            entries.push((node, feature as u32, value));
         }
     }
     strangers.note(&mut draft.notes);
     draft.missing_features = (0..nodes.count as u32).filter(|&node| !given[node as usize]).collect();
-    let width = raw.iter().map(|entry| entry.feature as usize + 1).max().unwrap_or(0);
     draft.features = Some(Features::Sparse(bags(nodes.count, width, &entries, Origin::file(path))?));
     Ok(())
 }
 
-fn split_table(path: &Path, bytes: &[u8], nodes: &Nodes<'_>) -> Result<NodeSplit, GraphError> {
+fn split_table(path: &Path, rows: &[Row<'_>], nodes: &Nodes) -> Result<NodeSplit, GraphError> {
     let mut split = NodeSplit::default();
-    for (line, fields) in rows(bytes) {
-        let wrong = |allowed: &str| Origin::line(path, line).malformed(text(&fields), allowed);
-        let &[node, part] = &fields[..] else { return Err(wrong("node,split")) };
+    for row in rows {
+        let wrong = |allowed: &str| {
+            GraphError::from(Origin::line(path, row.line).malformed(format!("{:?}", row.excerpt()), allowed))
+        };
+        let [node, part] = &row.fields[..] else { return Err(wrong("node,split")) };
         let node = nodes.get(node).ok_or_else(|| wrong("a node of the graph"))?;
-        match part {
+        match &part[..] {
             b"train" => split.train.push(node),
             b"val" | b"valid" | b"validation" => split.validation.push(node),
             b"test" => split.test.push(node),

@@ -1,19 +1,104 @@
-//! Files with columns and, mostly, a header: RecBole atomic files and separated values.
+//! Files with columns: ratings, RecBole atomic files, separated values.
 
-use csv::{ByteRecord, ReaderBuilder};
+use std::path::Path;
+
+use contrastive_data::{
+    Atomic, Column, Doubt, FileError, FileNote, Origin, Row, Table, TableOptions, date_seconds, file_name, finite,
+};
 
 use super::super::error::DataError;
-use super::ids::integer;
-use super::part::{Sink, excerpt};
-use super::text::lines;
-use super::{Column, Columns, LoadOptions};
+use super::super::note::Note;
+use super::part::Sink;
+use super::{Format, LoadOptions};
 
-const USER_NAMES: &[&str] = &["user", "userid", "uid", "reviewerid", "customerid"];
-const ITEM_NAMES: &[&str] =
-    &["item", "itemid", "iid", "movie", "movieid", "product", "productid", "asin", "artistid", "bookid", "businessid"];
+const USER_NAMES: &[&str] =
+    &["user", "userid", "uid", "reviewerid", "customerid", "customer", "users", "visitorid", "sessionid", "useridx"];
+const ITEM_NAMES: &[&str] = &[
+    "item",
+    "itemid",
+    "iid",
+    "movie",
+    "movieid",
+    "product",
+    "productid",
+    "parentasin",
+    "asin",
+    "artistid",
+    "bookid",
+    "businessid",
+    "items",
+    "gmapid",
+    "isbn",
+    "trackid",
+    "songid",
+    "gameid",
+    "poiid",
+    "venueid",
+    "locationid",
+    "articleid",
+    "newsid",
+    "recipeid",
+    "itemidx",
+];
 const RATING_NAMES: &[&str] = &["rating", "ratings", "score", "stars", "weight", "overall"];
-const TIME_NAMES: &[&str] = &["timestamp", "time", "unixtime", "unixreviewtime"];
-const RECBOLE_TYPES: &[&str] = &["token", "float", "token_seq", "float_seq"];
+const TIME_NAMES: &[&str] = &["timestamp", "time", "unixtime", "unixreviewtime", "datetime", "date"];
+
+/// All of them: what makes a header one that needs no note.
+const NAMES: &[&str] = &[
+    "user",
+    "userid",
+    "uid",
+    "reviewerid",
+    "customerid",
+    "customer",
+    "users",
+    "visitorid",
+    "sessionid",
+    "useridx",
+    "item",
+    "itemid",
+    "iid",
+    "movie",
+    "movieid",
+    "product",
+    "productid",
+    "parentasin",
+    "asin",
+    "artistid",
+    "bookid",
+    "businessid",
+    "items",
+    "gmapid",
+    "isbn",
+    "trackid",
+    "songid",
+    "gameid",
+    "poiid",
+    "venueid",
+    "locationid",
+    "articleid",
+    "newsid",
+    "recipeid",
+    "itemidx",
+    "rating",
+    "ratings",
+    "score",
+    "stars",
+    "weight",
+    "overall",
+    "timestamp",
+    "time",
+    "unixtime",
+    "unixreviewtime",
+    "datetime",
+    "date",
+];
+
+/// Whole numbers from here on in a third column are times, not ratings: seconds after March 1973.
+const FIRST_TIME: f64 = 1e8;
+
+/// Rows that are looked at to find out what a column without a name holds.
+const LOOKED_AT: usize = 200;
 
 /// The columns to read, as positions.
 struct Positions {
@@ -21,56 +106,26 @@ struct Positions {
     item: usize,
     rating: Option<usize>,
     time: Option<usize>,
-    width: usize,
 }
 
-/// A header name without case and joints: `User_ID` is `userid`.
-fn folded(name: &str) -> String {
-    name.chars().filter(|c| !matches!(c, '_' | '-' | ' ' | '.')).flat_map(char::to_lowercase).collect()
+/// How a table of interactions is opened.
+fn table_options(format: Format, options: &LoadOptions) -> TableOptions<'static> {
+    let columns = [&options.columns.user, &options.columns.item, &options.columns.rating, &options.columns.time];
+    let by_name = columns.iter().any(|column| matches!(column, Some(Column::Name(_))));
+    let by_position = columns.iter().any(|column| matches!(column, Some(Column::Index(_))));
+    let doubt = if by_position || format == Format::Ratings { Doubt::Data } else { Doubt::Header };
+    let header = if by_name { Some(true) } else { options.header };
+    TableOptions { delimiter: options.delimiter, header, doubt, names: NAMES, ..TableOptions::default() }
 }
 
-/// Finds the columns in a header, by the options or by their usual names.
-fn find_columns(
-    names: &[String],
-    columns: &Columns,
-    wants_time: bool,
-    sink: &Sink<'_>,
-) -> Result<Positions, DataError> {
-    let missing = |wanted: String, usual: &[&str]| DataError::MissingColumn {
-        path: sink.part.path.clone(),
-        wanted,
-        found: names.iter().map(|name| excerpt(name.as_bytes())).collect::<Vec<_>>().join(", "),
-        allowed: format!("a column named {} (case and _ do not matter), or LoadOptions::columns", usual.join(", ")),
-    };
-    let find = |column: &Option<Column>, what: &str, usual: &[&str]| -> Result<Option<usize>, DataError> {
-        match column {
-            None => Ok(usual.iter().find_map(|usual| names.iter().position(|name| folded(name) == *usual))),
-            Some(Column::Index(index)) if *index < names.len() => Ok(Some(*index)),
-            Some(Column::Name(wanted)) if names.contains(wanted) => Ok(names.iter().position(|name| name == wanted)),
-            Some(column) => Err(missing(format!("{what} ({column})"), usual)),
-        }
-    };
-    let user = find(&columns.user, "user", USER_NAMES)?.ok_or_else(|| missing("user".into(), USER_NAMES))?;
-    let item = find(&columns.item, "item", ITEM_NAMES)?.ok_or_else(|| missing("item".into(), ITEM_NAMES))?;
-    let rating = find(&columns.rating, "rating", RATING_NAMES)?;
-    let time = if wants_time || columns.time.is_some() { find(&columns.time, "time", TIME_NAMES)? } else { None };
-    sink.check_rating_column(rating.is_some(), &names.join(", "))?;
-    Ok(Positions { user, item, rating, time, width: names.len() })
-}
-
-/// Passes one row on.
-fn row(fields: &[&[u8]], line: usize, positions: &Positions, sink: &mut Sink<'_>) -> Result<(), DataError> {
-    if fields.len() != positions.width {
-        return Err(DataError::ColumnCount {
-            path: sink.part.path.clone(),
-            line,
-            found: fields.len(),
-            expected: format!("{}, as in the first row", positions.width),
-            text: excerpt(&fields.join(&b' ')),
-        });
-    }
-    let (rating, time) = (positions.rating.map(|at| fields[at]), positions.time.map(|at| fields[at]));
-    sink.row(line, fields[positions.user], fields[positions.item], rating, time)
+/// Opens text with columns as the options say.
+pub(super) fn table<'a>(
+    path: &Path,
+    bytes: &'a [u8],
+    format: Format,
+    options: &LoadOptions,
+) -> Result<Table<'a>, FileError> {
+    Table::parse(path, bytes, &table_options(format, options))
 }
 
 /// RecBole: tab-separated, no quotes, header of `name:type`.
@@ -78,158 +133,150 @@ pub(super) fn recbole(
     bytes: &[u8],
     options: &LoadOptions,
     wants_time: bool,
+    notes: &mut Vec<Note>,
     sink: &mut Sink<'_>,
 ) -> Result<(), DataError> {
-    let mut positions = None;
-    let mut fields = Vec::new();
-    for (line_number, line) in lines(bytes) {
-        fields.clear();
-        fields.extend(line.split(|&byte| byte == b'\t'));
-        match &positions {
-            Some(positions) => row(&fields, line_number, positions, sink)?,
-            None => {
-                let names = fields.iter().map(|field| recbole_name(field, sink)).collect::<Result<Vec<_>, _>>()?;
-                positions = Some(find_columns(&names, &options.columns, wants_time, sink)?);
-            }
-        }
+    let table = Atomic::parse(&sink.part.path, bytes)?.table;
+    rows(&table, options, wants_time, notes, sink)
+}
+
+/// Ratings and separated values; whether there was a header.
+pub(super) fn delimited(
+    bytes: &[u8],
+    format: Format,
+    options: &LoadOptions,
+    wants_time: bool,
+    notes: &mut Vec<Note>,
+    sink: &mut Sink<'_>,
+) -> Result<bool, DataError> {
+    let table = table(&sink.part.path.clone(), bytes, format, options)?;
+    let explicit = options.columns != super::Columns::default();
+    let wide = format == Format::Ratings && table.header().is_none() && table.width() > 4 && !explicit;
+    if table.width() == 1 || wide {
+        let mut row = Row::default();
+        table.rows().read(&mut row)?;
+        let expected = match format {
+            Format::Ratings => "2 to 4 (user, item, rating, time), or more when LoadOptions::columns says which",
+            _ => "at least 2 (user, item)",
+        };
+        let (origin, found) = (Origin::line(&sink.part.path, row.line.max(1)), table.width());
+        return Err(FileError::ColumnCount { origin, found, expected: expected.into(), text: row.excerpt() }.into());
     }
+    rows(&table, options, wants_time, notes, sink)?;
+    Ok(table.header().is_some())
+}
+
+/// Passes the rows of a table on.
+fn rows(
+    table: &Table<'_>,
+    options: &LoadOptions,
+    wants_time: bool,
+    notes: &mut Vec<Note>,
+    sink: &mut Sink<'_>,
+) -> Result<(), DataError> {
+    notes.extend(table.notes().iter().cloned().map(Note::File));
+    if table.width() == 0 {
+        return Ok(());
+    }
+    let positions = match table.header() {
+        Some(_) => by_name(table, options, wants_time)?,
+        None => by_place(table, options, wants_time, notes)?,
+    };
+    let found = table.header().map_or_else(|| format!("{} columns", table.width()), contrastive_data::listed);
+    sink.check_rating_column(positions.rating.is_some(), &found)?;
+    let (mut rows, mut row) = (table.rows(), Row::default());
+    while rows.read(&mut row)? {
+        let field = |at: usize| &row.fields[at][..];
+        let (rating, time) = (positions.rating.map(field), positions.time.map(field));
+        sink.row(row.line, field(positions.user), field(positions.item), rating, time)?;
+    }
+    notes.extend(rows.note().map(Note::File));
     Ok(())
 }
 
-/// The name in a `name:type` field.
-fn recbole_name(field: &[u8], sink: &Sink<'_>) -> Result<String, DataError> {
-    std::str::from_utf8(field)
-        .ok()
-        .and_then(|field| field.trim().rsplit_once(':'))
-        .filter(|(name, kind)| !name.is_empty() && RECBOLE_TYPES.contains(kind))
-        .map(|(name, _)| name.to_owned())
-        .ok_or_else(|| DataError::BadHeader {
-            path: sink.part.path.clone(),
-            text: excerpt(field),
-            allowed: format!("tab-separated fields `name:type` with a type of {}", RECBOLE_TYPES.join(", ")),
-        })
+/// Columns by the names in the header.
+fn by_name(table: &Table<'_>, options: &LoadOptions, wants_time: bool) -> Result<Positions, FileError> {
+    let columns = &options.columns;
+    let missing = |what: &str, usual: &[&str]| {
+        let usual = usual.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+        let allowed = format!(
+            "a column named {usual} or the like, or another named by LoadOptions::columns (--{what}-column), or by its position \
+             where the first row is data"
+        );
+        table.missing(what, &allowed)
+    };
+    let find = |column: &Option<Column>, what: &str, usual: &[&str]| match column {
+        None => Ok(table.find(usual)),
+        Some(column) => table.position(column, what).map(Some),
+    };
+    let user = find(&columns.user, "user", USER_NAMES)?.ok_or_else(|| missing("user", USER_NAMES))?;
+    let item = find(&columns.item, "item", ITEM_NAMES)?.ok_or_else(|| missing("item", ITEM_NAMES))?;
+    let rating = find(&columns.rating, "rating", RATING_NAMES)?;
+    let time = if wants_time || columns.time.is_some() { find(&columns.time, "time", TIME_NAMES)? } else { None };
+    Ok(Positions { user, item, rating, time })
 }
 
-/// The separator of a file: the most frequent candidate in its first line.
-fn delimiter(first: &[u8]) -> u8 {
-    let count = |delimiter: u8| first.iter().filter(|&&byte| byte == delimiter).count();
-    b",\t;|".iter().copied().rev().max_by_key(|&delimiter| count(delimiter)).expect("four candidates")
+/// What the first rows of a column hold.
+#[derive(PartialEq, Eq)]
+enum Holds {
+    Numbers,
+    Times,
+    Others,
 }
 
-/// Separated values with optional quotes and header.
-pub(super) fn delimited(
-    bytes: &[u8],
-    options: &LoadOptions,
-    wants_time: bool,
-    sink: &mut Sink<'_>,
-) -> Result<(), DataError> {
-    let Some((_, first)) = lines(bytes).next() else { return Ok(()) };
-    let mut reader =
-        ReaderBuilder::new().delimiter(delimiter(first)).has_headers(false).flexible(true).from_reader(bytes);
-    let mut record = ByteRecord::new();
-    let mut positions: Option<Positions> = None;
-    // The parser tells where it started to look for a row, not where the row is: skip blank lines ourselves.
-    let starts = LineStarts::new(bytes);
-    loop {
-        let read = reader.read_byte_record(&mut record).map_err(|error| DataError::Delimited {
-            path: sink.part.path.clone(),
-            line: error.position().map_or(1, |position| position.line() as usize),
-            reason: error.to_string(),
-        })?;
-        if !read {
-            return Ok(());
-        }
-        let line = starts.line_at(record.position().map_or(0, |position| position.byte() as usize));
-        let fields: Vec<&[u8]> = record.iter().collect();
-        if fields.iter().all(|field| field.trim_ascii().is_empty()) && fields.len() == 1 {
+fn holds(table: &Table<'_>, column: usize) -> Result<Holds, FileError> {
+    let (mut rows, mut row, mut read) = (table.rows(), Row::default(), 0);
+    let (mut numbers, mut times, mut late) = (0, 0, 0);
+    while read < LOOKED_AT && rows.read(&mut row)? {
+        let field = &row.fields[column];
+        if field.is_empty() {
             continue;
         }
-        match &positions {
-            Some(positions) => row(&fields, line, positions, sink)?,
-            None => {
-                let (found, header) = first_row(&fields, options, wants_time, line, sink)?;
-                if !header {
-                    row(&fields, line, &found, sink)?;
-                }
-                positions = Some(found);
-            }
-        }
+        read += 1;
+        times += usize::from(date_seconds(field).is_some());
+        let number = finite(field);
+        numbers += usize::from(number.is_some());
+        late += usize::from(number.is_some_and(|number| number >= FIRST_TIME && number.fract() == 0.0));
     }
+    Ok(match read {
+        0 => Holds::Numbers,
+        _ if times == read || late == read => Holds::Times,
+        _ if numbers == read => Holds::Numbers,
+        _ => Holds::Others,
+    })
 }
 
-/// Line numbers of byte positions.
-struct LineStarts<'a> {
-    bytes: &'a [u8],
-    starts: Vec<usize>,
-}
-
-impl<'a> LineStarts<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        let after_breaks = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-        Self { bytes, starts: std::iter::once(0).chain(after_breaks).collect() }
-    }
-
-    /// The line (from 1) of the first byte at or after `at` that is not a line end.
-    fn line_at(&self, at: usize) -> usize {
-        let blank =
-            self.bytes[at.min(self.bytes.len())..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        self.starts.partition_point(|&start| start <= at + blank)
-    }
-}
-
-/// Columns from the first row, and whether that row is a header.
-fn first_row(
-    fields: &[&[u8]],
+/// Columns by their usual places: user, item, rating, time. A third column that holds dates, or whole numbers that can only be
+/// times, is the time.
+fn by_place(
+    table: &Table<'_>,
     options: &LoadOptions,
     wants_time: bool,
-    line: usize,
-    sink: &Sink<'_>,
-) -> Result<(Positions, bool), DataError> {
-    let columns = &options.columns;
-    let names: Vec<String> = fields
-        .iter()
-        .map(|field| std::str::from_utf8(field.trim_ascii()).map(str::to_owned))
-        .collect::<Result<_, _>>()
-        .map_err(|_| DataError::NotText { path: sink.part.path.clone(), line })?;
-    let by_name = [&columns.user, &columns.item, &columns.rating, &columns.time]
-        .iter()
-        .any(|column| matches!(column, Some(Column::Name(_))));
-    let header = match options.header {
-        Some(header) => header || by_name,
-        None => {
-            let user = match columns.user {
-                Some(Column::Index(index)) => index,
-                _ => 0,
-            };
-            by_name || fields.get(user).is_none_or(|field| !looks_like_id(field.trim_ascii()))
+    notes: &mut Vec<Note>,
+) -> Result<Positions, FileError> {
+    let (columns, width) = (&options.columns, table.width());
+    let given =
+        |column: &Option<Column>, what: &str| column.as_ref().map(|column| table.position(column, what)).transpose();
+    let user = given(&columns.user, "user")?.unwrap_or(0);
+    let item = given(&columns.item, "item")?.unwrap_or(1);
+    let (mut rating, mut time) = (given(&columns.rating, "rating")?, given(&columns.time, "time")?);
+    let taken = |at: usize, other: Option<usize>| [Some(user), Some(item), other].contains(&Some(at));
+    let says = |taken: String| Note::File(FileNote::Layout { file: file_name(table.path()), taken });
+    if rating.is_none() && width > 2 && !taken(2, time) {
+        match holds(table, 2)? {
+            Holds::Times if time.is_none() && (width == 3 || holds(table, 3)? != Holds::Times) => {
+                time = Some(2);
+                notes.push(says("the third column was taken for times, not for ratings".into()));
+            }
+            Holds::Others if options.min_rating.is_none() => {
+                notes.push(says("the third column holds neither ratings nor times, and was not read".into()));
+            }
+            _ => rating = Some(2),
         }
-    };
-    if header {
-        return Ok((find_columns(&names, columns, wants_time, sink)?, true));
     }
-    if fields.len() < 2 {
-        return Err(DataError::ColumnCount {
-            path: sink.part.path.clone(),
-            line,
-            found: fields.len(),
-            expected: "at least 2 (user, item)".into(),
-            text: names.join(" "),
-        });
+    if time.is_none() && width > 3 && !taken(3, rating) {
+        time = Some(3);
     }
-    let numbered = |column: &Option<Column>, usual: usize| match column {
-        Some(column) => Some(column.clone()),
-        None => (usual < fields.len()).then_some(Column::Index(usual)),
-    };
-    let positional = Columns {
-        user: numbered(&columns.user, 0),
-        item: numbered(&columns.item, 1),
-        rating: numbered(&columns.rating, 2),
-        time: numbered(&columns.time, 3).filter(|_| wants_time || columns.time.is_some()),
-    };
-    Ok((find_columns(&names, &positional, wants_time, sink)?, false))
-}
-
-/// Whether the first row starts with data: an integer, also a negative one (refused later, with its line).
-fn looks_like_id(field: &[u8]) -> bool {
-    integer(field.strip_prefix(b"-").unwrap_or(field)).is_some()
+    let time = time.filter(|_| wants_time || columns.time.is_some());
+    Ok(Positions { user, item, rating, time })
 }

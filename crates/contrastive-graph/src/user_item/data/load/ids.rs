@@ -3,20 +3,17 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use contrastive_data::{FileError, IdMap, Origin, canonical_integer, excerpt, integer};
+
 use super::super::error::{DataError, Side};
 use super::super::note::Note;
-use super::part::excerpt;
 use super::{Format, IdPolicy};
 
 /// What a column of ids may hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Integers,
-    /// Integers or text, as its first id is.
-    Undecided,
-    /// Integers, because the first id was one.
-    IntegersSoFar,
-    Text,
+    Any,
 }
 
 /// How the ids that occurred are numbered.
@@ -30,11 +27,14 @@ pub(in super::super) enum Numbering {
     Relabel,
 }
 
-pub(super) fn numbering(format: Format, policy: IdPolicy) -> Numbering {
+/// The numbering of a format; ratings under a header have ids of a catalogue, not numbers that count.
+pub(super) fn numbering(format: Format, policy: IdPolicy, header: bool) -> Numbering {
     match (policy, format) {
-        (IdPolicy::ZeroBased, _) | (IdPolicy::Auto, Format::LightGcn) => Numbering::Dense { base: 0 },
+        (IdPolicy::ZeroBased, _) | (IdPolicy::Auto, Format::LightGcn | Format::SparseMatrix) => {
+            Numbering::Dense { base: 0 }
+        }
         (IdPolicy::OneBased, _) => Numbering::Dense { base: 1 },
-        (IdPolicy::Auto, Format::Ratings) => Numbering::DenseIfPossible,
+        (IdPolicy::Auto, Format::Ratings) if !header => Numbering::DenseIfPossible,
         (IdPolicy::Auto | IdPolicy::Relabel | IdPolicy::Tokens, _) => Numbering::Relabel,
     }
 }
@@ -42,8 +42,8 @@ pub(super) fn numbering(format: Format, policy: IdPolicy) -> Numbering {
 /// Empty user and item columns for a format.
 pub(super) fn columns(format: Format, policy: IdPolicy) -> (Ids, Ids) {
     let kind = match (policy, format) {
-        (IdPolicy::Tokens, _) | (IdPolicy::Auto | IdPolicy::Relabel, Format::RecBole) => Kind::Text,
-        (IdPolicy::Auto | IdPolicy::Relabel, Format::Delimited) => Kind::Undecided,
+        (IdPolicy::Tokens, _) => Kind::Any,
+        (IdPolicy::Auto | IdPolicy::Relabel, Format::RecBole | Format::Delimited | Format::Ratings) => Kind::Any,
         _ => Kind::Integers,
     };
     (Ids::new(Side::User, kind), Ids::new(Side::Item, kind))
@@ -53,13 +53,7 @@ pub(super) fn columns(format: Format, policy: IdPolicy) -> (Ids, Ids) {
 pub(in super::super) struct Ids {
     pub side: Side,
     kind: Kind,
-    codes_of_numbers: HashMap<u64, u32>,
-    codes_of_names: HashMap<String, u32>,
-    numbers: Vec<u64>,
-    names: Vec<String>,
-    /// File and line of first occurrence of each code.
-    first: Vec<(u32, u32)>,
-    files: Vec<PathBuf>,
+    map: IdMap,
     /// Original ids of dense numbers, from a list beside the data.
     listed: HashMap<u64, String>,
 }
@@ -75,143 +69,85 @@ pub(in super::super) struct Numbered {
 }
 
 impl Numbered {
-    /// The original id of a number.
+    /// The original id of a number, for messages: a long one is shortened.
     pub fn label(&self, number: u32) -> String {
-        self.original.as_ref().map_or_else(|| number.to_string(), |original| original[number as usize].clone())
+        let original = self.original.as_ref().map(|original| excerpt(original[number as usize].as_bytes()));
+        original.unwrap_or_else(|| number.to_string())
     }
 }
 
 impl Ids {
     fn new(side: Side, kind: Kind) -> Self {
-        Self {
-            side,
-            kind,
-            codes_of_numbers: HashMap::new(),
-            codes_of_names: HashMap::new(),
-            numbers: Vec::new(),
-            names: Vec::new(),
-            first: Vec::new(),
-            files: Vec::new(),
-            listed: HashMap::new(),
-        }
+        let map = IdMap::new(match side {
+            Side::User => "user",
+            Side::Item => "item",
+        });
+        Self { side, kind, map, listed: HashMap::new() }
     }
 
-    /// Whether ids are integers.
-    pub fn is_integer(&self) -> bool {
-        self.kind != Kind::Text
+    /// Number of distinct ids so far.
+    pub fn len(&self) -> usize {
+        self.map.len()
     }
 
     /// The provisional code of an id.
     pub fn code(&mut self, token: &[u8], path: &Path, line: usize) -> Result<u32, DataError> {
-        let token = token.trim_ascii();
-        let number = integer(token);
-        if number.is_none() {
-            self.refuse_unreadable(token, path, line)?;
+        if self.kind == Kind::Integers {
+            self.check_integer(token.trim_ascii(), path, line)?;
         }
-        if self.kind == Kind::Undecided {
-            self.kind = if number.is_some() { Kind::IntegersSoFar } else { Kind::Text };
-        }
-        match (self.kind, number) {
-            (Kind::Text, _) => {
-                let Ok(name) = std::str::from_utf8(token) else {
-                    return Err(DataError::NotText { path: path.to_path_buf(), line });
-                };
-                if let Some(&code) = self.codes_of_names.get(name) {
-                    return Ok(code);
-                }
-                let code = self.new_code(path, line);
-                self.codes_of_names.insert(name.to_owned(), code);
-                self.names.push(name.to_owned());
-                Ok(code)
-            }
-            (_, Some(number)) => {
-                if let Some(&code) = self.codes_of_numbers.get(&number) {
-                    return Ok(code);
-                }
-                let code = self.new_code(path, line);
-                self.codes_of_numbers.insert(number, code);
-                self.numbers.push(number);
-                Ok(code)
-            }
-            (Kind::IntegersSoFar, None) => {
-                Err(DataError::MixedIds { path: path.to_path_buf(), line, side: self.side, text: excerpt(token) })
-            }
-            (_, None) => Err(self.bad(token, path, line)),
-        }
+        Ok(self.map.code(token, path, line)?)
     }
 
-    fn bad(&self, token: &[u8], path: &Path, line: usize) -> DataError {
-        DataError::BadId {
-            path: path.to_path_buf(),
-            line,
-            side: self.side,
-            text: excerpt(token),
-            allowed: "a whole number from 0 up, of at most 19 digits".into(),
+    /// Where ids are numbers: refuses everything else.
+    fn check_integer(&self, token: &[u8], path: &Path, line: usize) -> Result<(), DataError> {
+        if canonical_integer(token).is_some() || token.is_empty() {
+            return Ok(()); // the map refuses empty ids
         }
-    }
-
-    /// Negative numbers and empty ids are refused whatever the column holds.
-    fn refuse_unreadable(&self, token: &[u8], path: &Path, line: usize) -> Result<(), DataError> {
-        if let [b'-', digits @ ..] = token
-            && !digits.is_empty()
-            && digits.iter().all(u8::is_ascii_digit)
-        {
+        if token.strip_prefix(b"-").is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)) {
             let (path, side, text) = (path.to_path_buf(), self.side, excerpt(token));
             return Err(DataError::NegativeId { path, line, side, text });
         }
-        if token.is_empty() {
-            let (path, side) = (path.to_path_buf(), self.side);
-            return Err(DataError::BadId {
-                path,
-                line,
-                side,
-                text: String::new(),
-                allowed: "an id that is not empty".into(),
-            });
-        }
-        Ok(())
-    }
-
-    fn new_code(&mut self, path: &Path, line: usize) -> u32 {
-        if self.files.last().is_none_or(|last| last != path) {
-            self.files.push(path.to_path_buf());
-        }
-        self.first.push((self.files.len() as u32 - 1, line as u32));
-        self.first.len() as u32 - 1
+        let allowed = match integer(token) {
+            Some(_) => "numbers without leading zeros; IdPolicy::Tokens (--ids tokens) keeps every id as text",
+            None => "a whole number from 0 up, of at most 19 digits; IdPolicy::Tokens (--ids tokens) reads any text",
+        };
+        let (origin, what, text) = (Origin::line(path, line), self.map.what(), excerpt(token));
+        Err(FileError::BadId { origin, what, text, allowed: allowed.into() }.into())
     }
 
     /// Remembers the original id of a dense number, which counts as occurring.
     pub fn list(&mut self, number: &[u8], original: &str, path: &Path, line: usize) -> Result<(), DataError> {
         let code = self.code(number, path, line)?;
-        self.listed.insert(self.numbers[code as usize], original.to_owned());
+        if let Some(numbers) = self.map.numbers() {
+            self.listed.insert(numbers[code as usize], original.to_owned());
+        }
         Ok(())
     }
 
     /// Gives every code its number.
     pub fn number(&self, numbering: Numbering, strict: bool, notes: &mut Vec<Note>) -> Result<Numbered, DataError> {
-        if !self.is_integer() {
-            return Ok(self.relabel_names());
-        }
-        let largest_code = (0..self.numbers.len()).max_by_key(|&code| self.numbers[code]);
+        notes.extend(self.map.note().map(Note::File));
+        let Some(numbers) = self.map.numbers() else { return Ok(self.relabelled()) };
+        let largest_code = (0..numbers.len()).max_by_key(|&code| numbers[code]);
         let Some(largest_code) = largest_code else {
             return Ok(Numbered { count: 0, of_code: Vec::new(), original: None });
         };
-        let (largest, distinct) = (self.numbers[largest_code], self.numbers.len() as u64);
+        let (largest, distinct) = (numbers[largest_code], numbers.len() as u64);
+        let occurs = |number: u64| self.map.get(number.to_string().as_bytes()).is_some();
         let base = match numbering {
             Numbering::Dense { base } => base,
-            Numbering::DenseIfPossible => u64::from(!self.codes_of_numbers.contains_key(&0)),
-            Numbering::Relabel => return Ok(self.relabel_numbers()),
+            Numbering::DenseIfPossible => u64::from(!occurs(0)),
+            Numbering::Relabel => return Ok(self.relabelled()),
         };
-        if let Some(code) = (0..self.numbers.len()).find(|&code| self.numbers[code] < base) {
-            let (path, line) = self.place(code);
-            let text = self.numbers[code].to_string();
-            let allowed = format!("ids from {base} up");
-            return Err(DataError::BadId { path, line, side: self.side, text, allowed });
+        if let Some(code) = (0..numbers.len()).find(|&code| numbers[code] < base) {
+            let (origin, what) = (self.map.place(code as u32), self.map.what());
+            let (text, allowed) = (numbers[code].to_string(), format!("ids from {base} up"));
+            return Err(FileError::BadId { origin, what, text, allowed }.into());
         }
         let total = largest - base + 1;
         let absent = total - distinct;
         if absent > 0 {
-            let missing = (base..).find(|number| !self.codes_of_numbers.contains_key(number)).expect("a gap exists");
+            let missing = (base..).find(|&number| !occurs(number)).expect("a gap exists");
             // Memory is proportional to the largest id: a stray huge one must not cost gigabytes.
             let hopeless = total > 16 * distinct + 4096 || total > u64::from(u32::MAX);
             let sparse = numbering == Numbering::DenseIfPossible && total > 2 * distinct;
@@ -220,61 +156,43 @@ impl Ids {
                 return Err(DataError::IdGap { path, line, side: self.side, missing, absent, largest });
             }
             if sparse {
-                notes.push(Note::Relabelled { side: self.side, ids: self.numbers.len(), largest });
-                return Ok(self.relabel_numbers());
+                notes.push(Note::Relabelled { side: self.side, ids: numbers.len(), largest });
+                return Ok(self.relabelled());
             }
             notes.push(Note::IdGap { side: self.side, absent, first: missing });
         }
-        let of_code = self.numbers.iter().map(|&number| (number - base) as u32).collect();
+        let of_code = numbers.iter().map(|&number| (number - base) as u32).collect();
         let original = if base == 0 && self.listed.is_empty() {
             None
         } else {
-            let label = |number: u64| self.listed.get(&number).cloned().unwrap_or_else(|| number.to_string());
-            Some((base..=largest).map(label).collect())
+            Some((base..=largest).map(|number| self.original(number)).collect())
         };
         Ok(Numbered { count: total as usize, of_code, original })
     }
 
+    fn original(&self, number: u64) -> String {
+        self.listed.get(&number).cloned().unwrap_or_else(|| number.to_string())
+    }
+
     fn place(&self, code: usize) -> (PathBuf, usize) {
-        let (file, line) = self.first[code];
-        (self.files[file as usize].clone(), line as usize)
+        let origin = self.map.place(code as u32);
+        let line = match origin.place {
+            contrastive_data::Place::Line(line) => line,
+            _ => 1,
+        };
+        (origin.path.unwrap_or_default(), line)
     }
 
-    fn relabel_numbers(&self) -> Numbered {
-        self.relabelled(
-            |code| self.numbers[code],
-            |code| {
-                let number = self.numbers[code];
-                self.listed.get(&number).cloned().unwrap_or_else(|| number.to_string())
-            },
-        )
-    }
-
-    fn relabel_names(&self) -> Numbered {
-        let numbers: Option<Vec<u64>> = self.names.iter().map(|name| integer(name.as_bytes())).collect();
-        let label = |code: usize| self.names[code].clone();
-        match numbers {
-            Some(numbers) => self.relabelled(|code| numbers[code], label),
-            None => self.relabelled(|code| code as u64, label),
+    fn relabelled(&self) -> Numbered {
+        let mut relabelled = self.map.relabel();
+        if !self.listed.is_empty() {
+            for label in &mut relabelled.labels {
+                if let Some(original) = canonical_integer(label.as_bytes()).and_then(|number| self.listed.get(&number))
+                {
+                    label.clone_from(original);
+                }
+            }
         }
+        Numbered { count: relabelled.labels.len(), of_code: relabelled.of_code, original: Some(relabelled.labels) }
     }
-
-    /// Numbers codes by a key, equal keys (`7` and `07` as text) by first occurrence.
-    fn relabelled(&self, key: impl Fn(usize) -> u64, label: impl Fn(usize) -> String) -> Numbered {
-        let mut codes: Vec<usize> = (0..self.first.len()).collect();
-        codes.sort_by_key(|&code| (key(code), code));
-        let mut of_code = vec![0; codes.len()];
-        for (number, &code) in codes.iter().enumerate() {
-            of_code[code] = number as u32;
-        }
-        Numbered { count: codes.len(), of_code, original: Some(codes.into_iter().map(label).collect()) }
-    }
-}
-
-/// A whole number of at most 19 digits, nothing else.
-pub(crate) fn integer(token: &[u8]) -> Option<u64> {
-    if token.is_empty() || token.len() > 19 || !token.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some(token.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }

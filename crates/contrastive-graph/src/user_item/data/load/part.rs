@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use contrastive_data::{FileError, FileNote, Origin, Times, excerpt, file_name, finite};
+
 use super::super::error::DataError;
+use super::super::note::Note;
 use super::ids::Ids;
 
 /// The rows of one file that count as interactions, with provisional id codes.
@@ -11,13 +14,17 @@ pub(in super::super) struct Part {
     pub users: Vec<u32>,
     pub items: Vec<u32>,
     pub lines: Vec<u32>,
-    /// Empty when the file has no times.
+    /// Empty when the file has no times; -inf where one is missing, before all others.
     pub times: Vec<f64>,
     /// Rows left out by `min_rating`.
     pub below: usize,
     /// Users that stand on a line without items, with the line.
     pub bare_users: Vec<(u32, u32)>,
     pub(super) min_rating: Option<f64>,
+    clock: Times,
+    /// How many rows lack a rating or a time, and the first of them.
+    unrated: (usize, usize),
+    untimed: (usize, usize),
 }
 
 impl Part {
@@ -31,6 +38,9 @@ impl Part {
             below: 0,
             bare_users: Vec::new(),
             min_rating,
+            clock: Times::default(),
+            unrated: (0, 0),
+            untimed: (0, 0),
         }
     }
 
@@ -41,7 +51,19 @@ impl Part {
 
     /// The file's name without its folder.
     pub fn file_name(&self) -> String {
-        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+        file_name(&self.path)
+    }
+
+    /// What was missing.
+    pub(super) fn notes(&self, notes: &mut Vec<Note>) {
+        for (what, (rows, line), outcome) in [
+            ("a rating", self.unrated, "left out, as under the minimum rating"),
+            ("a time", self.untimed, "taken for the earliest"),
+        ] {
+            if rows > 0 {
+                notes.push(Note::File(FileNote::Missing { file: self.file_name(), what, rows, line, outcome }));
+            }
+        }
     }
 }
 
@@ -57,7 +79,8 @@ impl Sink<'_> {
         self.users.code(token, &self.part.path, line)
     }
 
-    /// A row: its ids are known from now on, and it counts unless its rating is too low.
+    /// A row: its ids are known from now on, and it counts unless its rating is too low. The rating is looked at only where a
+    /// minimum is asked for.
     pub fn row(
         &mut self,
         line: usize,
@@ -68,16 +91,27 @@ impl Sink<'_> {
     ) -> Result<(), DataError> {
         let user = self.users.code(user, &self.part.path, line)?;
         let item = self.items.code(item, &self.part.path, line)?;
-        let rating = rating.map(|text| number(text, "rating", &self.part.path, line)).transpose()?;
-        let time = time.map(|text| number(text, "time", &self.part.path, line)).transpose()?;
-        if let (Some(rating), Some(minimum)) = (rating, self.part.min_rating)
-            && rating < minimum
-        {
-            self.part.below += 1;
-            return Ok(());
+        let time = match time {
+            Some(text) => Some(self.part.clock.read(text, &self.part.path, line)?),
+            None => None,
+        };
+        if let (Some(rating), Some(minimum)) = (rating, self.part.min_rating) {
+            if rating.trim_ascii().is_empty() {
+                count(&mut self.part.unrated, line);
+                return Ok(());
+            }
+            if number(rating, "rating", &self.part.path, line)? < minimum {
+                self.part.below += 1;
+                return Ok(());
+            }
         }
         self.pair(user, item, line);
-        self.part.times.extend(time);
+        if let Some(time) = time {
+            if time.is_none() {
+                count(&mut self.part.untimed, line);
+            }
+            self.part.times.push(time.unwrap_or(f64::NEG_INFINITY));
+        }
         Ok(())
     }
 
@@ -94,32 +128,26 @@ impl Sink<'_> {
     /// The error for a `min_rating` that nothing can be compared with.
     pub fn check_rating_column(&self, has_ratings: bool, found: &str) -> Result<(), DataError> {
         if self.part.min_rating.is_some() && !has_ratings {
-            return Err(DataError::MissingColumn {
+            return Err(FileError::MissingColumn {
                 path: self.part.path.clone(),
                 wanted: "rating".into(),
                 found: found.into(),
                 allowed: "min_rating only with data that has ratings".into(),
-            });
+            }
+            .into());
         }
         Ok(())
     }
 }
 
-fn number(text: &[u8], column: &'static str, path: &Path, line: usize) -> Result<f64, DataError> {
-    let text = text.trim_ascii();
-    let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
-    match parsed {
-        Some(value) if value.is_finite() => Ok(value),
-        _ => Err(DataError::BadNumber { path: path.to_path_buf(), line, column, text: excerpt(text) }),
+fn count(missing: &mut (usize, usize), line: usize) {
+    if missing.0 == 0 {
+        missing.1 = line;
     }
+    missing.0 += 1;
 }
 
-/// At most 40 characters of a text, for messages.
-pub(crate) fn excerpt(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&text[..text.len().min(200)]);
-    let mut short: String = text.chars().take(40).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
+fn number(text: &[u8], what: &'static str, path: &Path, line: usize) -> Result<f64, FileError> {
+    let bad = || FileError::BadNumber { origin: Origin::line(path, line), what, text: excerpt(text) };
+    finite(text).ok_or_else(bad)
 }
