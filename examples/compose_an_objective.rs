@@ -68,7 +68,11 @@ impl Encoder {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     let mut rng = ChaCha8Rng::seed_from_u64(arguments.seed);
     let (states, frames) = wander(&mut rng);

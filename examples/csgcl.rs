@@ -95,7 +95,11 @@ fn describe(method: &Csgcl) {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     let (run, dim) = (&arguments.run, arguments.dim);
     let (edges, columns) = (both(&arguments.edge_drop)?, both(&arguments.feature_drop)?);

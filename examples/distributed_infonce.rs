@@ -152,7 +152,11 @@ fn rank(options: &Options, communicator: &dyn Communicator) -> Result<(), Distri
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse();
     if let Some(world) = options.in_process {
         in_process(world, |communicator| rank(&options, communicator)).map_err(|failure| failure.to_string())?;

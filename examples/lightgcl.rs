@@ -39,7 +39,11 @@ struct Arguments {
     by_hand: bool,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let run = &arguments.run;
     let data = run.dataset()?;

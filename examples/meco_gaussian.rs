@@ -30,7 +30,11 @@ fn errors(runs: &[StudyRun]) -> String {
     if high.is_finite() { format!("{}-{}", show(low), show(high)) } else { "runs away".to_string() }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run())
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     println!("Landscape, noise sd 1");
     println!(

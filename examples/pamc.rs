@@ -184,7 +184,11 @@ fn train(
     Ok((clusters, 1e3 * begin.elapsed().as_secs_f64() / config.epochs() as f64))
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     if let Some(most) = arguments.curve {
         return curve(most, arguments.pairs_limit);

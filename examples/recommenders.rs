@@ -72,7 +72,11 @@ struct Arguments {
     contrast: f64,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let all = match &arguments.data {
         Some(path) => Dataset::open(path, &LoadOptions::default())?,

@@ -18,6 +18,8 @@ pub use burn::tensor::Device;
 #[doc(inline)]
 pub use contrastive_core::*;
 #[doc(inline)]
+pub use contrastive_data as data;
+#[doc(inline)]
 pub use contrastive_eval as eval;
 #[cfg(feature = "graph")]
 #[doc(inline)]
@@ -28,3 +30,7 @@ pub use contrastive_kernels as kernels;
 pub use contrastive_nn as nn;
 #[doc(inline)]
 pub use contrastive_train as train;
+
+mod sentence;
+
+pub use sentence::exit_code;

@@ -3,7 +3,9 @@
 use clap::{Args, ValueEnum};
 use contrastive::Device;
 use contrastive::eval::ndarray::Array2;
-use contrastive::graph::node::data::{BlockModelOptions, Graph, block_model};
+use contrastive::graph::node::data::{
+    BlockModelOptions, Cleaning, Dangling, Direction, Duplicates, Format, Graph, ReadOptions, SelfLoops, block_model,
+};
 use contrastive::graph::node::evaluate::NodeReport;
 use contrastive::graph::node::method::{NodeMethod, NodeMethodConfig, NodeTraining};
 use contrastive::train::{FitOptions, parse_device};
@@ -22,12 +24,72 @@ pub enum OwnFeatures {
     Degree,
 }
 
+/// How files are read: a flag for each of the [`ReadOptions`].
+#[derive(Args, Debug)]
+struct Reading {
+    /// planetoid, npz, geom-gcn, musae, tables, linqs, wiki-cs, matlab or edge-list; without it, found by content and name.
+    #[arg(long)]
+    format: Option<Format>,
+    /// Labels of an edge list, where they are not beside it.
+    #[arg(long)]
+    label_file: Option<PathBuf>,
+    /// Features of an edge list, where they are not beside it.
+    #[arg(long)]
+    feature_file: Option<PathBuf>,
+    /// Edges keep their direction.
+    #[arg(long)]
+    directed: bool,
+    /// Edges from a node to itself stay.
+    #[arg(long)]
+    keep_self_loops: bool,
+    /// Weights of repeated edges are added up.
+    #[arg(long)]
+    sum_duplicates: bool,
+    /// Edges to unknown nodes are left out instead of refused.
+    #[arg(long)]
+    drop_dangling: bool,
+    /// The greatest size of a file in bytes.
+    #[arg(long)]
+    max_bytes: Option<u64>,
+    /// Refuse what is otherwise only noted.
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Reading {
+    fn options(&self) -> ReadOptions {
+        let usual = ReadOptions::default();
+        let mut cleaning = Cleaning { strict: self.strict, ..Cleaning::default() };
+        if self.directed {
+            cleaning.direction = Direction::Directed;
+        }
+        if self.keep_self_loops {
+            cleaning.self_loops = SelfLoops::Keep;
+        }
+        if self.sum_duplicates {
+            cleaning.duplicates = Duplicates::Sum;
+        }
+        if self.drop_dangling {
+            cleaning.dangling = Dangling::Drop;
+        }
+        ReadOptions {
+            format: self.format,
+            cleaning,
+            max_bytes: self.max_bytes.unwrap_or(usual.max_bytes),
+            labels: self.label_file.clone(),
+            features: self.feature_file.clone(),
+        }
+    }
+}
+
 /// Graph, budget and device of a run.
 #[derive(Args, Debug)]
 pub struct Run {
     /// A graph with features in any supported format: planetoid/ind.cora, an npz, a folder, ... Without it, a generated one.
     #[arg(long)]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
     /// Features made of the graph, for one without: take the place of those that it has.
     #[arg(long, value_enum)]
     features: Option<OwnFeatures>,
@@ -73,14 +135,18 @@ impl Run {
     /// The graph, with what it is said aloud.
     pub fn graph(&self) -> Result<Graph, Box<dyn Error>> {
         let graph = match &self.data {
-            Some(path) => Graph::read(path)?,
+            Some(path) => Graph::read_with(path, &self.reading.options())?,
             None => {
                 eprintln!("no --data: using a GENERATED graph (stochastic block model)");
                 block_model(&BlockModelOptions { nodes: self.nodes, ..BlockModelOptions::default() })?
             }
         };
         let graph = match self.features {
-            None => graph,
+            None if graph.features().is_some() => graph,
+            None => {
+                eprintln!("note: the graph has no features; each node gets its own (--features chooses others)");
+                graph.with_identity_features()
+            }
             Some(OwnFeatures::Identity) => graph.with_identity_features(),
             Some(OwnFeatures::Adjacency) => graph.with_adjacency_features(),
             Some(OwnFeatures::Degree) => graph.with_degree_features(100),
@@ -159,8 +225,13 @@ impl Run {
 
     /// Adds the probes of embeddings to a report.
     fn probe(&self, graph: &Graph, x: &Array2<f32>, seed: u64, report: &mut NodeReport) -> Result<(), Box<dyn Error>> {
-        if !self.no_probe {
-            report.extend(NodeReport::of(graph, x.view(), seed)?);
+        if self.no_probe {
+            return Ok(());
+        }
+        // what cannot be probed can be trained all the same
+        match NodeReport::of(graph, x.view(), seed) {
+            Ok(of_seed) => report.extend(of_seed),
+            Err(error) => eprintln!("note: no probe: {error}"),
         }
         Ok(())
     }

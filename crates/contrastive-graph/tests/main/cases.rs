@@ -3,8 +3,10 @@
 
 use std::path::PathBuf;
 
-use contrastive_graph::user_item::data::{self, Column, Columns, Dataset, FileNote, IdPolicy, LoadOptions, Note, Split};
 use contrastive_graph::node::data::{Cleaning, Graph, GraphNote, ReadOptions};
+use contrastive_graph::user_item::data::{
+    self, Column, Columns, Dataset, FileNote, IdPolicy, LoadOptions, Note, Split,
+};
 
 fn case(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(path)

@@ -20,7 +20,7 @@ impl Features {
     /// Bags of words from (node, feature, value); values at one place are summed.
     ///
     /// # Errors
-    /// [`GraphError::Malformed`] for a node or feature out of range, or a value that is not finite.
+    /// [`GraphError::File`] for a node or feature out of range, or a value that is not finite.
     pub fn from_entries(nodes: usize, features: usize, entries: &[(u32, u32, f32)]) -> Result<Self, GraphError> {
         let matrix = Csr::from_triplets(nodes, features, entries).map_err(|error| {
             Origin::memory(Place::Whole)

@@ -75,7 +75,7 @@ impl Graph {
     /// ```
     ///
     /// # Errors
-    /// As [`from_petgraph`](Self::from_petgraph); [`GraphError::BadWeight`]; [`GraphError::Malformed`] for records whose
+    /// As [`from_petgraph`](Self::from_petgraph); [`GraphError::BadWeight`]; [`GraphError::File`] for records whose
     /// numbers of features differ.
     pub fn from_petgraph_with<G>(
         graph: G,

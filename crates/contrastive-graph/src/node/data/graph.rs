@@ -122,7 +122,7 @@ impl Graph {
     /// A graph of `nodes` nodes from a list of edges.
     ///
     /// # Errors
-    /// [`GraphError::NoNodes`], [`GraphError::Limit`], [`GraphError::DanglingEdge`], and what [`Cleaning::strict`] refuses.
+    /// [`GraphError::NoNodes`], [`GraphError::File`], [`GraphError::DanglingEdge`], and what [`Cleaning::strict`] refuses.
     pub fn from_edges(nodes: usize, edges: &[(u32, u32)], cleaning: &Cleaning) -> Result<Self, GraphError> {
         Self::from_memory(nodes, edges.to_vec(), Vec::new(), false, cleaning)
     }

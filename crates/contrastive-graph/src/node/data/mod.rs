@@ -27,6 +27,7 @@
 
 mod clean;
 mod diffusion;
+mod digest;
 mod error;
 mod features;
 mod from_petgraph;
@@ -41,8 +42,8 @@ mod split;
 mod structural;
 
 pub use clean::{Cleaning, Dangling, Direction, Duplicates, SelfLoops};
-pub use diffusion::{Diffusion, DiffusionOptions, Kernel, Sparsification, Transition};
 pub use contrastive_data::{Origin, Place};
+pub use diffusion::{Diffusion, DiffusionOptions, Kernel, Sparsification, Transition};
 pub use error::GraphError;
 pub use features::{Features, Labels};
 pub use from_petgraph::NodeRecord;

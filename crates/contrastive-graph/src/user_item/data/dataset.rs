@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use contrastive_data::Digest;
+
 use super::error::DataError;
 use super::interactions::Interactions;
 use super::load::{self, LoadOptions};
@@ -61,6 +63,24 @@ impl Dataset {
         options: &LoadOptions,
     ) -> Result<Self, DataError> {
         load::open_files(train.as_ref(), validation, test, options)
+    }
+
+    /// A digest of what is in all parts, and of the ids: a run that goes on does so with the same data. Name and notes do not
+    /// count.
+    pub fn digest(&self) -> Digest {
+        let part = |digest: Digest, part: &Interactions| {
+            let starts = part.indptr().iter().map(|&start| start as u64);
+            digest.u64(part.num_items() as u64).u64s(starts).u32s(part.indices())
+        };
+        let parts = [Some(&self.train), self.validation.as_ref(), Some(&self.test)];
+        let digest = parts.into_iter().fold(Digest::new(), |digest, interactions| match interactions {
+            Some(interactions) => part(digest.u64(1), interactions),
+            None => digest.u64(0),
+        });
+        [&self.user_ids, &self.item_ids].into_iter().fold(digest, |digest, ids| match ids {
+            Some(ids) => digest.u64(1).texts(ids),
+            None => digest.u64(0),
+        })
     }
 
     /// Number of users.

@@ -25,6 +25,21 @@ pub enum Split {
     None,
 }
 
+/// By name, as on a command line: `per-user`, `random`, `leave-one-out`, `none`.
+impl std::str::FromStr for Split {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text.to_lowercase().replace(['-', '_'], "").as_str() {
+            "peruser" => Self::PerUser,
+            "random" => Self::Random,
+            "leaveoneout" => Self::LeaveOneOut,
+            "none" => Self::None,
+            _ => return Err(format!("{text:?} is no split; allowed: per-user, random, leave-one-out, none")),
+        })
+    }
+}
+
 fn checked(fraction: f64) -> Result<(), DataError> {
     if (0.0..1.0).contains(&fraction) {
         Ok(())

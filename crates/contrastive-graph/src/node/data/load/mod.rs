@@ -57,6 +57,30 @@ pub enum Format {
     EdgeList,
 }
 
+/// By name, as on a command line: `planetoid`, `npz`, `geom-gcn`, `musae`, `tables`, `linqs`, `wiki-cs`, `matlab`, `edge-list`.
+impl std::str::FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text.to_lowercase().replace(['-', '_'], "").as_str() {
+            "planetoid" => Self::Planetoid,
+            "npz" => Self::Npz,
+            "geomgcn" => Self::GeomGcn,
+            "musae" => Self::Musae,
+            "tables" => Self::Tables,
+            "linqs" => Self::Linqs,
+            "wikics" => Self::WikiCs,
+            "matlab" => Self::Matlab,
+            "edgelist" => Self::EdgeList,
+            _ => {
+                return Err(format!(
+                    "{text:?} is no format; allowed: planetoid, npz, geom-gcn, musae, tables, linqs, wiki-cs, matlab, edge-list"
+                ));
+            }
+        })
+    }
+}
+
 /// How [`Graph::read_with`] reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadOptions {
