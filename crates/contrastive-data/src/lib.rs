@@ -67,7 +67,7 @@ pub use note::{FileNote, file_name};
 pub use npy::Array;
 pub use npz::Archive;
 pub use number::{canonical_integer, finite, integer};
-pub use open::{Limits, UNPACKED_FREE, UNPACKED_TIMES, read_bytes, read_text};
+pub use open::{Limits, UNPACKED_FREE, UNPACKED_TIMES, read_bytes, read_start, read_text};
 pub use pickle::{Neighbours, Pickle, is_pickle};
 pub use place::{Origin, Place, shown};
 pub use sparse::{Compressed, Triplets};

@@ -81,6 +81,29 @@ pub fn read_text(path: &Path, limits: &Limits) -> Result<Vec<u8>, FileError> {
     Ok(bytes)
 }
 
+/// The first bytes of a file, unpacked and without a byte order mark: enough to see what it is.
+///
+/// # Errors
+/// As [`read_bytes`]; damaged gzip data gives what comes before the damage.
+pub fn read_start(path: &Path, count: usize) -> Result<Vec<u8>, FileError> {
+    let io = |source: std::io::Error| FileError::Io { path: path.to_path_buf(), source };
+    if path.is_dir() {
+        return Err(FileError::Directory { path: path.to_path_buf() });
+    }
+    let mut start = Vec::new();
+    File::open(path).map_err(io)?.take(count as u64 + 4096).read_to_end(&mut start).map_err(io)?;
+    if start.starts_with(b"\x1f\x8b") {
+        let mut unpacked = Vec::new();
+        let _ = MultiGzDecoder::new(&start[..]).take(count as u64 + 3).read_to_end(&mut unpacked);
+        start = unpacked;
+    }
+    if start.starts_with(b"\xef\xbb\xbf") {
+        start.drain(..3);
+    }
+    start.truncate(count);
+    Ok(start)
+}
+
 /// The file as it lies on the disk.
 fn whole(path: &Path, limits: &Limits) -> Result<Vec<u8>, FileError> {
     let io = |source: std::io::Error| match source.kind() {

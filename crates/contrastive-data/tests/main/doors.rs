@@ -92,3 +92,27 @@ fn line_numbers_count_every_kind_of_line_end() {
         all_lines(b"a\r\nb\rc\n\nd").filter(|(_, line)| !line.is_empty()).map(|(n, _)| n).collect();
     assert_eq!(numbers, [1, 2, 3, 5]);
 }
+
+#[test]
+fn the_start_of_a_file_is_unpacked() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a");
+    let text = [b"\xef\xbb\xbf{\"links\": [".as_slice(), &[b' '; 100_000]].concat();
+    for bytes in [text.clone(), gzip(&text)] {
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(contrastive_data::read_start(&path, 9).unwrap(), b"{\"links\":");
+    }
+}
+
+/// Files below `/sys` claim a page and hold a line: what a file looks like that shrinks after it was opened.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_shrinks_while_it_is_read_is_refused() {
+    let path = std::path::Path::new("/sys/kernel/mm/transparent_hugepage/enabled");
+    if !path.is_file() {
+        eprintln!("no {}: nothing compared", path.display());
+        return;
+    }
+    let error = read_bytes(path, &Limits::default()).unwrap_err();
+    assert!(matches!(error, contrastive_data::FileError::Changed { expected: 4096, .. }), "{error}");
+}

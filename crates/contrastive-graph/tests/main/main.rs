@@ -17,4 +17,5 @@ mod node_data;
 mod node_files;
 mod node_methods;
 mod pamc;
+mod treatments;
 mod xsimgcl;

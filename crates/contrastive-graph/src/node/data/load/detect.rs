@@ -1,9 +1,8 @@
 //! What lies at a path.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use contrastive_data::{FileError, is_matlab, listed as listing};
+use contrastive_data::{FileError, is_matlab, listed as listing, read_start};
 
 use super::super::error::GraphError;
 use super::{Format, ReadOptions};
@@ -84,7 +83,7 @@ pub(super) fn at(path: &Path, options: &ReadOptions) -> Result<Found, GraphError
     let musae = plain(&name).strip_suffix("_edges.csv");
     let musae = musae.filter(|name| packed_or_plain(&folder, &format!("{name}_features.json")).is_some());
     let linqs = linqs(&folder, &name);
-    let start = start_of(path)?;
+    let start = read_start(path, 256)?;
     let format = options.format.unwrap_or_else(|| match plain(&name).to_lowercase() {
         _ if planetoid.is_some() => Format::Planetoid,
         _ if musae.is_some() => Format::Musae,
@@ -131,14 +130,6 @@ fn linqs(folder: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
     let stem = [".content", ".cites"].iter().find_map(|ending| plain(name).strip_suffix(ending))?;
     let file = |ending: &str| packed_or_plain(folder, &format!("{stem}.{ending}"));
     Some((file("content")?, file("cites")?))
-}
-
-/// The first bytes of a file.
-fn start_of(path: &Path) -> Result<Vec<u8>, FileError> {
-    let io = |source| FileError::Io { path: path.to_path_buf(), source };
-    let mut start = Vec::new();
-    std::fs::File::open(path).map_err(io)?.take(256).read_to_end(&mut start).map_err(io)?;
-    Ok(start)
 }
 
 /// Names in a folder, sorted.

@@ -20,6 +20,7 @@ use super::{MAX_FEATURES, ReadOptions, file_text, name_of};
 /// Names of columns in tables about nodes.
 const NAMES: &[&str] = &[
     "node", "nodeid", "id", "label", "class", "y", "target", "feature", "value", "split", "name", "newid", "mltarget",
+    "pagename", "pagetype", "mature",
 ];
 
 /// A value of a feature, which may have become infinite in `f32`.
