@@ -2,6 +2,7 @@
 
 use crate::config::SettingError;
 use crate::device::DeviceError;
+use contrastive_core::distributed::{CommunicationError, DistributedError};
 use std::path::{Path, PathBuf};
 
 /// Why a run could not start, go on, or be saved.
@@ -125,6 +126,12 @@ pub enum TrainError {
     /// A device that is unknown or not compiled in.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Ranks that train together could not talk to each other.
+    #[error(transparent)]
+    Communication(#[from] CommunicationError),
+    /// An objective over ranks has no value.
+    #[error(transparent)]
+    Distributed(#[from] DistributedError),
     /// An error of the trainee's own.
     #[error(transparent)]
     Trainee(Box<dyn std::error::Error + Send + Sync>),

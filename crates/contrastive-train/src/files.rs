@@ -196,6 +196,16 @@ pub(crate) fn prepare_safetensors(
     state: &State,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Temporary, TrainError> {
+    let bytes = serialise(path, state, metadata)?;
+    Temporary::write(path, |out| out.write_all(&bytes))
+}
+
+/// The bytes of a safetensors file; `path` is for messages.
+pub(crate) fn serialise(
+    path: &Path,
+    state: &State,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, TrainError> {
     let mut tensors = Vec::with_capacity(state.len());
     for (name, data) in state {
         let dtype = TYPES.iter().find(|(burn, _)| *burn == data.dtype()).ok_or_else(|| TrainError::State {
@@ -209,9 +219,8 @@ pub(crate) fn prepare_safetensors(
     let mut all = metadata.clone();
     all.insert(CHECKSUM.into(), checksum(state, metadata));
     let header = serde_json::to_string(&all).expect("a map of strings is JSON");
-    let bytes = safetensors::serialize(tensors, Some(HashMap::from([(HEADER.into(), header)])))
-        .map_err(|error| TrainError::write(path)(io::Error::other(error)))?;
-    Temporary::write(path, |out| out.write_all(&bytes))
+    safetensors::serialize(tensors, Some(HashMap::from([(HEADER.into(), header)])))
+        .map_err(|error| TrainError::write(path)(io::Error::other(error)))
 }
 
 /// Writes named tensors and metadata as `.safetensors`, atomically, with a checksum over both. Equal contents give equal
@@ -229,11 +238,15 @@ pub fn write_safetensors(path: &Path, state: &State, metadata: &BTreeMap<String,
 /// # Errors
 /// [`TrainError::Read`] when the file cannot be read, [`TrainError::Corrupt`] when its contents are not what was written.
 pub fn read_safetensors(path: &Path) -> Result<(State, BTreeMap<String, String>), TrainError> {
-    let bytes = fs::read(path).map_err(TrainError::read(path))?;
+    parse(path, &fs::read(path).map_err(TrainError::read(path))?)
+}
+
+/// What [`serialise`] has made; `path` is for messages.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<(State, BTreeMap<String, String>), TrainError> {
     let corrupt = |reason: String| TrainError::Corrupt { path: path.to_path_buf(), reason };
     let unreadable = |e: safetensors::SafeTensorError| corrupt(format!("{e} ({} bytes)", bytes.len()));
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(unreadable)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(unreadable)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
+    let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
     let mut metadata = BTreeMap::new();
     let mut ours_at_all = false;
     for (key, value) in header.metadata().iter().flatten() {

@@ -2,6 +2,7 @@
 
 use crate::checkpoint::{self, Identity, Partial, RunState};
 use crate::error::TrainError;
+use crate::group::Group;
 use crate::interrupt::Running;
 use crate::options::{Better, EarlyStopping, FitOptions};
 use crate::progress::Progress;
@@ -10,6 +11,7 @@ use crate::run_dir::RunDir;
 use crate::trainee::{Losses, Metrics, State, Trainee};
 use crate::training::Budget;
 use burn::tensor::{DType, TensorData};
+use contrastive_core::distributed::Communicator;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
@@ -32,24 +34,49 @@ pub fn epoch_rng(seed: u64, epoch: usize) -> ChaCha8Rng {
 /// [`TrainError`]: settings out of range, a run folder that is occupied, locked or not writable, a checkpoint that is
 /// damaged or of another configuration, a loss that is not finite, an interruption, and whatever the trainee returns.
 pub fn fit<T: Trainee + ?Sized>(trainee: &mut T, options: &FitOptions) -> Result<RunReport, TrainError> {
+    run(trainee, options, Group(None))
+}
+
+/// [`fit`] by several ranks, each of which calls this with its own trainee and the same options. Rank 0 evaluates, writes the run
+/// folder and hands checkpoints to the others; a request to stop reaches all of them.
+///
+/// # Errors
+/// As [`fit`], and on every rank when one of them fails.
+pub fn fit_distributed<T: Trainee + ?Sized>(
+    trainee: &mut T,
+    options: &FitOptions,
+    communicator: &dyn Communicator,
+) -> Result<RunReport, TrainError> {
+    run(trainee, options, Group(Some(communicator)))
+}
+
+fn run<T: Trainee + ?Sized>(trainee: &mut T, options: &FitOptions, group: Group<'_>) -> Result<RunReport, TrainError> {
     options.validate()?;
     let budget = trainee.settle_budget(options.budget);
     let identity = Identity { trainee: trainee.name().into(), seed: options.seed, config: normal(trainee.config()) };
-    let dir = options.run_dir.as_deref().map(|path| RunDir::open(path, options)).transpose()?;
+    let folder = options.run_dir.as_deref().filter(|_| group.leads());
+    let dir = folder.map(|path| RunDir::open(path, options)).transpose()?;
     let mut run = RunState::new(identity);
     let mut notes = Vec::new();
     let mut resumed_from = None;
-    if let Some(dir) = dir.as_ref().filter(|_| options.resume) {
-        match checkpoint::load(&dir.checkpoint(), &mut notes, |_| true)? {
-            None => notes.push(format!("{} has no checkpoint: started anew", dir.path().display())),
-            Some((saved, state)) => {
-                let allowed = &options.allowed_changes;
-                notes.extend(checkpoint::check(&dir.checkpoint(), &saved, &run.identity, budget, allowed)?);
-                trainee.load_state(state)?;
-                resumed_from = Some(saved.epoch);
-                // The configuration as it is now: a budget within it may have changed.
-                run = RunState { identity: run.identity, config_digest: run.config_digest, ..saved };
+    if options.resume {
+        let found = group.checkpoint(|| {
+            let dir = dir.as_ref().expect("rank 0 has the folder of a run that is resumed");
+            let found = checkpoint::load(&dir.checkpoint(), &mut notes, |_| true)?;
+            match &found {
+                None => notes.push(format!("{} has no checkpoint: started anew", dir.path().display())),
+                Some((saved, _)) => {
+                    let allowed = &options.allowed_changes;
+                    notes.extend(checkpoint::check(&dir.checkpoint(), saved, &run.identity, budget, allowed)?);
+                }
             }
+            Ok(found)
+        })?;
+        if let Some((saved, state)) = found {
+            trainee.load_state(state)?;
+            resumed_from = Some(saved.epoch);
+            // The configuration as it is now: a budget within it may have changed.
+            run = RunState { identity: run.identity, config_digest: run.config_digest, ..saved };
         }
     }
     if let Some(dir) = &dir {
@@ -58,9 +85,9 @@ pub fn fit<T: Trainee + ?Sized>(trainee: &mut T, options: &FitOptions) -> Result
     }
     // Until the results are written: a first Ctrl-C must not cut that short.
     let running = Running::enter(options.handle_interrupt);
-    let progress = Progress::new(options.progress);
+    let progress = Progress::new(options.progress && group.leads());
     notes.iter().for_each(|note| progress.note(note));
-    let mut whole = Run { options, budget, dir, progress, running, run, best_state: None };
+    let mut whole = Run { options, group, budget, dir, progress, running, run, best_state: None };
     whole.train(trainee)?;
     whole.finish(trainee, notes, resumed_from)
 }
@@ -72,6 +99,7 @@ fn normal(config: serde_json::Value) -> serde_json::Value {
 
 struct Run<'a> {
     options: &'a FitOptions,
+    group: Group<'a>,
     budget: Budget,
     dir: Option<RunDir>,
     progress: Progress,
@@ -107,7 +135,8 @@ impl Run<'_> {
             }
             self.progress.done(&record, self.epochs(record.steps));
             self.run.history.push(record);
-            if self.dir.is_some() || improved {
+            let kept = improved && self.options.run_dir.is_none();
+            if self.dir.is_some() || kept {
                 let state = trainee.state();
                 self.check_finite(&state)?;
                 if let Some(dir) = &self.dir {
@@ -119,7 +148,7 @@ impl Run<'_> {
                     self.best_state = Some(state);
                 }
             }
-            if self.running.stop() {
+            if self.group.any(self.running.stop())? {
                 return Err(self.interrupted());
             }
         }
@@ -183,8 +212,8 @@ impl Run<'_> {
             done = step + 1;
             self.progress.step(&losses);
             // After the last step the epoch is as good as complete: it is recorded and saved first.
-            if done < end && self.running.stop() {
-                if self.dir.is_none() || !trainee.resumes_within_epochs() {
+            if done < end && self.group.any(self.running.stop())? {
+                if self.options.run_dir.is_none() || !trainee.resumes_within_epochs() {
                     return Err(self.interrupted());
                 }
                 break;
@@ -199,7 +228,7 @@ impl Run<'_> {
         };
         if done == end && (last || self.options.evaluates(epoch)) {
             self.progress.evaluating();
-            metrics = trainee.evaluate()?;
+            metrics = self.group.metrics(|| trainee.evaluate())?;
         }
         let losses = sums.iter().map(|(name, (sum, count))| (name.clone(), sum / *count as f64)).collect();
         if done < steps {
@@ -276,7 +305,7 @@ impl Run<'_> {
             }
         } else if metrics.is_none() {
             // A resumed run that was complete, but whose last epoch was not evaluated.
-            metrics = trainee.evaluate()?;
+            metrics = self.group.metrics(|| trainee.evaluate())?;
         }
         let report = RunReport {
             trainee: trainee.name().into(),
@@ -290,26 +319,28 @@ impl Run<'_> {
             seconds: self.run.history.iter().map(|record| record.seconds + record.evaluation_seconds).sum(),
             resumed_from,
             notes,
-            run_dir: self.dir.as_ref().map(|dir| dir.path().to_path_buf()),
+            run_dir: self.options.run_dir.clone(),
             history: std::mem::take(&mut self.run.history),
         };
         if let Some(dir) = &self.dir {
             dir.write_results(trainee, &report)?;
         }
+        // nobody leaves before the results are written
+        self.group.any(false)?;
         Ok(report)
     }
 
     fn best_state(&self, best: &Best, notes: &mut Vec<String>) -> Result<State, TrainError> {
-        let Some(dir) = &self.dir else {
+        if self.options.run_dir.is_none() {
             return Ok(self.best_state.clone().expect("the best state is kept in memory without a run folder"));
-        };
-        match checkpoint::load(&dir.best(), notes, |saved| saved.epoch == best.epoch)? {
-            Some((_, state)) => Ok(state),
-            None => Err(TrainError::Corrupt {
-                path: dir.best(),
-                reason: format!("it should hold the best state, that of epoch {}, and does not", best.epoch),
-            }),
         }
+        let found = self.group.checkpoint(|| {
+            let dir = self.dir.as_ref().expect("rank 0 has the run folder");
+            let found = checkpoint::load(&dir.best(), notes, |saved| saved.epoch == best.epoch)?;
+            let reason = format!("it should hold the best state, that of epoch {}, and does not", best.epoch);
+            found.map(Some).ok_or_else(|| TrainError::Corrupt { path: dir.best(), reason })
+        })?;
+        Ok(found.expect("rank 0 has found it").1)
     }
 }
 

@@ -1,28 +1,28 @@
 //! A method in training: what `fit` and a loop of one's own step.
 
+mod mode;
+mod run;
 mod settings;
 
+pub(crate) use mode::{Alone, Mode};
 pub use settings::{Budget, TrainingConfig};
 
+use crate::chunked::Chunked;
 use crate::error::TrainError;
 use crate::fit::epoch_rng;
 use crate::method::{Method, Step, SubStep};
 use crate::optimiser::{Select, WeightAverage};
 use crate::options::FitOptions;
-use crate::parameters::{Parameters, save_module};
+use crate::parameters::Parameters;
 use crate::report::RunReport;
-use crate::trainee::{Losses, Metrics, State, Trainee};
+use crate::trainee::{Losses, Trainee};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::TensorData;
-use ndarray::Array2;
+use burn::tensor::Tensor;
+use contrastive_core::gradient_cache::GradientCache;
 use rand_chacha::ChaCha8Rng;
 use std::fmt;
 use std::time::{Duration, Instant};
-
-/// What the method's own state is called in a checkpoint.
-const METHOD: &str = "method.";
-const PROGRESS: &str = "training.steps";
 
 /// Time spent in the parts of training, summed over steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -65,6 +65,9 @@ pub struct Training<M: Method> {
     batches: usize,
     /// Steps taken in the run.
     global: usize,
+    /// Rank and number of ranks.
+    place: [usize; 2],
+    by_chunks: Option<(GradientCache, Chunked<M>)>,
     losses: Losses,
     timing: Timing,
 }
@@ -102,6 +105,8 @@ impl<M: Method> Training<M> {
             steps: 0,
             batches: 0,
             global: 0,
+            place: [0, 1],
+            by_chunks: None,
             losses: Losses::new(),
             timing: Timing::default(),
         })
@@ -164,6 +169,10 @@ impl<M: Method> Training<M> {
     /// [`TrainError::NonFinite`] for a loss that is not finite (the parameters are those before the step then),
     /// [`TrainError::NonFiniteParameter`], and whatever the method returns.
     pub fn train_step(&mut self) -> Result<Losses, TrainError> {
+        self.train_step_in(&Alone)
+    }
+
+    pub(crate) fn train_step_in(&mut self, mode: &impl Mode<M>) -> Result<Losses, TrainError> {
         if self.done == self.steps {
             let epoch = self.epoch + 1;
             let (rng, pending) = (epoch_rng(self.own_seed, epoch), self.pending);
@@ -172,7 +181,7 @@ impl<M: Method> Training<M> {
                 return Err(TrainError::EmptyEpoch { epoch, trainee: self.method.name().into() });
             }
         }
-        self.advance(self.done)
+        self.step_in(self.done, mode)
     }
 
     /// Trains to the end of the epoch, a whole one where none is in progress. Returns the mean losses, the total first.
@@ -198,8 +207,22 @@ impl<M: Method> Training<M> {
     /// When the run cannot go on.
     pub fn fit(mut self, options: &FitOptions) -> Result<Trained<M>, TrainError> {
         let report = crate::fit(&mut self, options)?;
+        Ok(self.into_trained(report))
+    }
+
+    pub(crate) fn into_trained(self, report: RunReport) -> Trained<M> {
         let model = self.trained_model();
-        Ok(Trained { method: self.method, model, report })
+        Trained { method: self.method, model, report }
+    }
+
+    /// As one rank of a group.
+    pub(crate) fn placed(self, rank: usize, world: usize) -> Self {
+        Self { place: [rank, world], ..self }
+    }
+
+    /// With gradients by chunks.
+    pub(crate) fn chunked(self, cache: GradientCache, by_chunks: Chunked<M>) -> Self {
+        Self { by_chunks: Some((cache, by_chunks)), ..self }
     }
 
     /// Was the last step the last of its epoch?
@@ -240,8 +263,8 @@ impl<M: Method> Training<M> {
             batch: in_epoch * self.config.accumulate,
             sub_step: 0,
             seed: self.seed,
-            rank: 0,
-            world: 1,
+            rank: self.place[0],
+            world: self.place[1],
         }
     }
 
@@ -252,7 +275,7 @@ impl<M: Method> Training<M> {
     }
 
     /// Step `in_epoch` of the epoch in progress.
-    fn advance(&mut self, in_epoch: usize) -> Result<Losses, TrainError> {
+    pub(crate) fn step_in(&mut self, in_epoch: usize, mode: &impl Mode<M>) -> Result<Losses, TrainError> {
         let mut step = self.at(in_epoch);
         let start = Instant::now();
         let batches = self.batches_of(step)?;
@@ -266,7 +289,7 @@ impl<M: Method> Training<M> {
         let mut values = Losses::new();
         for (at, part) in parts.iter().enumerate() {
             step.sub_step = at;
-            let gradients = self.gradients(&batches, step, &mut values)?;
+            let gradients = self.gradients(&batches, step, mode, &mut values)?;
             let start = Instant::now();
             let gradients = match self.config.clipping {
                 Some(clipping) => clipping.apply(self.parameters.model(), gradients),
@@ -283,7 +306,8 @@ impl<M: Method> Training<M> {
             average.update(self.parameters.model());
         }
         if let Some((batch, made)) = batches.last() {
-            self.method.after_step(self.parameters.model(), made, Step { batch: *batch, ..step });
+            let step = Step { batch: *batch, ..step };
+            mode.after_step(&mut self.method, self.parameters.model(), made, step)?;
         }
         self.timing.optimiser += start.elapsed();
         if values.iter().all(|(name, _)| *name != "loss") {
@@ -300,39 +324,68 @@ impl<M: Method> Training<M> {
         &mut self,
         batches: &[(usize, M::Batch)],
         step: Step,
+        mode: &impl Mode<M>,
         values: &mut Losses,
     ) -> Result<GradientsParams, TrainError> {
         let share = 1.0 / batches.len() as f64;
         let first = values.len();
         let mut accumulator = GradientsAccumulator::new();
         for (batch, made) in batches {
-            let start = Instant::now();
-            let step = Step { batch: *batch, ..step };
-            let losses = self.method.losses(self.parameters.model(), made, step)?;
-            for (at, (name, loss)) in losses.iter().enumerate() {
-                let value = loss.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN);
-                if !value.is_finite() {
-                    let (epoch, step, loss) = (step.epoch, step.in_epoch, name.to_string());
-                    return Err(TrainError::NonFinite { epoch, step, loss, value });
-                }
-                match values.get_mut(first + at).filter(|known| known.0 == *name) {
+            let (found, gradients) = self.batch_gradients(made, Step { batch: *batch, ..step }, share, mode)?;
+            for (at, (name, value)) in found.into_iter().enumerate() {
+                match values.get_mut(first + at).filter(|known| known.0 == name) {
                     Some(known) => known.1 += value * share,
                     None => values.push((name, value * share)),
                 }
             }
-            let total = losses.into_iter().map(|(_, loss)| loss).reduce(|a, b| a + b).expect("a method has a loss");
-            let total = if batches.len() == 1 { total } else { total * share };
-            let middle = Instant::now();
-            self.timing.losses += middle - start;
-            let gradients = self.parameters.gradients(&total);
-            drop(total);
-            self.timing.backward += middle.elapsed();
             if batches.len() == 1 {
-                return Ok(gradients);
+                return mode.sum(self.parameters.model(), gradients);
             }
             accumulator.accumulate(self.parameters.model(), gradients);
         }
-        Ok(accumulator.grads())
+        mode.sum(self.parameters.model(), accumulator.grads())
+    }
+
+    /// The losses of a batch, and the gradients of their sum times `factor`.
+    fn batch_gradients(
+        &mut self,
+        batch: &M::Batch,
+        step: Step,
+        factor: f64,
+        mode: &impl Mode<M>,
+    ) -> Result<(Losses, GradientsParams), TrainError> {
+        let start = Instant::now();
+        if let Some((cache, by_chunks)) = &self.by_chunks {
+            let (values, gradients) = by_chunks(&mut self.method, self.parameters.model(), batch, step, cache, factor)?;
+            check_finite(&values, step)?;
+            self.timing.losses += start.elapsed();
+            return Ok((values, gradients));
+        }
+        let losses = mode.losses(&mut self.method, self.parameters.model(), batch, step)?;
+        let values: Losses = losses.iter().map(|(name, loss)| (*name, value_of(loss))).collect();
+        check_finite(&values, step)?;
+        let total = losses.into_iter().map(|(_, loss)| loss).reduce(|a, b| a + b).expect("a method has a loss");
+        let total = if factor == 1.0 { total } else { total * factor };
+        let middle = Instant::now();
+        self.timing.losses += middle - start;
+        let gradients = self.parameters.gradients(&total);
+        self.timing.backward += middle.elapsed();
+        Ok((values, gradients))
+    }
+}
+
+/// The value of a loss `[1]`.
+pub(crate) fn value_of(loss: &Tensor<1>) -> f64 {
+    loss.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN)
+}
+
+fn check_finite(values: &Losses, step: Step) -> Result<(), TrainError> {
+    match values.iter().find(|(_, value)| !value.is_finite()) {
+        None => Ok(()),
+        Some((name, value)) => {
+            let (epoch, step, loss) = (step.epoch, step.in_epoch, name.to_string());
+            Err(TrainError::NonFinite { epoch, step, loss, value: *value })
+        }
     }
 }
 
@@ -340,98 +393,5 @@ impl<M: Method> fmt::Debug for Training<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, config) = (self.method.name(), &self.config);
         f.debug_struct("Training").field("method", &name).field("config", config).field("epoch", &self.epoch).finish()
-    }
-}
-
-impl<M: Method> Trainee for Training<M> {
-    fn name(&self) -> &str {
-        self.method.name()
-    }
-
-    fn config(&self) -> serde_json::Value {
-        serde_json::json!({
-            "method": self.method.name(),
-            "settings": self.method.config(),
-            "training": self.config.identity(),
-            "data": self.method.data(),
-        })
-    }
-
-    fn settle_budget(&mut self, asked: Option<Budget>) -> Budget {
-        self.config.budget = asked.unwrap_or(self.config.budget);
-        self.config.budget
-    }
-
-    fn begin_epoch(&mut self, epoch: usize, rng: ChaCha8Rng) -> Result<usize, TrainError> {
-        self.start(epoch, rng)
-    }
-
-    fn resumes_within_epochs(&self) -> bool {
-        true
-    }
-
-    fn resume_epoch(&mut self, epoch: usize, rng: ChaCha8Rng, done: usize) -> Result<usize, TrainError> {
-        // batches are made once more, so that the generator is where it was, and their effects undone
-        let state = self.method.state();
-        self.enter(epoch, rng)?;
-        let global = self.global;
-        for in_epoch in 0..done {
-            self.global = global - (done - in_epoch);
-            let step = self.at(in_epoch);
-            self.batches_of(step)?;
-        }
-        self.global = global;
-        self.method.load_state(state)?;
-        self.done = done;
-        Ok(self.steps)
-    }
-
-    fn step(&mut self, step: usize) -> Result<Losses, TrainError> {
-        self.advance(step)
-    }
-
-    fn evaluate(&mut self) -> Result<Option<Metrics>, TrainError> {
-        let model = self.trained_model();
-        self.method.evaluate(&model)
-    }
-
-    fn state(&self) -> State {
-        let mut state = self.parameters.state();
-        if let Some(average) = &self.average {
-            average.save(&mut state);
-        }
-        let own = self.method.state().into_iter().map(|(name, data)| (format!("{METHOD}{name}"), data));
-        state.extend(own);
-        let complete = self.done == self.steps;
-        let (epoch, done) = if complete { (self.epoch, self.pending) } else { (self.epoch - 1, self.done) };
-        let progress = [self.global, epoch, done].map(|n| n as u64);
-        state.insert(PROGRESS.into(), TensorData::new(progress.to_vec(), [3]));
-        state
-    }
-
-    fn load_state(&mut self, mut state: State) -> Result<(), TrainError> {
-        let progress = crate::trainee::take_tensor(&mut state, PROGRESS, &[3])?;
-        let progress: Vec<u64> = progress.iter::<u64>().collect();
-        let own: Vec<String> = state.keys().filter(|name| name.starts_with(METHOD)).cloned().collect();
-        let own = own.into_iter().filter_map(|name| Some((name[METHOD.len()..].to_string(), state.remove(&name)?)));
-        let own: State = own.collect();
-        self.parameters.load(&mut state)?;
-        if let Some(average) = &mut self.average {
-            average.load(&mut state)?;
-        }
-        self.method.load_state(own)?;
-        (self.global, self.epoch, self.pending) = (progress[0] as usize, progress[1] as usize, progress[2] as usize);
-        (self.done, self.steps) = (0, 0);
-        Ok(())
-    }
-
-    fn model(&self) -> State {
-        let mut state = State::new();
-        save_module(&self.trained_model(), "model", &mut state);
-        state
-    }
-
-    fn artifacts(&self) -> Vec<(String, Array2<f32>)> {
-        self.method.artifacts(&self.trained_model())
     }
 }

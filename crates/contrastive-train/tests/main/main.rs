@@ -2,6 +2,7 @@
 
 mod common;
 mod disk;
+mod faults;
 mod golden;
 #[path = "../../../../tests/golden/mod.rs"]
 mod golden_values;
@@ -10,5 +11,6 @@ mod golden_values;
 mod interrupt;
 mod methods;
 mod moco;
+mod ranks;
 mod resume;
 mod runs;

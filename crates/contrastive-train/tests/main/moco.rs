@@ -3,8 +3,10 @@
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use contrastive_core::distributed::Ranks;
+use contrastive_core::gradient_cache::Chunk;
 use contrastive_core::memory::{Ema, Queue};
-use contrastive_core::objective::Moco as Objective;
+use contrastive_core::objective::{Inputs, Moco as Objective, NtXent};
 use contrastive_train::*;
 use ndarray::Array2;
 use rand::RngExt;
@@ -26,6 +28,8 @@ pub struct Moco {
     queue: Queue,
     ema: Ema,
     objective: Objective,
+    /// NT-Xent beside InfoNCE.
+    pub spread: bool,
     /// The global steps that the hook saw.
     pub seen: Vec<usize>,
 }
@@ -56,6 +60,7 @@ pub fn training(config: &TrainingConfig, dtype: DType) -> Training<Moco> {
         queue: Queue::new(20, DIM, (&device, dtype)).unwrap(),
         ema: Ema::constant(0.9).unwrap(),
         objective: Objective::new(0.2).unwrap(),
+        spread: false,
         seen: Vec::new(),
         device,
     };
@@ -87,13 +92,13 @@ impl Method for Moco {
 
     fn batch(&mut self, step: Step) -> Result<Self::Batch, TrainError> {
         let rows = self.order[step.batch * self.batch_size..][..self.batch_size].to_vec();
-        Ok([self.view(&rows), self.view(&rows)])
+        let views = [self.view(&rows), self.view(&rows)];
+        Ok(views.map(|view| view.slice([step.share(rows.len())])))
     }
 
-    fn losses(&mut self, model: &Linear, [query, key]: &Self::Batch, _step: Step) -> Result<Weighted, TrainError> {
-        let queries = model.forward(query.clone().autodiff());
-        let keys = Tensor::from_inner(self.keys.forward(key.clone()));
-        Ok(vec![("info_nce", self.objective.loss(queries, keys, &self.queue))])
+    fn losses(&mut self, model: &Linear, batch: &Self::Batch, step: Step) -> Result<Weighted, TrainError> {
+        let queries = model.forward(batch[0].clone().autodiff());
+        self.objective(model, &[queries], batch, step)
     }
 
     fn after_step(&mut self, model: &Linear, [_, key]: &Self::Batch, step: Step) {
@@ -124,5 +129,70 @@ impl Method for Moco {
     fn artifacts(&self, model: &Linear) -> Vec<(String, Array2<f32>)> {
         let values: Vec<f32> = model.weight.val().into_data().iter::<f32>().collect();
         vec![("weights".into(), Array2::from_shape_vec((WIDTH, DIM), values).unwrap())]
+    }
+}
+
+impl ChunkedMethod for Moco {
+    fn towers(&self, [query, _]: &Self::Batch) -> Vec<usize> {
+        vec![query.dims()[0]]
+    }
+
+    fn encode(&self, model: &Linear, [query, _]: &Self::Batch, chunk: &Chunk) -> Tensor<2> {
+        model.forward(query.clone().slice([chunk.rows.clone()]).autodiff())
+    }
+
+    fn objective(
+        &mut self,
+        model: &Linear,
+        queries: &[Tensor<2>],
+        batch: &Self::Batch,
+        _step: Step,
+    ) -> Result<Weighted, TrainError> {
+        let keys = Tensor::from_inner(self.keys.forward(batch[1].clone()));
+        let mut losses = vec![("info_nce", self.objective.loss(queries[0].clone(), keys, &self.queue))];
+        if self.spread {
+            let rows = model.forward(Tensor::cat(batch.to_vec(), 0).autodiff());
+            let [first, second] = [0, 1].map(|at| {
+                let n = rows.dims()[0] / 2;
+                rows.clone().slice([at * n..(at + 1) * n])
+            });
+            losses.push(("nt_xent", NtXent::new(0.3).unwrap().loss(first, second)));
+        }
+        Ok(losses)
+    }
+}
+
+impl DistributedMethod for Moco {
+    fn distributed_losses(
+        &mut self,
+        model: &Linear,
+        batch: &Self::Batch,
+        step: Step,
+        ranks: &Ranks<'_>,
+    ) -> Result<Weighted, TrainError> {
+        let rows = batch[0].dims()[0];
+        let own = if rows == 0 { Weighted::new() } else { self.losses(model, batch, step)? };
+        let none = || ("info_nce", (model.weight.val().sum() * 0.0).reshape([1]));
+        let (name, loss) = own.into_iter().next().unwrap_or_else(none);
+        let mut losses = vec![(name, mean_over_ranks(&loss, rows, ranks)?)];
+        if self.spread {
+            // an objective whose rows meet those of other ranks
+            let rows = model.forward(Tensor::cat(batch.to_vec(), 0).autodiff());
+            let objective = NtXent::new(0.3).unwrap();
+            losses.push(("nt_xent", objective.objective().distributed_loss(ranks, &Inputs::self_contrast(rows))?));
+        }
+        Ok(losses)
+    }
+
+    fn distributed_after_step(
+        &mut self,
+        model: &Linear,
+        [query, key]: &Self::Batch,
+        step: Step,
+        ranks: &Ranks<'_>,
+    ) -> Result<(), TrainError> {
+        let all = gather_rows(key.clone(), ranks)?;
+        self.after_step(model, &[query.clone(), all], step);
+        Ok(())
     }
 }

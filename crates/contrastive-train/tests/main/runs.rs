@@ -150,7 +150,7 @@ fn a_run_folder_holds_everything() {
     let config: Value = serde_json::from_str(&fs::read_to_string(run.join("config.json")).unwrap()).unwrap();
     assert_eq!(config["trainee"], "logistic");
     assert_eq!(config["config"], trainee.config());
-    assert_eq!((&config["seed"], &config["epochs"]), (&5.into(), &3.into()));
+    assert_eq!((&config["seed"], &config["budget"]["epochs"]), (&5.into(), &3.into()));
     let device = config["device"].as_str().unwrap();
     assert_eq!(device, device_name(&burn::tensor::Device::default()));
     for key in ["contrastive-train", "burn", "rustc", "target"] {

@@ -30,6 +30,8 @@ pub struct Logistic {
     pub marker: Option<PathBuf>,
     /// The loss of this (epoch, step) becomes NaN.
     pub nan_at: Option<(usize, usize)>,
+    /// The ballast is infinite from this epoch on.
+    pub infinite_from: Option<usize>,
     /// The evaluation `score` of each epoch, instead of the accuracy.
     pub scores: Option<Vec<f64>>,
     /// Every evaluation fails the test.
@@ -50,6 +52,7 @@ impl Logistic {
             epoch: 0,
             marker: None,
             nan_at: None,
+            infinite_from: None,
             scores: None,
             forbid_work: false,
         }
@@ -122,7 +125,11 @@ impl Trainee for Logistic {
     fn state(&self) -> State {
         let mut state = State::from([("weights".into(), self.weights.clone().into_data())]);
         let ballast = self.ballast[0] + self.ballast[1] * self.epoch;
-        state.insert("ballast".into(), TensorData::new(vec![self.epoch as f32; ballast], [ballast]));
+        let (ballast, fill) = match self.infinite_from.is_some_and(|epoch| epoch <= self.epoch) {
+            true => (1, f32::INFINITY),
+            false => (ballast, self.epoch as f32),
+        };
+        state.insert("ballast".into(), TensorData::new(vec![fill; ballast], [ballast]));
         self.adam.save("adam", &mut state);
         state
     }
