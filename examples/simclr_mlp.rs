@@ -252,7 +252,7 @@ impl Arguments {
     /// One rank of a group; `--fail-at` steps by hand, to show what becomes of the others.
     fn rank(&self, communicator: &dyn Communicator) -> Result<Trained<SimClr>, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let mut training = self.training().map_err(|e| text(&e))?.distributed(Ranks::gathered(communicator));
+        let mut training = self.training().map_err(|e| text(&e))?.distributed(Ranks::all_gather(communicator));
         for step in 0..self.fail_at.unwrap_or(0) {
             training.train_step().map_err(|e| text(&e))?;
             if communicator.rank() == 1 && Some(step + 1) == self.fail_at {

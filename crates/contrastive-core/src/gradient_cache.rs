@@ -45,7 +45,8 @@
 
 use crate::attach::attach;
 use crate::error::ObjectiveError;
-use burn::module::{Module, ModuleVisitor, Param};
+use crate::modules::each_float;
+use burn::module::Module;
 use burn::tensor::{Gradients, Tensor};
 use std::fmt;
 use std::ops::Range;
@@ -229,13 +230,8 @@ fn encoded(tower: &Tower<'_>, chunk: &Chunk) -> Tensor<2> {
 ///
 /// Not `module.clone().no_grad()`: of parameters that are not initialised yet, that would change the module itself.
 pub fn untaped<M: Module>(module: &M) -> M {
-    struct Initialise;
-    impl ModuleVisitor for Initialise {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            param.val();
-        }
-    }
-    module.visit(&mut Initialise);
+    // a parameter is initialised when it is looked at
+    each_float(module, |_| {});
     module.clone().no_grad()
 }
 

@@ -28,6 +28,7 @@ pub mod gradient_cache;
 pub mod head;
 pub mod linear;
 pub mod memory;
+pub mod modules;
 mod native;
 pub mod norm;
 pub mod objective;

@@ -4,10 +4,11 @@ use crate::config::{Check, SettingError};
 use crate::error::TrainError;
 use crate::optimiser::{Group, Optimiser, OptimiserConfig, Rule, Select};
 use crate::trainee::{State, take_tensor};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Tensor, TensorData};
-use std::collections::{HashMap, VecDeque};
+use burn::tensor::{DType, Tensor, TensorData};
+use contrastive_core::modules::{each_float, map_floats};
+use std::collections::VecDeque;
 use std::fmt;
 
 /// A model on an autodiff device, and an optimiser for each of its float tensors. Tensors that get no gradient (running
@@ -22,7 +23,7 @@ use std::fmt;
 /// let model = LinearConfig::new(3, 1).init(&device);
 /// let groups = [Group::new(Select::NormsAndBiases).without_decay()];
 /// let mut parameters = Parameters::new(model, &OptimiserConfig::adam_w(0.01), &groups)?;
-/// assert_eq!(parameters.names(), ["bias", "weight"]);
+/// assert_eq!(parameters.names(), ["weight", "bias"]);
 /// let x = Tensor::<2>::ones([4, 3], &device);
 /// for _ in 0..300 {
 ///     let loss = (parameters.model().forward(x.clone()) - 2.0).powi_scalar(2).mean();
@@ -58,10 +59,11 @@ impl<M: Module> Parameters<M> {
     pub fn new(model: M, config: &OptimiserConfig, groups: &[Group]) -> Result<Self, SettingError> {
         config.validate()?;
         let check = Check::new("parameter groups");
-        let mut names = Names::default();
-        model.visit(&mut names);
-        let slots: Vec<Slot> = names
-            .found
+        let mut found = Vec::new();
+        each_float(&model, |float| {
+            found.push((float.name().to_string(), float.shape().len(), float.shape().iter().product()));
+        });
+        let slots: Vec<Slot> = found
             .into_iter()
             .map(|(name, dimensions, count)| {
                 let of = || groups.iter().filter(|group| group.select.takes(&name, dimensions));
@@ -123,15 +125,31 @@ impl<M: Module> Parameters<M> {
     /// One step along these gradients, of the selected tensors that have one. Buffers that nothing else holds are overwritten
     /// in place. Returns the name and the first value of the first tensor that is not finite after it.
     pub fn step(&mut self, gradients: GradientsParams, rate: f64, moves: &Select) -> Option<(String, f64)> {
-        let config = self.config;
-        let mut update = Update { gradients, slots: self.slots.iter_mut(), config, rate, moves, sums: Vec::new() };
+        let (config, mut slots, mut gradients) = (self.config, self.slots.iter_mut(), gradients);
+        // `[1]` in f32 for each tensor that moves: finite unless it holds NaN or infinity (or huge numbers)
+        let mut sums = Vec::new();
         let model = self.model.take().expect("the model is there between steps");
-        self.model = Some(model.map(&mut update));
-        if update.sums.is_empty() {
+        self.model = Some(map_floats(model, |float| {
+            let slot = slots.next().expect("an optimiser for each tensor");
+            let gradient = float.take_gradient(&mut gradients);
+            let moved = slot.rate != 0.0 && moves.takes(&slot.name, slot.dimensions);
+            let Some(gradient) = gradient.filter(|_| moved) else { return };
+            let rule = Rule {
+                rate: rate * slot.rate,
+                weight_decay: if slot.decay { config.weight_decay() } else { 0.0 },
+                trust_ratio: slot.trust_ratio,
+            };
+            float.replace(|values| {
+                let new = slot.optimiser.step(values, gradient, &rule);
+                sums.push(new.clone().sum().cast(DType::F32));
+                new
+            });
+        }));
+        if sums.is_empty() {
             return None;
         }
         // one transfer, whatever the number of tensors
-        let sums = Tensor::cat(update.sums, 0).into_data();
+        let sums = Tensor::cat(sums, 0).into_data();
         match sums.iter::<f64>().all(f64::is_finite) {
             true => None,
             false => self.first_not_finite(),
@@ -175,7 +193,7 @@ impl<M: Module> Parameters<M> {
             optimisers.push(optimiser);
         }
         let data = read(self.model(), "model", state)?;
-        self.update_model(|model| model.map(&mut Replace(data)));
+        self.update_model(|model| replaced(model, data));
         self.slots.iter_mut().zip(optimisers).for_each(|(slot, optimiser)| slot.optimiser = optimiser);
         Ok(())
     }
@@ -197,9 +215,12 @@ fn optimiser_key(name: &str) -> String {
 
 /// Adds every float tensor of a module to a state, as `PREFIX.NAME` by the names of its modules.
 pub fn save_module<M: Module>(module: &M, prefix: &str, state: &mut State) {
-    let mut save = Save { names: Names::default(), prefix, state };
     // settles running statistics, which a module in training holds back by one update
-    module.valid().visit(&mut save);
+    each_float(&module.valid(), |float| {
+        let (bytes, _, dtype) = float.value().into_data().into_parts();
+        let data = TensorData::from_bytes(bytes, float.shape().to_vec(), dtype);
+        state.insert(format!("{prefix}.{}", float.name()), data);
+    });
 }
 
 /// The module with the float tensors that [`save_module`] wrote for one built alike, removing them from the state.
@@ -208,135 +229,31 @@ pub fn save_module<M: Module>(module: &M, prefix: &str, state: &mut State) {
 /// [`TrainError::State`] when a tensor is missing or has another shape.
 pub fn load_module<M: Module>(module: M, prefix: &str, state: &mut State) -> Result<M, TrainError> {
     let data = read(&module, prefix, state)?;
-    Ok(module.map(&mut Replace(data)))
+    Ok(replaced(module, data))
 }
 
 fn read<M: Module>(module: &M, prefix: &str, state: &mut State) -> Result<VecDeque<TensorData>, TrainError> {
-    let mut read = Read { names: Names::default(), prefix, state, data: VecDeque::new(), failed: None };
+    let mut data = Ok(VecDeque::new());
     // an update of running statistics that is held back would overwrite what is loaded
-    module.valid().visit(&mut read);
-    match read.failed {
-        Some(error) => Err(error),
-        None => Ok(read.data),
-    }
-}
-
-/// Names of the tensors met so far, with dimensions and numbers of elements.
-#[derive(Default)]
-struct Names {
-    path: Vec<String>,
-    found: Vec<(String, usize, usize)>,
-    times: HashMap<String, usize>,
-}
-
-impl Names {
-    /// The name of a tensor at the present path; a second one of the same path gets a number.
-    fn name<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> String {
-        let path = if self.path.is_empty() { "tensor".to_string() } else { self.path.join(".") };
-        let times = self.times.entry(path.clone()).or_default();
-        *times += 1;
-        let name = if *times == 1 { path } else { format!("{path}#{times}") };
-        self.found.push((name.clone(), D, param.base().dims().iter().product()));
-        name
-    }
-}
-
-/// The path follows the modules.
-macro_rules! follow_modules {
-    ($($path:ident).+) => {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.$($path).+.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.$($path).+.pop();
-        }
-    };
-}
-
-impl ModuleVisitor for Names {
-    follow_modules!(path);
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.name(param);
-    }
-}
-
-struct Save<'a> {
-    names: Names,
-    prefix: &'a str,
-    state: &'a mut State,
-}
-
-impl ModuleVisitor for Save<'_> {
-    follow_modules!(names.path);
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = format!("{}.{}", self.prefix, self.names.name(param));
-        self.state.insert(name, param.base().into_data());
-    }
-}
-
-/// Takes the numbers of each tensor out of a state.
-struct Read<'a> {
-    names: Names,
-    prefix: &'a str,
-    state: &'a mut State,
-    data: VecDeque<TensorData>,
-    failed: Option<TrainError>,
-}
-
-impl ModuleVisitor for Read<'_> {
-    follow_modules!(names.path);
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = format!("{}.{}", self.prefix, self.names.name(param));
-        if self.failed.is_none() {
-            match take_tensor(self.state, &name, &param.base().dims()) {
-                Ok(data) => self.data.push_back(data),
-                Err(error) => self.failed = Some(error),
+    each_float(&module.valid(), |float| {
+        if let Ok(list) = &mut data {
+            match take_tensor(state, &format!("{prefix}.{}", float.name()), float.shape()) {
+                Ok(found) => list.push_back(found),
+                Err(error) => data = Err(error),
             }
         }
-    }
+    });
+    data
 }
 
-/// Replaces the numbers of all tensors.
-struct Replace(VecDeque<TensorData>);
-
-impl ModuleMapper for Replace {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let data = self.0.pop_front().expect("numbers for each tensor");
-        param.map(|old| Tensor::from_data(data, (&old.device(), old.dtype())).set_require_grad(old.is_require_grad()))
-    }
-}
-
-/// Steps every selected tensor that has a gradient.
-struct Update<'a> {
-    gradients: GradientsParams,
-    slots: std::slice::IterMut<'a, Slot>,
-    config: OptimiserConfig,
-    rate: f64,
-    moves: &'a Select,
-    /// `[1]` in f32 for each stepped tensor: finite unless the tensor holds NaN or infinity (or huge numbers).
-    sums: Vec<Tensor<1>>,
-}
-
-impl ModuleMapper for Update<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let slot = self.slots.next().expect("an optimiser for each tensor");
-        let gradient = self.gradients.remove::<D>(param.id);
-        let moved = slot.rate != 0.0 && self.moves.takes(&slot.name, slot.dimensions);
-        let Some(gradient) = gradient.filter(|_| moved) else { return param };
-        let rule = Rule {
-            rate: self.rate * slot.rate,
-            weight_decay: if slot.decay { self.config.weight_decay() } else { 0.0 },
-            trust_ratio: slot.trust_ratio,
-        };
-        let (id, old, mapper) = param.consume();
-        let shape = old.dims();
-        let flat = old.inner().reshape([slot.count]);
-        let new = slot.optimiser.step(flat, gradient.inner().reshape([slot.count]), &rule);
-        self.sums.push(new.clone().sum().cast(burn::tensor::DType::F32));
-        Param::from_mapped_value(id, Tensor::from_inner(new.reshape(shape)).require_grad(), mapper)
-    }
+/// The module with other numbers.
+fn replaced<M: Module>(module: M, mut data: VecDeque<TensorData>) -> M {
+    map_floats(module, |float| {
+        let data = data.pop_front().expect("numbers for each tensor");
+        float.replace(|old| {
+            let (bytes, _, dtype) = data.into_parts();
+            let data = TensorData::from_bytes(bytes, old.shape(), dtype);
+            Tensor::from_data(data, (&old.device(), old.dtype()))
+        });
+    })
 }

@@ -14,9 +14,10 @@ use crate::config::MethodConfig;
 use crate::method::Method;
 use crate::trainee::{State, Trainee};
 use crate::training::Training;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor, TensorData};
+use contrastive_core::modules::{each_float, map_floats};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fmt::Display;
@@ -93,19 +94,24 @@ pub fn gradients_are_derivatives<M: Method>(build: &dyn Fn() -> Training<M>, tol
             losses.into_iter().map(|(_, loss)| loss).reduce(|a, b| a + b).expect("a method has a loss")
         };
         let gradients = GradientsParams::from_grads(loss(&model).backward(), &model);
-        let mut along = Along { rng: direction(), gradients, sum: 0.0, size: 0.0, double: true };
-        model.visit(&mut along);
-        let h = if along.double { 1e-5 } else { 3e-3 };
-        let mut at = |h: f64| {
-            let moved = model.clone().map(&mut Moved { rng: direction(), by: h });
-            loss(&moved).into_data().iter::<f64>().next().unwrap_or(f64::NAN)
-        };
+        let (mut rng, mut along, mut size, mut double) = (direction(), 0.0, 0f64, true);
+        each_float(&model, |float| {
+            double &= float.value().dtype() == DType::F64;
+            let gradient = float.gradient(&gradients).map(|gradient| gradient.into_data());
+            let gradient: Vec<f64> = gradient.iter().flat_map(|data| data.iter::<f64>()).collect();
+            for at in 0..float.value().dims()[0] {
+                let (d, g): (f64, f64) = (rng.random_range(-1.0..1.0), gradient.get(at).copied().unwrap_or(0.0));
+                along += g * d;
+                size = size.hypot(g);
+            }
+        });
+        let h = if double { 1e-5 } else { 3e-3 };
+        let mut at = |h: f64| loss(&moved(&model, h)).into_data().iter::<f64>().next().unwrap_or(f64::NAN);
         let slope = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
-        let error = (slope - along.sum).abs() / slope.abs().max(along.size * 1e-3).max(f64::MIN_POSITIVE);
+        let error = (slope - along).abs() / slope.abs().max(size * 1e-3).max(f64::MIN_POSITIVE);
         assert!(
             error < tolerance,
-            "sub-step {sub_step} ({moves:?}): gradients say {}, differences {slope} (off by {error:e})",
-            along.sum
+            "sub-step {sub_step} ({moves:?}): gradients say {along}, differences {slope} (off by {error:e})"
         );
     }
 }
@@ -135,46 +141,22 @@ fn direction() -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(11)
 }
 
-struct Along {
-    rng: ChaCha8Rng,
-    gradients: GradientsParams,
-    sum: f64,
-    /// The length of the gradient.
-    size: f64,
-    double: bool,
-}
-
-impl ModuleVisitor for Along {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let value = param.base();
-        self.double &= value.dtype() == DType::F64;
-        let count = value.dims().iter().product::<usize>();
-        let gradient = self.gradients.remove::<D>(param.id);
-        let gradient: Option<Vec<f64>> = gradient.map(|g| g.into_data().iter::<f64>().collect());
-        for at in 0..count {
-            let d: f64 = self.rng.random_range(-1.0..1.0);
-            let g = gradient.as_ref().map_or(0.0, |gradient| gradient[at]);
-            self.sum += g * d;
-            self.size = self.size.hypot(g);
-        }
-    }
-}
-
-struct Moved {
-    rng: ChaCha8Rng,
-    by: f64,
-}
-
-impl ModuleMapper for Moved {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|old| {
-            let (shape, kind) = (old.dims(), (old.device(), old.dtype()));
-            let trained = old.is_require_grad();
+/// The module, its parameters moved this far along the direction. What is not trained stays.
+fn moved<M: Module>(module: &M, by: f64) -> M {
+    let mut rng = direction();
+    map_floats(module.clone(), |float| {
+        let trained = float.is_trained();
+        float.replace(|old| {
+            let kind = (&old.device(), old.dtype());
             let values = old.clone().into_data();
-            let moved = values.iter::<f64>().map(|x| x + self.by * self.rng.random_range(-1.0..1.0));
-            let data = TensorData::new(moved.collect::<Vec<f64>>(), shape).convert_dtype(kind.1);
-            // a tensor that gets no gradient is not a parameter: it stays
-            if trained { Tensor::from_data(data, (&kind.0, kind.1)).require_grad() } else { old }
-        })
-    }
+            let new: Vec<f64> = values.iter::<f64>().map(|x| x + by * rng.random_range(-1.0..1.0)).collect();
+            let data = TensorData::new(new, old.shape()).convert_dtype(old.dtype());
+            if trained { Tensor::from_data(data, kind) } else { old }
+        });
+    })
+}
+
+/// A module in f64, for [`gradients_are_derivatives`]; its methods must take inputs in f64.
+pub fn in_f64<M: Module>(module: M) -> M {
+    map_floats(module, |float| float.replace(|values| values.cast(DType::F64)))
 }

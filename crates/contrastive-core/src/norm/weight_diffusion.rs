@@ -1,8 +1,8 @@
 //! How far weights wander from where they began.
 
 use super::NormError;
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use crate::modules::each_float;
+use burn::module::Module;
 
 /// A straight line `start + slope log t`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,17 +97,12 @@ impl WeightDiffusion {
 
 /// The float parameters that are trained, in the order of the fields.
 fn weights(network: &impl Module) -> Vec<Vec<f64>> {
-    struct Weights(Vec<Vec<f64>>);
-    impl ModuleVisitor for Weights {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let value = param.val();
-            // running statistics carry no gradient, and are no weights
-            if value.is_require_grad() || !value.is_autodiff() {
-                self.0.push(value.into_data().iter::<f64>().collect());
-            }
+    let mut weights = Vec::new();
+    each_float(network, |float| {
+        // running statistics carry no gradient, and are no weights
+        if float.is_trained() || !float.is_autodiff() {
+            weights.push(float.value().into_data().iter::<f64>().collect());
         }
-    }
-    let mut weights = Weights(Vec::new());
-    network.visit(&mut weights);
-    weights.0
+    });
+    weights
 }

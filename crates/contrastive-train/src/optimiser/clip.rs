@@ -2,9 +2,10 @@
 
 use super::sgd::square_sum;
 use crate::config::{Check, SettingError};
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
+use contrastive_core::modules::each_float;
 use serde::{Deserialize, Serialize};
 
 /// How gradients are shortened before a step.
@@ -44,33 +45,22 @@ impl Clipping {
 
 /// The Euclidean norm of all gradients of a module together.
 pub fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
-    struct Sum<'a>(&'a GradientsParams, f64);
-    impl ModuleVisitor for Sum<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.0.get::<D>(param.id) {
-                let count = gradient.dims().iter().product::<usize>();
-                self.1 += square_sum(&gradient.reshape([count]));
-            }
-        }
-    }
-    let mut sum = Sum(gradients, 0.0);
-    module.visit(&mut sum);
-    sum.1.sqrt()
+    let mut sum = 0.0;
+    each_float(module, |float| sum += float.gradient(gradients).map_or(0.0, |gradient| square_sum(&gradient)));
+    sum.sqrt()
 }
 
 /// Gradients after `change`, which sees each as a flat tensor.
-fn each<M: Module>(module: &M, gradients: GradientsParams, change: &dyn Fn(Tensor<1>) -> Tensor<1>) -> GradientsParams {
-    struct Each<'a>(GradientsParams, GradientsParams, &'a dyn Fn(Tensor<1>) -> Tensor<1>);
-    impl ModuleVisitor for Each<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.0.remove::<D>(param.id) {
-                let shape = gradient.dims();
-                let flat = gradient.reshape([shape.iter().product::<usize>()]);
-                self.1.register(param.id, (self.2)(flat).reshape(shape));
-            }
+fn each<M: Module>(
+    module: &M,
+    mut gradients: GradientsParams,
+    change: &dyn Fn(Tensor<1>) -> Tensor<1>,
+) -> GradientsParams {
+    let mut changed = GradientsParams::new();
+    each_float(module, |float| {
+        if let Some(gradient) = float.take_gradient(&mut gradients) {
+            float.set_gradient(&mut changed, change(gradient));
         }
-    }
-    let mut each = Each(gradients, GradientsParams::new(), change);
-    module.visit(&mut each);
-    each.1
+    });
+    changed
 }

@@ -31,7 +31,7 @@ fn options(steps: usize, folder: Option<&Path>) -> FitOptions {
 /// The state after a run by `world` ranks, the same on all of them.
 fn by(world: usize, steps: usize, dtype: DType, folder: Option<&Path>) -> (State, RunReport) {
     let rank = |communicator: &InProcess| -> Result<_, TrainError> {
-        let mut training = training(dtype).distributed(Ranks::gathered(communicator));
+        let mut training = training(dtype).distributed(Ranks::all_gather(communicator));
         let report = fit_distributed(&mut training, &options(steps, folder), communicator)?;
         Ok((Trainee::state(&training), report))
     };
@@ -98,7 +98,7 @@ fn a_run_goes_on_with_another_number_of_ranks() {
 #[test]
 fn a_rank_that_fails_ends_all() {
     let rank = |communicator: &InProcess| -> Result<usize, TrainError> {
-        let mut training = training(DType::F32).distributed(Ranks::gathered(communicator));
+        let mut training = training(DType::F32).distributed(Ranks::all_gather(communicator));
         for step in 0..20 {
             if communicator.rank() == 1 && step == 7 {
                 return Err(TrainError::setting("step", step, "fewer"));
