@@ -1,7 +1,7 @@
-//! The example `distributed_infonce` as processes under `mpirun`:
+//! The examples `distributed_infonce` and `simclr_mlp` as processes under `mpirun`:
 //! `cargo test --release --features mpi --test mpi`, which builds the example, too. Without `mpirun` it says so and passes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -61,4 +61,79 @@ fn a_lost_rank_ends_the_run() {
             assert!(said.contains(if fail == "exit" { "Exit code" } else { "as --fail wanted" }), "{said}");
         }
     }
+}
+
+/// The example `simclr_mlp` on so many ranks (0: without `mpirun`); its output, and the parameters it wrote.
+fn digits(ranks: usize, folder: &Path, arguments: &[&str]) -> Option<(Output, contrastive::train::State)> {
+    let test = std::env::current_exe().expect("the path of this test");
+    let profile: PathBuf = test.ancestors().nth(2).expect("a target directory").into();
+    let example = profile.join("examples/simclr_mlp");
+    assert!(example.exists(), "{} is not built", example.display());
+    let mut command = match ranks {
+        0 => Command::new(&example),
+        ranks => {
+            let mut command = Command::new("mpirun");
+            command.args(["--allow-run-as-root", "--oversubscribe", "-np", &ranks.to_string()]).arg(&example);
+            command
+        }
+    };
+    command.args(["--batch", "64", "--resume", "--run-dir"]).arg(folder).args(arguments);
+    match command.env("RAYON_NUM_THREADS", "1").output() {
+        Ok(output) => {
+            let model = contrastive::train::read_safetensors(&folder.join("model.safetensors"));
+            Some((output, model.map(|(state, _)| state).unwrap_or_default()))
+        }
+        Err(error) => {
+            println!("mpirun: {error}; nothing compared");
+            None
+        }
+    }
+}
+
+/// The largest difference of two models.
+fn difference(a: &contrastive::train::State, b: &contrastive::train::State) -> f64 {
+    assert!(!a.is_empty() && a.keys().eq(b.keys()), "{:?} and {:?}", a.keys(), b.keys());
+    let each = a.iter().map(|(name, data)| {
+        let pairs = data.iter::<f64>().zip(b[name].iter::<f64>());
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    });
+    each.fold(0.0, f64::max)
+}
+
+/// 50 steps of SimCLR and of MoCo: by 2 and 4 ranks, and by 2 ranks stopped within an epoch and resumed by 4, give the parameters of one
+/// process.
+#[test]
+fn ranks_train_what_one_process_trains() {
+    for queue in [&["--queue", "256"][..], &[]] {
+        for (precision, allowed) in [(&["--double"][..], 1e-10), (&[][..], 1e-5)] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let all = [&["--steps", "50"], queue, precision].concat();
+            let at = |name: &str| folder.path().join(name);
+            let Some((output, one)) = digits(0, &at("one"), &all) else { return };
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            for ranks in [2, 4] {
+                let Some((output, some)) = digits(ranks, &at(&ranks.to_string()), &all) else { return };
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                println!("{ranks} ranks {all:?}: off by {:e}", difference(&one, &some));
+                assert!(difference(&one, &some) <= allowed, "{ranks} ranks, {all:?}: {:e}", difference(&one, &some));
+            }
+            let part = [&["--steps", "37"], queue, precision].concat();
+            let Some((output, _)) = digits(2, &at("both"), &part) else { return };
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let Some((output, both)) = digits(4, &at("both"), &all) else { return };
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            println!("2 ranks, then 4, {all:?}: off by {:e}", difference(&one, &both));
+            assert!(difference(&one, &both) <= allowed, "resumed, {all:?}: {:e}", difference(&one, &both));
+        }
+    }
+}
+
+#[test]
+fn a_rank_that_is_lost_ends_the_training() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = Instant::now();
+    let Some((output, _)) = digits(4, folder.path(), &["--steps", "50", "--fail-at", "3"]) else { return };
+    assert!(!output.status.success() && start.elapsed() < Duration::from_secs(60));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("as --fail-at wanted"), "{said}");
 }
