@@ -28,6 +28,9 @@ pub use contrastive_graph as graph;
 pub use contrastive_kernels as kernels;
 #[doc(inline)]
 pub use contrastive_nn as nn;
+#[cfg(feature = "rl")]
+#[doc(inline)]
+pub use contrastive_rl as rl;
 #[doc(inline)]
 pub use contrastive_train as train;
 
