@@ -25,4 +25,6 @@ pub use contrastive_graph as graph;
 #[doc(inline)]
 pub use contrastive_kernels as kernels;
 #[doc(inline)]
+pub use contrastive_nn as nn;
+#[doc(inline)]
 pub use contrastive_train as train;

@@ -19,6 +19,7 @@ mod compiled;
 pub mod distance;
 mod element;
 pub mod k_means;
+pub mod layer;
 mod memory;
 pub mod product;
 pub mod real;

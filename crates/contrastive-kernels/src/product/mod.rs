@@ -7,8 +7,10 @@
 
 mod block;
 mod panels;
+mod side;
 
 pub use panels::Panels;
+pub(crate) use side::Side;
 
 use crate::real::Real;
 use pulp::Simd;
