@@ -26,5 +26,8 @@ pub use contrastive_graph as graph;
 pub use contrastive_kernels as kernels;
 #[doc(inline)]
 pub use contrastive_nn as nn;
+#[cfg(feature = "timeseries")]
+#[doc(inline)]
+pub use contrastive_timeseries as timeseries;
 #[doc(inline)]
 pub use contrastive_train as train;

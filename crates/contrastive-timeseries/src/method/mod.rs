@@ -12,9 +12,7 @@ mod fine_tune;
 mod shared;
 mod ts2vec;
 
-pub use autotcl::{
-    Augmenter, AugmenterConfig, AutoTcl, AutoTclBatch, AutoTclConfig, AutoTclModel, FixedViews, Smoothness,
-};
+pub use autotcl::{Augmenter, AugmenterConfig, AutoTcl, AutoTclBatch, AutoTclConfig, AutoTclModel, FixedViews, Made};
 pub use comet::{Comet, CometBatch, CometConfig, Levels};
 pub use fine_tune::{FineTune, FineTuned, Head};
 pub use ts2vec::{Ts2Vec, Ts2VecBatch, Ts2VecConfig, prepared};

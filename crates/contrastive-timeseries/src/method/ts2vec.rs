@@ -143,7 +143,7 @@ impl MethodConfig for Ts2VecConfig {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let plain = device.clone().inner();
         let model = self.net.init(f, &mut rng, &plain.clone().autodiff())?;
-        let steps = self.steps.unwrap_or(if n * t * f <= 100_000 { 200 } else { 600 });
+        let steps = self.steps_for(series);
         let training = self.training.clone().with_budget(Budget::Steps(steps));
         let method = Ts2Vec {
             config: self.clone(),
@@ -154,6 +154,14 @@ impl MethodConfig for Ts2VecConfig {
             device: plain,
         };
         Ok(Training::new(method, model, &training, seed)?)
+    }
+}
+
+impl Ts2VecConfig {
+    /// Steps of a training on these series: `steps`, or the paper's rule.
+    pub fn steps_for(&self, series: &Series) -> usize {
+        let numbers = series.len() * series.longest() * series.channels();
+        self.steps.unwrap_or(if numbers <= 100_000 { 200 } else { 600 })
     }
 }
 
