@@ -1,6 +1,7 @@
 //! AutoTCL: checks of its specification.
 
 use crate::{close, device, generator, series_of, uniform, values};
+use burn::module::Module;
 use burn::tensor::{DType, Tensor, TensorData};
 use contrastive_core::objective::{HardConcrete, InfoNce, MaximumMeanDiscrepancy, SegmentContrast};
 use contrastive_timeseries::augment::TimeMask;
@@ -240,7 +241,7 @@ fn a_large_weight_of_the_size_closes_the_gates() {
         let open = |training: &Training<AutoTcl>| {
             let model = training.parameters().model().clone();
             let steps = Steps::new(series.padded().view(), &device());
-            let made = burn::module::AutodiffModule::valid(&model).augmenter.view(&small().augmenter, &steps, None);
+            let made = model.valid().augmenter.view(&small().augmenter, &steps, None);
             values(&HardConcrete::default().open(made.logit).mean())[0]
         };
         let before = open(&training);

@@ -7,6 +7,7 @@ mod augment;
 mod autotcl;
 mod bad_input;
 mod comet;
+mod conv1d;
 mod data;
 mod encoder;
 mod evaluate;

@@ -8,7 +8,7 @@ use contrastive_timeseries::encoder::{DilatedNetConfig, embed_windows};
 use contrastive_timeseries::evaluate::{Classifier, classify, classify_raw};
 use contrastive_timeseries::method::{Ts2Vec, Ts2VecConfig, prepared};
 use contrastive_train::{FitOptions, MethodConfig, Training};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use ndarray::{Array2, Array3};
 
 fn small() -> Ts2VecConfig {
@@ -25,10 +25,8 @@ fn both_crops_share_the_same_time_steps() {
     // x[b, t] = t, so that values are their times
     for step in 0..200 {
         let crops = OverlappingCrops::draw(37, 1, 4, step, 5).unwrap();
-        let x = Tensor::<3>::from_data([[0.0; 1]; 1].map(|_| [[0.0f32; 1]; 37]).map(|mut one| {
-            (0..37).for_each(|t| one[t][0] = t as f32);
-            one
-        }), &device());
+        let times: Vec<f32> = (0..37).map(|t| t as f32).collect();
+        let x = Tensor::<3>::from_data(TensorData::new(times, [1, 37, 1]), &device());
         let x = x.repeat_dim(0, 4);
         let [a, b] = crops.common(crops.first(x.clone()), crops.second(x));
         assert_eq!(values(&a), values(&b));

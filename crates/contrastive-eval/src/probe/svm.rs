@@ -82,7 +82,10 @@ impl<'a> Distances<'a> {
 
     fn row(&self, i: usize, out: &mut Vec<f64>) {
         match self {
-            Self::Kept(all, n) => out.clone_from(&all[i * n..(i + 1) * n].to_vec()),
+            Self::Kept(all, n) => {
+                out.clear();
+                out.extend_from_slice(&all[i * n..(i + 1) * n]);
+            }
             Self::Made(x, squares) => {
                 out.resize(x.len(), 0.0);
                 fill(x, squares, i, out);

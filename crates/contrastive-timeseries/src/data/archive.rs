@@ -4,12 +4,12 @@ use super::error::{SeriesError, quoted};
 use super::series::{Names, Series};
 use super::text::{number, text_of};
 use ndarray::Array2;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Channels, each a list of values, of one case.
 type Case = Vec<Vec<f32>>;
 
-fn array(case: &Case, path: &Path, line: usize) -> Result<Array2<f32>, SeriesError> {
+fn array(case: &[Vec<f32>], path: &Path, line: usize) -> Result<Array2<f32>, SeriesError> {
     let length = case.first().map_or(0, Vec::len);
     if length == 0 {
         return Err(SeriesError::line(path, line, "a series without values"));
@@ -68,7 +68,7 @@ pub fn read_ucr_tsv(path: impl AsRef<Path>) -> Result<Series, SeriesError> {
         }
         let end = values.iter().rposition(|v| !v.is_nan()).map_or(0, |last| last + 1);
         values.truncate(end);
-        cases.push(array(&vec![values], path, line)?);
+        cases.push(array(&[values], path, line)?);
         classes.push(class.to_string());
     }
     gathered(path, cases, classes, None)
@@ -199,14 +199,16 @@ pub fn read_arff(path: impl AsRef<Path>) -> Result<Series, SeriesError> {
 pub fn read_archive(folder: impl AsRef<Path>) -> Result<(Series, Series), SeriesError> {
     let folder = folder.as_ref();
     let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or("").to_string();
-    for (ending, read) in
-        [("tsv", read_ucr_tsv as fn(_) -> _), ("ts", read_ts as fn(_) -> _), ("arff", read_arff as fn(_) -> _)]
-    {
+    for ending in ["tsv", "ts", "arff"] {
         let part = |part: &str| folder.join(format!("{name}_{part}.{ending}"));
+        let read = |path: PathBuf| match ending {
+            "tsv" => read_ucr_tsv(path),
+            "ts" => read_ts(path),
+            _ => read_arff(path),
+        };
         if part("TRAIN").exists() {
-            let train: Series = read(part("TRAIN"))?;
-            let test: Series = read(part("TEST"))?;
-            let test = test.labelled_as(&train)?;
+            let train = read(part("TRAIN"))?;
+            let test = read(part("TEST"))?.labelled_as(&train)?;
             return Ok((train, test));
         }
     }

@@ -35,6 +35,10 @@ impl Scaling {
     /// # Errors
     /// [`SeriesError::Channel`] for a channel that is all missing or constant.
     pub fn fit(series: &Series, over: Over) -> Result<Self, SeriesError> {
+        Self::fitted(series, over, false)
+    }
+
+    fn fitted(series: &Series, over: Over, constant: bool) -> Result<Self, SeriesError> {
         let of = |channel: usize| {
             let values = series.iter().collect::<Vec<_>>();
             let values = values.iter().flat_map(|one| match over {
@@ -45,6 +49,9 @@ impl Scaling {
             let what = |what: &str| SeriesError::Channel { channel, what: what.into() };
             let [mean, deviation] = moments(values.iter().copied()).ok_or_else(|| what("all its values are missing"))?;
             if deviation <= 1e-12 * mean.abs() || deviation == 0.0 {
+                if constant {
+                    return Ok([mean, 1.0]);
+                }
                 return Err(what("constant in the training part, so it has no scale; leave it out"));
             }
             Ok([mean, deviation])
@@ -54,6 +61,14 @@ impl Scaling {
             Over::Channels => (0..series.channels()).map(of).collect::<Result<Vec<_>, _>>()?,
         };
         Ok(Self { mean: all.iter().map(|m| m[0]).collect(), deviation: all.iter().map(|m| m[1]).collect() })
+    }
+
+    /// As [`fit`](Self::fit), a constant channel keeping its scale and losing its mean (the minute of hourly times).
+    ///
+    /// # Errors
+    /// For a channel that is all missing.
+    pub fn fit_or_one(series: &Series, over: Over) -> Result<Self, SeriesError> {
+        Self::fitted(series, over, true)
     }
 
     /// The series, scaled.

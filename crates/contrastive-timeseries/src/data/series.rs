@@ -2,6 +2,8 @@
 
 use super::error::{SeriesError, quoted};
 use ndarray::{Array2, Array3, ArrayView2, s};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
 /// One id for each series, with what the ids are called.
@@ -284,6 +286,38 @@ impl Series {
         Ok(chosen)
     }
 
+    /// The same with labels numbered by the classes that there are.
+    ///
+    /// # Errors
+    /// When there are no labels.
+    pub fn relabelled(self) -> Result<Self, SeriesError> {
+        let labels = self.labels()?;
+        let each: Vec<&str> = labels.ids.iter().map(|&id| labels.names[id as usize].as_str()).collect();
+        let labels = Names::new(&each);
+        self.with_labels(labels)
+    }
+
+    /// A random share of the series of every class, at least one of each: what a classifier sees of labels.
+    ///
+    /// # Errors
+    /// When there are no labels, or the share is not above 0 and at most 1.
+    pub fn few_labelled(&self, share: f64, seed: u64) -> Result<Self, SeriesError> {
+        super::error::check("labels", "share", share, share > 0.0 && share <= 1.0, "above 0 and at most 1")?;
+        let labels = self.labels()?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rows = Vec::new();
+        for class in 0..labels.names.len() as u32 {
+            let mut own: Vec<usize> = (0..self.len()).filter(|&i| labels.ids[i] == class).collect();
+            let count = ((own.len() as f64 * share).ceil() as usize).min(own.len());
+            for k in 0..count {
+                own.swap(k, rng.random_range(k..own.len()));
+            }
+            rows.extend(&own[..count]);
+        }
+        rows.sort_unstable();
+        self.select(&rows)
+    }
+
     /// The steps `range` of every series, times included.
     ///
     /// # Errors
@@ -299,6 +333,21 @@ impl Series {
             times.iter_mut().for_each(|times| *times = times[range.clone()].to_vec());
         }
         Ok(cut)
+    }
+
+    /// One channel, by its name.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn channel(&self, name: &str) -> Result<Self, SeriesError> {
+        let at = self.channel_names.iter().position(|own| own == name).ok_or_else(|| {
+            SeriesError::series(format!("no channel {}; there are {}", quoted(name), self.channel_names.join(", ")))
+        })?;
+        let each = self.each.iter().map(|one| one.slice(s![.., at..=at]).to_owned()).collect();
+        let mut chosen = Self::new(each)?;
+        (chosen.labels, chosen.persons) = (self.labels.clone(), self.persons.clone());
+        (chosen.recordings, chosen.times) = (self.recordings.clone(), self.times.clone());
+        chosen.with_channel_names(vec![name.to_string()])
     }
 
     /// With further channels beside the ones there are.

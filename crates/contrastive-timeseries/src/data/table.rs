@@ -26,27 +26,30 @@ impl Default for TableOptions {
 }
 
 /// A series whose steps are the lines of the file and whose channels the columns beside the time; empty cells are missing values.
-/// Quoted cells are not unquoted: tables of numbers have none.
 ///
 /// # Errors
 /// When a line has another width than the first, a cell is no number or time, or times go back or repeat; with file and line.
 pub fn read_table(path: impl AsRef<Path>, options: &TableOptions) -> Result<Series, SeriesError> {
     let path = path.as_ref();
     let text = text_of(path)?;
-    let mut lines = (1..).zip(text.lines()).filter(|(_, row)| !row.trim().is_empty());
-    let mut names: Option<Vec<&str>> = None;
-    if options.header {
-        names = lines.next().map(|(_, row)| row.split(options.delimiter).map(str::trim).collect());
-    }
-    let mut width = names.as_ref().map(Vec::len);
+    let delimiter = u8::try_from(options.delimiter)
+        .map_err(|_| SeriesError::file(path, format!("delimiter {:?}: one ASCII character is allowed", options.delimiter)))?;
+    let mut lines =
+        csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let (mut names, mut width): (Option<Vec<String>>, Option<usize>) = (None, None);
     let (mut values, mut times, mut rows): (Vec<f32>, Vec<i64>, usize) = (Vec::new(), Vec::new(), 0);
-    for (line, row) in lines {
-        let cells: Vec<&str> = row.split(options.delimiter).collect();
-        let expected = *width.get_or_insert(cells.len());
-        if cells.len() != expected {
-            return Err(SeriesError::line(path, line, format!("{} cells, where the first line has {expected}", cells.len())));
+    for row in lines.records() {
+        let row = row.map_err(|e| SeriesError::file(path, quoted(&e.to_string())))?;
+        let line = row.position().map_or(0, |at| at.line() as usize);
+        let expected = *width.get_or_insert(row.len());
+        if row.len() != expected {
+            return Err(SeriesError::line(path, line, format!("{} cells, where the first line has {expected}", row.len())));
         }
-        for (column, cell) in cells.iter().enumerate() {
+        if options.header && names.is_none() {
+            names = Some(row.iter().map(|cell| cell.trim().to_string()).collect());
+            continue;
+        }
+        for (column, cell) in row.iter().enumerate() {
             if options.time != Some(column) {
                 values.push(number(cell, path, line)?);
                 continue;

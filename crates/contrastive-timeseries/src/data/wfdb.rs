@@ -126,9 +126,9 @@ fn samples_of(path: &Path, format: u32, count: usize) -> Result<Vec<i32>, Series
     let signed = |v: i32| if v > 2047 { v - 4096 } else { v };
     for chunk in bytes[..needed].chunks(3) {
         let [a, b] = [0, 1].map(|i| i32::from(chunk.get(i).copied().unwrap_or(0)));
-        out.push(signed(a | (b & 15) << 8));
+        out.push(signed(a | ((b & 15) << 8)));
         if let Some(&c) = chunk.get(2) {
-            out.push(signed(i32::from(c) | (b >> 4) << 8));
+            out.push(signed(i32::from(c) | ((b >> 4) << 8)));
         }
     }
     out.truncate(count);
@@ -147,6 +147,9 @@ pub fn read_wfdb(path: impl AsRef<Path>) -> Result<Record, SeriesError> {
     for (at, signal) in signals.iter().enumerate() {
         files.entry(&signal.file).or_default().push(at);
     }
+    if samples.checked_mul(signals.len()).is_none_or(|count| count >= 1 << 30) {
+        return Err(SeriesError::file(path, format!("{samples} samples of {} signals; fewer than 2^30 in all are read", signals.len())));
+    }
     let mut digital = Array2::zeros((samples, signals.len()));
     for (file, members) in files {
         // a name that leads elsewhere is not this record's
@@ -157,9 +160,7 @@ pub fn read_wfdb(path: impl AsRef<Path>) -> Result<Record, SeriesError> {
         if members.iter().any(|&m| signals[m].format != format) {
             return Err(SeriesError::file(path, format!("{} has signals of two formats", quoted(file))));
         }
-        let count = samples.checked_mul(members.len()).filter(|count| *count < 1 << 30);
-        let count = count.ok_or_else(|| SeriesError::file(path, format!("{samples} samples")))?;
-        let values = samples_of(&folder.join(file), format, count)?;
+        let values = samples_of(&folder.join(file), format, samples * members.len())?;
         for (t, row) in values.chunks_exact(members.len()).enumerate() {
             members.iter().zip(row).for_each(|(&m, &value)| digital[[t, m]] = value);
         }
@@ -202,7 +203,7 @@ pub fn read_annotations(path: impl AsRef<Path>, samples: usize) -> Result<Vec<An
         match code {
             0 if step == 0 => return Ok(found),
             59 => {
-                let skip = (i64::from(word(at)?) << 16 | i64::from(word(at + 2)?)) as u32 as i32;
+                let skip = ((i64::from(word(at)?) << 16) | i64::from(word(at + 2)?)) as u32 as i32;
                 sample += i64::from(skip);
                 at += 4;
             }

@@ -82,7 +82,7 @@ pub fn classify(
         }
         Classifier::Logistic => logistic_report(train, test, classes),
         Classifier::Nearest => {
-            let knn = Knn::new(1).with_similarity(Similarity::NegativeSquaredDistance).with_equal_votes();
+            let knn = Knn::new(1).with_similarity(Similarity::Euclidean).with_equal_votes();
             let votes = knn.classify(x_test, x, y, classes)?;
             report_of(y_test, &votes.predictions(), None, classes)
         }

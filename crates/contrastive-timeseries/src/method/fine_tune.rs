@@ -98,7 +98,7 @@ impl FineTune {
     ///
     /// # Errors
     /// When a setting is out of range, lengths differ, or a part has no labels.
-    pub fn run<E: SeriesEncoder + burn::module::AutodiffModule>(
+    pub fn run<E: SeriesEncoder>(
         &self,
         encoder: &E,
         train: &Series,
@@ -121,7 +121,7 @@ impl FineTune {
             norm: BatchNormConfig::new(self.hidden).init(&on),
             second: linear(self.hidden, classes, &mut rng)?,
         };
-        let model = FineTuned { encoder: encoder.clone().train(), head };
+        let model = FineTuned { encoder: encoder.valid().train().set_require_grad(true), head };
         let mut parameters = Parameters::new(model, &OptimiserConfig::adam_w(0.01), &[])?;
         let data = train.padded();
         let truth = validation.labels()?.ids.clone();
