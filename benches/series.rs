@@ -39,7 +39,10 @@ fn numbers(n: usize) -> Vec<f32> {
 }
 
 fn convolutions(device: &Device) {
-    println!("{:34} {:>10} {:>10} {:>10} {:>12} {:>12}", "16 series, 3 taps", "value GF/s", "dx GF/s", "dW GF/s", "all, ms", "framework, ms");
+    println!(
+        "{:34} {:>10} {:>10} {:>10} {:>12} {:>12}",
+        "16 series, 3 taps", "value GF/s", "dx GF/s", "dW GF/s", "all, ms", "framework, ms"
+    );
     for (length, channels, dilation) in [(100, 64, 1), (100, 64, 64), (100, 320, 1), (24, 64, 1), (300, 64, 16)] {
         let on = Convolution {
             batch: 16,
@@ -76,7 +79,14 @@ fn convolutions(device: &Device) {
             drop(module::conv1d(x, w, None, options).sum().backward());
         });
         let name = format!("{length} steps, {channels} channels, dilation {dilation}");
-        println!("{name:34} {:10.1} {:10.1} {:10.1} {:12.2} {:12.2}", rates[0], rates[1], rates[2], ours * 1e3, theirs * 1e3);
+        println!(
+            "{name:34} {:10.1} {:10.1} {:10.1} {:12.2} {:12.2}",
+            rates[0],
+            rates[1],
+            rates[2],
+            ours * 1e3,
+            theirs * 1e3
+        );
     }
 }
 
@@ -84,14 +94,18 @@ fn main() -> Result<(), SeriesError> {
     let device = Device::default();
     convolutions(&device);
     println!("\n{:34} {:>14} {:>16}", "TS2Vec, 200 steps of batch 8", "CPU s", "released code, s");
-    for (name, count, length, released) in [("GunPoint", 50, 150, 53.0), ("ECG200", 100, 96, 38.0), ("ItalyPowerDemand", 67, 24, 19.0)] {
+    for (name, count, length, released) in
+        [("GunPoint", 50, 150, 53.0), ("ECG200", 100, 96, 38.0), ("ItalyPowerDemand", 67, 24, 19.0)]
+    {
         let series: Series = seasonal(count, length, 1)?;
         let mut training = Ts2VecConfig::new().build(&series, 1, &device)?;
         let step = each(|| drop(training.train_step()));
         println!("{name:34} {:14.1} {released:16.0}", 200.0 * step);
     }
     let net = DilatedNetConfig::new().init(8, &mut ChaCha8Rng::seed_from_u64(1), &device)?;
-    let series = Series::new(vec![contrastive::eval::ndarray::Array2::from_shape_vec((1024, 8), numbers(8192)).expect("8 channels")])?;
+    let series = Series::new(vec![
+        contrastive::eval::ndarray::Array2::from_shape_vec((1024, 8), numbers(8192)).expect("8 channels"),
+    ])?;
     let seconds = each(|| drop(last_steps(&net, series.of(0), 200, false, &device)));
     println!("\ncausal vectors of 17,420 windows of 201 steps: {:.1} CPU s", seconds * 17_420.0 / 1024.0);
     Ok(())

@@ -73,7 +73,12 @@ fn main() -> Result<(), SeriesError> {
         ("jitter and scale", Some(FixedViews::Fixed(fixed))),
         ("AutoTCL", Some(FixedViews::Learned)),
     ];
-    println!("{:18} {:>8} {}", "accuracy", "raw", rows.iter().map(|(name, _)| format!("{name:>18}")).collect::<String>());
+    println!(
+        "{:18} {:>8} {}",
+        "accuracy",
+        "raw",
+        rows.iter().map(|(name, _)| format!("{name:>18}")).collect::<String>()
+    );
     let mut means = vec![0.0; rows.len() + 1];
     for (name, train, test) in &sets {
         let raw = classify_raw(train, test)?.accuracy;
@@ -97,6 +102,11 @@ fn main() -> Result<(), SeriesError> {
         }
         println!();
     }
-    println!("{:18} {:8.3} {}", "mean", means[0], means[1..].iter().map(|m| format!("     {m:.3}        ")).collect::<String>());
+    println!(
+        "{:18} {:8.3} {}",
+        "mean",
+        means[0],
+        means[1..].iter().map(|m| format!("     {m:.3}        ")).collect::<String>()
+    );
     Ok(())
 }

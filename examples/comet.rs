@@ -64,7 +64,8 @@ fn main() -> Result<(), SeriesError> {
     let ids = |names: &[String]| -> Vec<u32> {
         names.iter().filter_map(|name| persons.names.iter().position(|p| p == name)).map(|id| id as u32).collect()
     };
-    let split = Split::by_groups(&persons.ids, &ids(&arguments.validation), &ids(&arguments.test), &labels.ids, classes)?;
+    let split =
+        Split::by_groups(&persons.ids, &ids(&arguments.validation), &ids(&arguments.test), &labels.ids, classes)?;
     let part = |rows: &[u32]| all.select(&rows.iter().map(|&row| row as usize).collect::<Vec<_>>());
     let (train, test) = (part(split.train())?, part(split.test())?);
     println!("{} windows to train on, {} to test on, {classes} classes", train.len(), test.len());

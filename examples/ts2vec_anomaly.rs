@@ -80,7 +80,11 @@ fn main() -> Result<(), SeriesError> {
     let plain: Vec<f64> =
         scaled.of(0).rows().into_iter().map(|row| row.iter().map(|v| f64::from(v.abs())).sum()).collect();
 
-    println!("{} steps, {} of them in true segments of the second half", series.longest(), truth[half..].iter().filter(|t| **t).count());
+    println!(
+        "{} steps, {} of them in true segments of the second half",
+        series.longest(),
+        truth[half..].iter().filter(|t| **t).count()
+    );
     println!("{:24} {:>9} {:>9} {:>9} {:>9}", "score", "alarms", "precision", "recall", "F1");
     let rule = AnomalyRule { delay, ..AnomalyRule::default() };
     for (name, scores) in [("size of the value", &plain), ("untrained net", &untrained), ("TS2Vec", &trained)] {

@@ -42,9 +42,18 @@ struct Arguments {
 /// What the paper reports, recalled.
 fn published(name: &str) -> Option<f64> {
     let table = [
-        ("ArrowHead", 0.857), ("CBF", 1.0), ("Coffee", 1.0), ("ECG200", 0.92), ("ECGFiveDays", 1.0), ("GunPoint", 0.98),
-        ("ItalyPowerDemand", 0.925), ("SyntheticControl", 0.997), ("Trace", 1.0), ("BasicMotions", 0.975),
-        ("JapaneseVowels", 0.984), ("NATOPS", 0.928),
+        ("ArrowHead", 0.857),
+        ("CBF", 1.0),
+        ("Coffee", 1.0),
+        ("ECG200", 0.92),
+        ("ECGFiveDays", 1.0),
+        ("GunPoint", 0.98),
+        ("ItalyPowerDemand", 0.925),
+        ("SyntheticControl", 0.997),
+        ("Trace", 1.0),
+        ("BasicMotions", 0.975),
+        ("JapaneseVowels", 0.984),
+        ("NATOPS", 0.928),
     ];
     table.iter().find(|(set, _)| *set == name).map(|(_, accuracy)| *accuracy)
 }
@@ -83,7 +92,10 @@ fn main() -> Result<(), SeriesError> {
         sets.push(("seasonal".into(), rows(0..60)?, rows(60..180)?));
     }
 
-    println!("{:18} {:>6} {:>10} {:>10} {:>14} {:>14} {:>9}", "set", "raw", "untrained", "(1-NN)", "TS2Vec", "(1-NN)", "published");
+    println!(
+        "{:18} {:>6} {:>10} {:>10} {:>14} {:>14} {:>9}",
+        "set", "raw", "untrained", "(1-NN)", "TS2Vec", "(1-NN)", "published"
+    );
     let mut means = [0.0; 6];
     for (name, train, test) in &sets {
         let raw = classify_raw(train, test)?.accuracy;
@@ -109,9 +121,15 @@ fn main() -> Result<(), SeriesError> {
             "{name:18} {:6.3} {:10.3} {:10.3} {:8.3} ±{:.3} {:8.3} ±{:.3} {paper:>9}",
             row[0], row[1], row[2], row[3], spread[0], row[4], spread[1]
         );
-        row.iter().chain([&published(name).unwrap_or(f64::NAN)]).zip(&mut means).for_each(|(v, sum)| *sum += v / sets.len() as f64);
+        row.iter()
+            .chain([&published(name).unwrap_or(f64::NAN)])
+            .zip(&mut means)
+            .for_each(|(v, sum)| *sum += v / sets.len() as f64);
     }
     let [raw, untrained, untrained_near, trained, near, paper] = means;
-    println!("{:18} {raw:6.3} {untrained:10.3} {untrained_near:10.3} {trained:8.3} {:6} {near:8.3} {:6} {paper:9.3}", "mean", "", "");
+    println!(
+        "{:18} {raw:6.3} {untrained:10.3} {untrained_near:10.3} {trained:8.3} {:6} {near:8.3} {:6} {paper:9.3}",
+        "mean", "", ""
+    );
     Ok(())
 }

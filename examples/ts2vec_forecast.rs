@@ -83,13 +83,17 @@ fn main() -> Result<(), SeriesError> {
     let net = if arguments.paper { net } else { net.with_output(64).with_hidden(32).with_depth(6) };
     let config = Ts2VecConfig::new().with_net(net).with_steps(arguments.steps);
 
-    let mut rows: Vec<(&str, Vec<Vec<ForecastError>>)> = vec![("persistence", vec![]), ("raw window, ridge", vec![]), ("untrained net", vec![]), ("TS2Vec", vec![])];
+    let mut rows: Vec<(&str, Vec<Vec<ForecastError>>)> =
+        vec![("persistence", vec![]), ("raw window, ridge", vec![]), ("untrained net", vec![]), ("TS2Vec", vec![])];
     let truth = values.of(0);
     rows[0].1.push(horizons.iter().map(|&h| persistence(truth, &parts, h)).collect::<Result<_, _>>()?);
     let window = if values.channels() > 1 { 48 } else { CONTEXT + 1 };
     let raw = raw_windows(truth, window);
     let errors = |vectors: ArrayView2<'_, f32>| {
-        horizons.iter().map(|&h| Ok(forecast(vectors, truth, &parts, h, CONTEXT)?.error)).collect::<Result<Vec<_>, SeriesError>>()
+        horizons
+            .iter()
+            .map(|&h| Ok(forecast(vectors, truth, &parts, h, CONTEXT)?.error))
+            .collect::<Result<Vec<_>, SeriesError>>()
     };
     rows[1].1.push(errors(raw.view())?);
     let encoded = |net: &DilatedNet| last_steps(net, inputs.of(0), CONTEXT, false, &device);

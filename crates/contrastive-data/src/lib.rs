@@ -54,6 +54,7 @@ mod place;
 mod sparse;
 mod text;
 mod time;
+mod torch;
 
 pub use atomic::{Atomic, FieldType, is_atomic};
 pub use column::{Column, folded};
@@ -72,6 +73,7 @@ pub use place::{Origin, Place, shown};
 pub use sparse::{Compressed, Triplets};
 pub use text::{Lines, all_lines, elided, excerpt, lines, listed, words};
 pub use time::{Times, date_seconds};
+pub use torch::{TorchTensor, TorchValues, half_precision, is_zip, torch_tensors};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

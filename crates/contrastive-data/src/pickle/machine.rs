@@ -203,7 +203,10 @@ impl<'a> Machine<'a> {
     fn global(&mut self, module: &[u8], name: &[u8]) -> Result<(), FileError> {
         let Some(class) = Class::of(module, name) else {
             let found = format!("the name {} {}", excerpt(module), excerpt(name));
-            return Err(self.wrong(found, "the names of numpy's arrays, scipy's csr_matrix, csc_matrix and coo_matrix"));
+            return Err(self.wrong(
+                found,
+                "the names of numpy's arrays, scipy's csr_matrix, csc_matrix and coo_matrix, torch's tensors",
+            ));
         };
         self.push(Value::Global(class))
     }
@@ -386,6 +389,11 @@ impl<'a> Machine<'a> {
                 }
                 0x93 => self.stack_global()?,
                 b'R' | 0x81 => self.call()?,
+                b'Q' => {
+                    let arguments = self.pop()?;
+                    let object = Object { class: Class::Persistent, arguments, state: None, items: Vec::new() };
+                    self.push(Value::Object(Box::new(object)))?;
+                }
                 b'b' => self.build()?,
                 b'(' => {
                     self.spend(4)?;

@@ -6,6 +6,7 @@
 //! into another (so depth costs nothing), and whatever else it meets is refused with its offset.
 
 mod machine;
+mod torch;
 mod value;
 
 use std::borrow::Cow;
@@ -16,6 +17,7 @@ use super::npy::Array;
 use super::place::Origin;
 use super::sparse::{Compressed, Triplets};
 use super::text::excerpt;
+pub(crate) use torch::Stored;
 use value::{Class, Ref, Value};
 
 /// A pickle that has been read.

@@ -91,6 +91,12 @@ pub(super) enum Class {
     ByteArray,
     Reconstructor,
     Object,
+    Tensor,
+    Parameter,
+    /// A type of torch's storages.
+    Storage(&'static str),
+    /// What a persistent id stands for.
+    Persistent,
 }
 
 /// Modules and names as Python 2, Python 3, old and new numpy and scipy write them.
@@ -125,6 +131,18 @@ const NAMES: &[(&str, &str, Class)] = &[
     ("copyreg", "_reconstructor", Class::Reconstructor),
     ("__builtin__", "object", Class::Object),
     ("builtins", "object", Class::Object),
+    ("torch._utils", "_rebuild_tensor_v2", Class::Tensor),
+    ("torch._utils", "_rebuild_parameter", Class::Parameter),
+    ("torch", "FloatStorage", Class::Storage("FloatStorage")),
+    ("torch", "DoubleStorage", Class::Storage("DoubleStorage")),
+    ("torch", "HalfStorage", Class::Storage("HalfStorage")),
+    ("torch", "BFloat16Storage", Class::Storage("BFloat16Storage")),
+    ("torch", "LongStorage", Class::Storage("LongStorage")),
+    ("torch", "IntStorage", Class::Storage("IntStorage")),
+    ("torch", "ShortStorage", Class::Storage("ShortStorage")),
+    ("torch", "CharStorage", Class::Storage("CharStorage")),
+    ("torch", "ByteStorage", Class::Storage("ByteStorage")),
+    ("torch", "BoolStorage", Class::Storage("BoolStorage")),
 ];
 
 impl Class {
@@ -136,7 +154,7 @@ impl Class {
 
     /// Its name in messages.
     pub fn name(self) -> &'static str {
-        NAMES.iter().find(|known| known.2 == self).expect("every class has a name").1
+        NAMES.iter().find(|known| known.2 == self).map_or("a persistent id", |known| known.1)
     }
 }
 

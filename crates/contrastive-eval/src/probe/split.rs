@@ -201,7 +201,11 @@ impl Split {
 pub(super) fn stratified_parts(labels: &[u32], folds: usize) -> Vec<usize> {
     // classes by their first row
     let mut order: Vec<u32> = Vec::new();
-    labels.iter().for_each(|label| if !order.contains(label) { order.push(*label) });
+    labels.iter().for_each(|label| {
+        if !order.contains(label) {
+            order.push(*label)
+        }
+    });
     let encoded: Vec<usize> =
         labels.iter().map(|label| order.iter().position(|o| o == label).expect("listed")).collect();
     let mut sorted = encoded.clone();

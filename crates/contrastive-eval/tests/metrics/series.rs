@@ -28,9 +28,8 @@ fn golden_svm_rbf() {
         all_close("decision", &(decision * sign), &numbers::<f64>(&expected["decision"]), 1e-6);
         let predicted = model.predict(x_test.view()).unwrap();
         assert_eq!(predicted, integers(&expected["prediction"]));
-        let accuracy = |x: &_, y: &[u32]| {
-            Classification::single(y, &model.predict(*x).unwrap(), classes).unwrap().accuracy()
-        };
+        let accuracy =
+            |x: &_, y: &[u32]| Classification::single(y, &model.predict(*x).unwrap(), classes).unwrap().accuracy();
         close("accuracy", accuracy(&x_test.view(), &y_test), number(expected, "accuracy"), 1e-12);
         close("train accuracy", accuracy(&x.view(), &y), number(expected, "train_accuracy"), 1e-12);
     }
@@ -109,7 +108,8 @@ fn golden_ridge_path() {
         let (inputs, expected) = (&case["inputs"], &case["expected"]);
         let [x, y, x_valid, y_valid] =
             ["x_train", "y_train", "x_valid", "y_valid"].map(|name| matrix::<f64>(&inputs[name]));
-        let alphas: Vec<f64> = case["params"]["alphas"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        let alphas: Vec<f64> =
+            case["params"]["alphas"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
         let path = RidgePath::new(x.view(), y.view()).unwrap();
         let (mut weights, mut intercepts) = (Vec::new(), Vec::new());
         for &alpha in &alphas {

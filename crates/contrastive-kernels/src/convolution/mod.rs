@@ -194,7 +194,16 @@ mod tests {
             Convolution { groups: 2, dilation: 2, before: 3, after: 1, ..base },
             Convolution { before: 7, after: 0, ..base },
             Convolution { taps: 1, before: 0, after: 0, outputs: 40, ..base },
-            Convolution { length: 300, batch: 1, inputs: 64, outputs: 64, dilation: 128, before: 128, after: 128, ..base },
+            Convolution {
+                length: 300,
+                batch: 1,
+                inputs: 64,
+                outputs: 64,
+                dilation: 128,
+                before: 128,
+                after: 128,
+                ..base
+            },
             Convolution { length: 2, taps: 4, before: 0, after: 0, ..base },
         ]
     }
@@ -202,10 +211,8 @@ mod tests {
     #[test]
     fn value_and_gradients_are_those_of_the_definition() {
         for on in cases() {
-            let (x, w) = (
-                filled(on.batch * on.length * on.inputs, 1),
-                filled(on.taps * on.inputs / on.groups * on.outputs, 2),
-            );
+            let (x, w) =
+                (filled(on.batch * on.length * on.inputs, 1), filled(on.taps * on.inputs / on.groups * on.outputs, 2));
             let bias = filled(on.outputs, 3);
             let y = f64::convolve(&on, &x, &w, Some(&bias));
             let want = plain(&on, &x, &w, &bias);

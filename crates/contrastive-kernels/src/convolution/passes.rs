@@ -129,7 +129,14 @@ fn pack<T: Lanes>(
 
 fn check_input<T>(on: &Convolution, x: &[T]) {
     on.check();
-    assert_eq!(x.len(), on.batch * on.length * on.inputs, "elements of an input [{}, {}, {}]", on.batch, on.length, on.inputs);
+    assert_eq!(
+        x.len(),
+        on.batch * on.length * on.inputs,
+        "elements of an input [{}, {}, {}]",
+        on.batch,
+        on.length,
+        on.inputs
+    );
 }
 
 fn check_weight<T>(on: &Convolution, weight: &[T]) {
@@ -252,9 +259,8 @@ pub(super) fn weight_gradient<T: Lanes>(on: &Convolution, x: &[T], output: &[T])
     // the output's gradient as lines, `[groups, lines, batch x steps, line]`
     let at = |_: usize, g: usize, row: usize, o: usize| output[row * on.outputs + g * outside + o];
     let packed = pack([on.groups, 1, on.batch * steps, outside], line, at);
-    let tasks: Vec<[usize; 3]> = (0..on.taps)
-        .flat_map(|tap| (0..on.groups).flat_map(move |g| (0..lines).map(move |q| [tap, g, q])))
-        .collect();
+    let tasks: Vec<[usize; 3]> =
+        (0..on.taps).flat_map(|tap| (0..on.groups).flat_map(move |g| (0..lines).map(move |q| [tap, g, q]))).collect();
     let parts: Vec<Vec<T>> = tasks
         .par_iter()
         .map(|&[tap, g, q]| {

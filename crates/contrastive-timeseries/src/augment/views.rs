@@ -79,7 +79,8 @@ impl Augmentation {
     /// When one is out of its range, or channels do not come in threes where they must.
     pub fn validate(&self, channels: usize) -> Result<(), SeriesError> {
         let of = "augmentation";
-        let not_negative = |name, v: f64| check(of, name, v, v >= 0.0 && v.is_finite(), "a finite number of at least 0");
+        let not_negative =
+            |name, v: f64| check(of, name, v, v >= 0.0 && v.is_finite(), "a finite number of at least 0");
         match *self {
             Self::Jitter(v) => not_negative("jitter", v),
             Self::Scale(v) => not_negative("scale", v),
@@ -132,8 +133,7 @@ impl Augmentation {
                 let share = least + (1.0 - least) * rng.random::<f64>();
                 let length = share * (t - 1) as f64;
                 let from = rng.random::<f64>() * ((t - 1) as f64 - length);
-                let times: Vec<f64> =
-                    (0..t).map(|k| from + length * k as f64 / (t.max(2) - 1) as f64).collect();
+                let times: Vec<f64> = (0..t).map(|k| from + length * k as f64 / (t.max(2) - 1) as f64).collect();
                 out = at_times(x, &times);
             }
             Self::TimeWarp { knots, deviation } => {
@@ -176,10 +176,15 @@ impl Augmentation {
                     order.swap(k, rng.random_range(0..=k));
                 }
                 let zero = rng.random::<bool>();
-                let matrix: [[f64; 3]; 3] = std::array::from_fn(|_| std::array::from_fn(|_| rng.random::<f64>() * 2.0 - 1.0));
+                let matrix: [[f64; 3]; 3] =
+                    std::array::from_fn(|_| std::array::from_fn(|_| rng.random::<f64>() * 2.0 - 1.0));
                 for joint in order.into_iter().take(joints) {
                     let mut part = out.slice(s![.., 3 * joint..3 * joint + 3]).to_owned();
-                    if zero { part.fill(0.0) } else { turn(&mut part, &matrix) }
+                    if zero {
+                        part.fill(0.0)
+                    } else {
+                        turn(&mut part, &matrix)
+                    }
                     out.slice_mut(s![.., 3 * joint..3 * joint + 3]).assign(&part);
                 }
             }
@@ -217,6 +222,8 @@ impl Augmentations {
 
     /// A changed copy of `x`, `[T, F]`.
     pub fn apply(&self, x: ArrayView2<'_, f32>, rng: &mut ChaCha8Rng) -> Array2<f32> {
-        self.0.iter().fold(x.to_owned(), |x, (p, one)| if rng.random::<f64>() < *p { one.apply(x.view(), rng) } else { x })
+        self.0
+            .iter()
+            .fold(x.to_owned(), |x, (p, one)| if rng.random::<f64>() < *p { one.apply(x.view(), rng) } else { x })
     }
 }

@@ -146,7 +146,9 @@ pub fn read_arff(path: impl AsRef<Path>) -> Result<Series, SeriesError> {
             if lower.starts_with("@data") {
                 data = true;
                 if declared.is_none() || (numeric == 0 && !relational) {
-                    return Err(wrong("neither numeric attributes nor one relational attribute, and a nominal class last".into()));
+                    return Err(wrong(
+                        "neither numeric attributes nor one relational attribute, and a nominal class last".into(),
+                    ));
                 }
             } else if lower.starts_with("@end") {
                 nested = false;
@@ -158,7 +160,12 @@ pub fn read_arff(path: impl AsRef<Path>) -> Result<Series, SeriesError> {
                     }
                     _ if lower.ends_with("relational") => (relational, nested) = (true, true),
                     _ if lower.ends_with("numeric") || lower.ends_with("real") => numeric += usize::from(!nested),
-                    _ => return Err(wrong(format!("{}: an attribute that is not numeric, relational or a class", quoted(row)))),
+                    _ => {
+                        return Err(wrong(format!(
+                            "{}: an attribute that is not numeric, relational or a class",
+                            quoted(row)
+                        )));
+                    }
                 }
             }
             continue;

@@ -47,7 +47,8 @@ impl Scaling {
             });
             let values: Vec<f32> = values.collect();
             let what = |what: &str| SeriesError::Channel { channel, what: what.into() };
-            let [mean, deviation] = moments(values.iter().copied()).ok_or_else(|| what("all its values are missing"))?;
+            let [mean, deviation] =
+                moments(values.iter().copied()).ok_or_else(|| what("all its values are missing"))?;
             if deviation <= 1e-12 * mean.abs() || deviation == 0.0 {
                 if constant {
                     return Ok([mean, 1.0]);

@@ -165,7 +165,9 @@ impl Series {
         for (series, times) in times.iter().enumerate() {
             if let Some(step) = times.windows(2).position(|pair| pair[1] <= pair[0]) {
                 let step = step + 1;
-                return Err(SeriesError::series(format!("series {series}: the time of step {step} is not after the one before")));
+                return Err(SeriesError::series(format!(
+                    "series {series}: the time of step {step} is not after the one before"
+                )));
             }
         }
         self.times = Some(times);
@@ -310,7 +312,8 @@ impl Series {
             let mut own: Vec<usize> = (0..self.len()).filter(|&i| labels.ids[i] == class).collect();
             let count = ((own.len() as f64 * share).ceil() as usize).min(own.len());
             for k in 0..count {
-                own.swap(k, rng.random_range(k..own.len()));
+                let other = rng.random_range(k..own.len());
+                own.swap(k, other);
             }
             rows.extend(&own[..count]);
         }
@@ -401,6 +404,8 @@ impl Series {
         if short == long {
             return Ok(long);
         }
-        Err(SeriesError::series(format!("{of} needs series of one length; there are {short} to {long} steps: cut windows")))
+        Err(SeriesError::series(format!(
+            "{of} needs series of one length; there are {short} to {long} steps: cut windows"
+        )))
     }
 }

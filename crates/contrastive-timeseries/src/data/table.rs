@@ -32,8 +32,9 @@ impl Default for TableOptions {
 pub fn read_table(path: impl AsRef<Path>, options: &TableOptions) -> Result<Series, SeriesError> {
     let path = path.as_ref();
     let text = text_of(path)?;
-    let delimiter = u8::try_from(options.delimiter)
-        .map_err(|_| SeriesError::file(path, format!("delimiter {:?}: one ASCII character is allowed", options.delimiter)))?;
+    let delimiter = u8::try_from(options.delimiter).map_err(|_| {
+        SeriesError::file(path, format!("delimiter {:?}: one ASCII character is allowed", options.delimiter))
+    })?;
     let mut lines =
         csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(text.as_bytes());
     let (mut names, mut width): (Option<Vec<String>>, Option<usize>) = (None, None);
@@ -43,7 +44,11 @@ pub fn read_table(path: impl AsRef<Path>, options: &TableOptions) -> Result<Seri
         let line = row.position().map_or(0, |at| at.line() as usize);
         let expected = *width.get_or_insert(row.len());
         if row.len() != expected {
-            return Err(SeriesError::line(path, line, format!("{} cells, where the first line has {expected}", row.len())));
+            return Err(SeriesError::line(
+                path,
+                line,
+                format!("{} cells, where the first line has {expected}", row.len()),
+            ));
         }
         if options.header && names.is_none() {
             names = Some(row.iter().map(|cell| cell.trim().to_string()).collect());

@@ -65,7 +65,8 @@ fn trial(path: &Path) -> Result<Array2<f32>, SeriesError> {
         }
         for cell in cells {
             let code = cell.parse::<f32>().ok().filter(|code| (0.0..=63.0).contains(code));
-            let code = code.ok_or_else(|| SeriesError::line(path, line, format!("{} is not in 0..=63", quoted(cell))))?;
+            let code =
+                code.ok_or_else(|| SeriesError::line(path, line, format!("{} is not in 0..=63", quoted(cell))))?;
             values.push(hmp_acceleration(code));
         }
     }

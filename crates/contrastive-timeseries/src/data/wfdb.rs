@@ -148,7 +148,10 @@ pub fn read_wfdb(path: impl AsRef<Path>) -> Result<Record, SeriesError> {
         files.entry(&signal.file).or_default().push(at);
     }
     if samples.checked_mul(signals.len()).is_none_or(|count| count >= 1 << 30) {
-        return Err(SeriesError::file(path, format!("{samples} samples of {} signals; fewer than 2^30 in all are read", signals.len())));
+        return Err(SeriesError::file(
+            path,
+            format!("{samples} samples of {} signals; fewer than 2^30 in all are read", signals.len()),
+        ));
     }
     let mut digital = Array2::zeros((samples, signals.len()));
     for (file, members) in files {

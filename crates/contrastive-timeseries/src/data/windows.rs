@@ -55,10 +55,8 @@ pub fn windows(series: &Series, length: usize, overlap: f64, short: Short) -> Re
         return Err(SeriesError::series(format!("no series has the {length} steps of a window")));
     }
     let mut cut = Series::new(each)?.with_channel_names(series.channel_names().to_vec())?;
-    let of = |names: &Names| Names {
-        ids: origins.iter().map(|o| names.ids[o[0]]).collect(),
-        names: names.names.clone(),
-    };
+    let of =
+        |names: &Names| Names { ids: origins.iter().map(|o| names.ids[o[0]]).collect(), names: names.names.clone() };
     if let Ok(labels) = series.labels() {
         cut = cut.with_labels(of(labels))?;
     }

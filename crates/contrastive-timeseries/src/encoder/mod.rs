@@ -15,12 +15,12 @@ pub use infer::{Pooling, embed, embed_windows, last_steps, pooled};
 pub use steps::Steps;
 pub use trend::TrendNet;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;
 use contrastive_nn::Pass;
 
 /// What a method asks of an encoder of series.
-pub trait SeriesEncoder: Module {
+pub trait SeriesEncoder: Module + ModuleDisplay {
     /// Channels of the input.
     fn channels(&self) -> usize;
 

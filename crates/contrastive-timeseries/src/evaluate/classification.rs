@@ -1,10 +1,10 @@
 //! Classification of series by their vectors.
 
 use crate::data::{Series, SeriesError};
+use contrastive_eval::Similarity;
+use contrastive_eval::neighbours::Knn;
 use contrastive_eval::probe::{Intercept, Link, LogisticRegression, RbfSvm, Targets};
 use contrastive_eval::scores::{Classification, macro_average_precision, macro_roc_auc};
-use contrastive_eval::neighbours::Knn;
-use contrastive_eval::Similarity;
 use ndarray::{Array2, ArrayView2};
 
 /// How vectors are classified.
@@ -103,7 +103,8 @@ pub fn logistic_report(
     let scaled = |x: ArrayView2<'_, f32>| {
         Array2::from_shape_fn(x.dim(), |(r, c)| (f64::from(x[[r, c]]) - mean[c]) * deviation[c])
     };
-    let regression = LogisticRegression::new(1.0).with_link(Link::Sigmoid).with_intercept(Intercept::Penalised).with_tolerance(1e-4);
+    let regression =
+        LogisticRegression::new(1.0).with_link(Link::Sigmoid).with_intercept(Intercept::Penalised).with_tolerance(1e-4);
     let model = regression.fit(scaled(x).view(), Targets::single(y, classes))?;
     let p = model.probabilities(scaled(x_test).view())?;
     report_of(y_test, &model.predict(scaled(x_test).view())?, Some(p.view()), classes)

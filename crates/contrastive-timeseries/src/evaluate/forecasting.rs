@@ -6,8 +6,7 @@ use ndarray::{Array2, ArrayView2, s};
 use std::ops::Range;
 
 /// The penalties of TS2Vec's protocol.
-pub const FORECAST_PENALTIES: [f64; 13] =
-    [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+pub const FORECAST_PENALTIES: [f64; 13] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
 /// Most training rows of a regression.
 const MOST_ROWS: usize = 100_000;
@@ -62,9 +61,10 @@ pub struct Forecast {
 pub fn errors_of(predicted: ArrayView2<'_, f64>, truth: ArrayView2<'_, f64>) -> ForecastError {
     assert_eq!(predicted.dim(), truth.dim(), "the shapes of predictions and truth");
     let n = truth.len().max(1) as f64;
-    let (square, absolute) = predicted.iter().zip(truth).fold((0.0, 0.0), |(square, absolute), (p, t)| {
-        (square + (p - t) * (p - t), absolute + (p - t).abs())
-    });
+    let (square, absolute) = predicted
+        .iter()
+        .zip(truth)
+        .fold((0.0, 0.0), |(square, absolute), (p, t)| (square + (p - t) * (p - t), absolute + (p - t).abs()));
     ForecastError { mse: square / n, mae: absolute / n }
 }
 
@@ -81,12 +81,16 @@ fn check_parts(length: usize, parts: &ForecastParts, horizon: usize) -> Result<(
     check("forecasting", "horizon", horizon, horizon > 0, "at least 1")?;
     let ordered = parts.train.end <= parts.validation.start && parts.validation.end <= parts.test.start;
     if !ordered || parts.test.end > length {
-        return Err(SeriesError::series(format!("parts {parts:?} of {length} steps: they follow each other within them")));
+        return Err(SeriesError::series(format!(
+            "parts {parts:?} of {length} steps: they follow each other within them"
+        )));
     }
     for (name, part) in [("training", &parts.train), ("validation", &parts.validation), ("test", &parts.test)] {
         if part.len() <= horizon {
             let steps = part.len();
-            return Err(SeriesError::series(format!("the {name} part has {steps} steps, and the horizon is {horizon}")));
+            return Err(SeriesError::series(format!(
+                "the {name} part has {steps} steps, and the horizon is {horizon}"
+            )));
         }
     }
     Ok(())
@@ -111,9 +115,8 @@ pub fn forecast(
         return Err(SeriesError::series(format!("{rows} vectors for {steps} steps; there must be one for each")));
     }
     let train = parts.train.start + skip.min(parts.train.len() - horizon - 1)..parts.train.end;
-    let features = |part: &Range<usize>| {
-        vectors.slice(s![part.start..part.start + part.len() - horizon, ..]).mapv(f64::from)
-    };
+    let features =
+        |part: &Range<usize>| vectors.slice(s![part.start..part.start + part.len() - horizon, ..]).mapv(f64::from);
     let (mut x, mut y) = (features(&train), targets(values, &train, horizon));
     if x.nrows() > MOST_ROWS {
         // spread evenly over the part

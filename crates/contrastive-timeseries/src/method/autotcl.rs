@@ -95,7 +95,11 @@ impl AugmenterConfig {
     }
 
     fn trunk(&self) -> DilatedNetConfig {
-        DilatedNetConfig::new().with_output(self.output).with_hidden(self.hidden).with_depth(self.depth).with_dropout(0.0)
+        DilatedNetConfig::new()
+            .with_output(self.output)
+            .with_hidden(self.hidden)
+            .with_depth(self.depth)
+            .with_dropout(0.0)
     }
 
     fn gates(&self) -> Result<HardConcrete, SeriesError> {
@@ -343,8 +347,7 @@ impl AutoTcl {
         let own = at(&|pair| pair[0]);
         let gap = |other: Tensor<3>| (own.clone() - other).abs();
         let near = gap(at(&|pair| pair[0].saturating_sub(1))) + gap(at(&|pair| pair[0] + 1));
-        let sign: Vec<f32> =
-            anchors.iter().map(|[a, far]| if a.abs_diff(*far) > 1 { -1.0 } else { 1.0 }).collect();
+        let sign: Vec<f32> = anchors.iter().map(|[a, far]| if a.abs_diff(*far) > 1 { -1.0 } else { 1.0 }).collect();
         let sign = Tensor::<3>::from_data(TensorData::new(sign, [b, 1, 1]), &self.device);
         let apart = sign.clone().lower_elem(0.0).float().sum() * (1.0 / b as f64);
         let far = gap(at(&|pair| pair[1])) * Tensor::from_inner(sign);
@@ -404,7 +407,8 @@ impl Method for AutoTcl {
 
     fn batch(&mut self, step: Step) -> Result<AutoTclBatch, TrainError> {
         let mut rng = step.rng();
-        self.moves_augmenter = self.config.views == FixedViews::Learned && step.global.is_multiple_of(self.config.every);
+        self.moves_augmenter =
+            self.config.views == FixedViews::Learned && step.global.is_multiple_of(self.config.every);
         let x = rows(&self.data, &self.order[step.batch * self.batch..(step.batch + 1) * self.batch]);
         let (b, t, f) = x.dim();
         let width = if self.config.augmenter.per_channel { f } else { 1 };

@@ -8,7 +8,9 @@ use burn::config::Config;
 use burn::tensor::{Device, Tensor};
 use contrastive_core::objective::{IdentityContrast, Ts2Vec as Hierarchy};
 use contrastive_nn::Pass;
-use contrastive_train::{Averaging, Budget, Method, MethodConfig, OptimiserConfig, Step, TrainError, Training, TrainingConfig, Weighted};
+use contrastive_train::{
+    Averaging, Budget, Method, MethodConfig, OptimiserConfig, Step, TrainError, Training, TrainingConfig, Weighted,
+};
 use ndarray::{Array2, Array3};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -31,7 +33,8 @@ impl Levels {
     /// A quarter each.
     pub const ALL: Self = Self { patient: 0.25, trial: 0.25, sample: 0.25, observation: 0.25 };
     /// All but the persons.
-    pub const WITHOUT_PATIENT: Self = Self { patient: 0.0, trial: 1.0 / 3.0, sample: 1.0 / 3.0, observation: 1.0 / 3.0 };
+    pub const WITHOUT_PATIENT: Self =
+        Self { patient: 0.0, trial: 1.0 / 3.0, sample: 1.0 / 3.0, observation: 1.0 / 3.0 };
     /// Windows and steps alone.
     pub const WITHIN_WINDOWS: Self = Self { patient: 0.0, trial: 0.0, sample: 0.5, observation: 0.5 };
 }
@@ -108,7 +111,8 @@ impl MethodConfig for CometConfig {
         self.mask.validate()?;
         IdentityContrast::new(self.temperature)?;
         let Levels { patient, trial, sample, observation } = self.levels;
-        for (name, weight) in [("patient", patient), ("trial", trial), ("sample", sample), ("observation", observation)] {
+        for (name, weight) in [("patient", patient), ("trial", trial), ("sample", sample), ("observation", observation)]
+        {
             check("COMET", name, weight, weight >= 0.0 && weight.is_finite(), "a finite number of at least 0")?;
         }
         let sum = patient + trial + sample + observation;

@@ -9,7 +9,9 @@ use burn::tensor::Device;
 use contrastive_core::objective::Ts2Vec as Objective;
 use contrastive_core::sampler::OverlappingCrops;
 use contrastive_nn::Pass;
-use contrastive_train::{Averaging, Budget, Method, MethodConfig, OptimiserConfig, Step, TrainError, Training, TrainingConfig, Weighted};
+use contrastive_train::{
+    Averaging, Budget, Method, MethodConfig, OptimiserConfig, Step, TrainError, Training, TrainingConfig, Weighted,
+};
 use ndarray::{Array2, Array3, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

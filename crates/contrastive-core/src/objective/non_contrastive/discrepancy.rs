@@ -97,7 +97,8 @@ impl MaximumMeanDiscrepancy {
         });
         let zeros = || Tensor::zeros([1], (&device, dtype));
         if bandwidth <= 0.0 {
-            let rows = gradients.then(|| [Tensor::zeros([n, d], (&device, dtype)), Tensor::zeros([m, d], (&device, dtype))]);
+            let rows =
+                gradients.then(|| [Tensor::zeros([n, d], (&device, dtype)), Tensor::zeros([m, d], (&device, dtype))]);
             return Discrepancy { value: zeros(), rows, bandwidth: 0.0 };
         }
         let weights: Vec<f64> = (0..all).map(|i| if i < n { 1.0 / n as f64 } else { -1.0 / m as f64 }).collect();

@@ -1,7 +1,7 @@
 //! Windows of one recording belong together: COMET's trial and patient levels.
 
-use crate::objective::{computed, nothing_of};
 use crate::error::ObjectiveError;
+use crate::objective::{computed, zero_or_nan};
 use crate::temperature::Temperature;
 use burn::tensor::{Tensor, TensorData};
 
@@ -98,7 +98,7 @@ impl IdentityContrast {
         let (columns, _) = weights(&|i, j| !self.one_sided || i > j);
         if count == 0.0 {
             // tracked, with a gradient of 0
-            let zero = nothing_of(&u);
+            let zero = zero_or_nan(&u);
             return (u.clone() - u.detach()).sum() * 0.0 + zero;
         }
         let s = self.similarities(u, w);

@@ -1,7 +1,7 @@
 //! Neighbouring segments of a series belong together: the local contrast of InfoTS and AutoTCL.
 
-use crate::objective::{Grouped, GroupedInputs, PairObjective};
 use crate::error::ObjectiveError;
+use crate::objective::{Grouped, GroupedInputs, PairObjective};
 use crate::pairs::{Exclusions, PairLists, Pairs};
 use crate::similarity::{Similarity, unit_rows};
 use burn::tensor::Tensor;
@@ -70,8 +70,7 @@ impl SegmentContrast {
         let length = t / k;
         assert!(length > 0, "{k} segments of {t} time steps");
         assert!(offset + k * length <= t, "{k} segments of {length} behind {offset} of {t} time steps");
-        let stretch: Tensor<2> =
-            encoded.slice([0..b, offset..offset + k * length, 0..d]).reshape([b * k * length, d]);
+        let stretch: Tensor<2> = encoded.slice([0..b, offset..offset + k * length, 0..d]).reshape([b * k * length, d]);
         let units: Tensor<4> = unit_rows(stretch).reshape([b, k, length, d]);
         let pooled: Tensor<3> = units.max_dim(2).reshape([b, k, d]);
         self.contrast.loss(&GroupedInputs::self_contrast(pooled))

@@ -70,7 +70,7 @@ impl ConvolutionOps for burn::backend::Cube {}
 #[cfg(feature = "flex")]
 mod native {
     use super::{Convolution, ConvolutionOps, FloatTensor, portable};
-    use burn::backend::{Flex, TensorMetadata, flex::FlexTensor};
+    use burn::backend::{Flex, flex::FlexTensor};
     use burn::tensor::{DType, Element, TensorData};
     use contrastive_kernels::convolution::Convolve;
 
@@ -82,7 +82,12 @@ mod native {
         FlexTensor::from_data(TensorData::new(values, shape))
     }
 
-    fn value<T: Convolve + Element>(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, on: Convolution) -> FlexTensor {
+    fn value<T: Convolve + Element>(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        on: Convolution,
+    ) -> FlexTensor {
         let [x, weight, bias] = [x, weight, bias].map(|t| t.to_contiguous());
         let out = T::convolve(&on, slice(&x), slice(&weight), Some(slice(&bias)));
         tensor(out, [on.batch, on.output_length(), on.outputs])

@@ -1,6 +1,6 @@
 //! Time series: golden values, identities, checks of the specifications, bad input.
 
-#[path = "../../../tests/golden/mod.rs"]
+#[path = "../../../../tests/golden/mod.rs"]
 mod reference;
 
 mod augment;

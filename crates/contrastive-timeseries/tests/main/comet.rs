@@ -92,7 +92,12 @@ fn what_the_identity_contrast_does_not_see() {
     close("scaled channel", &[one(&scaled)], &[plain], 1e-12);
     close("relabelled", &[one(&contrast.loss(u(), w(), &[9, 9, 4]))], &[plain], 0.0);
     // the order of the batch: nothing to the symmetric form, something to the one-sided one
-    let turn = |x: Tensor<3>| Tensor::cat(vec![x.clone().slice([2..3, 0..2, 0..2]), x.clone().slice([1..2, 0..2, 0..2]), x.slice([0..1, 0..2, 0..2])], 0);
+    let turn = |x: Tensor<3>| {
+        Tensor::cat(
+            vec![x.clone().slice([2..3, 0..2, 0..2]), x.clone().slice([1..2, 0..2, 0..2]), x.slice([0..1, 0..2, 0..2])],
+            0,
+        )
+    };
     let turned = one(&contrast.loss(turn(u()), turn(w()), &[1, 0, 0]));
     close("permuted", &[turned], &[plain], 1e-12);
     let sided = contrast.one_sided(true);
@@ -162,7 +167,10 @@ fn levels_without_weight_cost_no_passes() {
     assert_eq!(passes(small(Levels::WITHOUT_PATIENT)), 4);
     assert_eq!(passes(small(Levels::WITHIN_WINDOWS)), 2);
     assert_eq!(passes(small(Levels { sample: 0.0, observation: 0.0, ..Levels::ALL })), 2);
-    assert_eq!(passes(small(Levels { patient: 0.0, trial: 0.0, sample: 0.0, observation: 1.0 }).with_separate_passes(true)), 2);
+    assert_eq!(
+        passes(small(Levels { patient: 0.0, trial: 0.0, sample: 0.0, observation: 1.0 }).with_separate_passes(true)),
+        2
+    );
 }
 
 #[test]
@@ -189,7 +197,10 @@ fn comet_refuses_what_it_cannot_use() {
         }
     };
     let series = gait_windows();
-    says(small(Levels { patient: 0.0, trial: 0.0, sample: 0.0, observation: 0.0 }).build(&series, 1, &device()), "sum of the levels is 0");
+    says(
+        small(Levels { patient: 0.0, trial: 0.0, sample: 0.0, observation: 0.0 }).build(&series, 1, &device()),
+        "sum of the levels is 0",
+    );
     says(small(Levels { trial: -1.0, ..Levels::ALL }).build(&series, 1, &device()), "trial is -1");
     says(small(Levels::ALL).with_temperature(0.0).build(&series, 1, &device()), "temperature 0");
     let plain = |shape: (usize, usize, usize)| Series::from_array(&Array3::ones(shape)).unwrap();
@@ -200,7 +211,10 @@ fn comet_refuses_what_it_cannot_use() {
     says(small(Levels::WITHOUT_PATIENT).build(&apart, 1, &device()), "no two of one trial");
     let mut holed = Array3::ones((4, 9, 1));
     holed[[2, 5, 0]] = f32::NAN;
-    says(small(Levels::WITHIN_WINDOWS).build(&Series::from_array(&holed).unwrap(), 1, &device()), "series 2, step 5, channel 0: missing");
+    says(
+        small(Levels::WITHIN_WINDOWS).build(&Series::from_array(&holed).unwrap(), 1, &device()),
+        "series 2, step 5, channel 0: missing",
+    );
     // ids of another length, from the series itself
     let short = Names::new(&["a", "b"]);
     let error = plain((8, 9, 2)).with_persons(short).unwrap_err().to_string();

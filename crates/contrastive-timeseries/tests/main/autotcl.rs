@@ -41,7 +41,12 @@ fn the_identity_view_is_info_nce_of_a_batch_with_itself() {
     let mut training = config.build(&series, 2, &device()).unwrap();
     let before = training.trained_model();
     let loss = training.train_step().unwrap()[0].1;
-    let h = before.encoder.trend(before.encoder.net.forward(&Steps::new(series.padded().view(), &device()), &mut contrastive_nn::Pass::evaluation()));
+    let h = before.encoder.trend(
+        before
+            .encoder
+            .net
+            .forward(&Steps::new(series.padded().view(), &device()), &mut contrastive_nn::Pass::evaluation()),
+    );
     let pooled: Tensor<2> = h.max_dim(1).reshape([6, 8]);
     let want = one(&InfoNce::new(1.0).unwrap().loss(pooled.clone(), pooled.clone()));
     close("InfoNCE with itself", &[loss], &[want], 1e-5);
@@ -89,7 +94,10 @@ fn views_can_be_inverted_where_they_keep_a_step() {
     let augmenter = config.init(2, &mut generator(7), &device()).unwrap();
     let x = uniform((3, 15, 2), 8);
     let steps = Steps::new(x.view(), &device());
-    let noise = Tensor::<3>::from_data(TensorData::new(uniform((3, 15, 1), 9).iter().map(|v| 0.5 + 0.4 * v).collect::<Vec<f32>>(), [3, 15, 1]), &device());
+    let noise = Tensor::<3>::from_data(
+        TensorData::new(uniform((3, 15, 1), 9).iter().map(|v| 0.5 + 0.4 * v).collect::<Vec<f32>>(), [3, 15, 1]),
+        &device(),
+    );
     let made = augmenter.view(&config, &steps, Some(noise));
     let (v, g, h) = (values(&made.view), values(&made.factor), values(&made.gate));
     let mut kept = 0;
@@ -198,15 +206,26 @@ fn segments_that_are_equal_cost_the_logarithm_of_their_number_less_two() {
     let plain = |data: &[f64]| {
         let mut sum = 0.0;
         for series in data.chunks(t * d) {
-            let units: Vec<Vec<f64>> = series[d..].chunks(d).map(|s| {
-                let n = s.iter().map(|v| v * v).sum::<f64>().sqrt();
-                s.iter().map(|v| v / n).collect()
-            }).collect();
-            let segments: Vec<Vec<f64>> = units.chunks(2).take(k).map(|seg| (0..d).map(|c| seg.iter().map(|s| s[c]).fold(f64::MIN, f64::max)).collect()).collect();
+            let units: Vec<Vec<f64>> = series[d..]
+                .chunks(d)
+                .map(|s| {
+                    let n = s.iter().map(|v| v * v).sum::<f64>().sqrt();
+                    s.iter().map(|v| v / n).collect()
+                })
+                .collect();
+            let segments: Vec<Vec<f64>> = units
+                .chunks(2)
+                .take(k)
+                .map(|seg| (0..d).map(|c| seg.iter().map(|s| s[c]).fold(f64::MIN, f64::max)).collect())
+                .collect();
             let dot = |i: usize, j: usize| (0..d).map(|c| segments[i][c] * segments[j][c]).sum::<f64>();
             for i in 0..k {
                 let positive = if i + 1 < k { i + 1 } else { k - 2 };
-                let left_out = match i { 0 => vec![0, 2], _ if i == k - 1 => vec![k - 1, k - 3], _ => vec![i, i - 1] };
+                let left_out = match i {
+                    0 => vec![0, 2],
+                    _ if i == k - 1 => vec![k - 1, k - 3],
+                    _ => vec![i, i - 1],
+                };
                 let total: f64 = (0..k).filter(|j| !left_out.contains(j)).map(|j| dot(i, j).exp()).sum();
                 sum += total.ln() - dot(i, positive);
             }

@@ -43,9 +43,15 @@ fn golden_conv1d() {
             };
             let y = conv1d(x.clone(), weight.clone(), bias.clone(), options);
             let name = case["name"].as_str().unwrap();
-            let [[value, value_part], [gradient, gradient_part]] = bounds;
+            let [[value, value_part], [gradient, gradient_part]]: [[f64; 2]; 2] = bounds;
             let turned = |x: Tensor<3>, order: [isize; 3]| values(&x.permute(order));
-            reference::close(name, &turned(y.clone(), [0, 2, 1]), &numbers(&expected["output"]), value.max(1e-12), value_part);
+            reference::close(
+                name,
+                &turned(y.clone(), [0, 2, 1]),
+                &numbers(&expected["output"]),
+                value.max(1e-12),
+                value_part,
+            );
             let cotangent = tensor(&inputs["cotangent"], [0, 2, 1], dtype).detach();
             let gradients = (y * cotangent).sum().backward();
             let close = |what: &str, got: Vec<f64>| {
@@ -67,7 +73,9 @@ fn gradients_of_convolutions_are_finite_differences() {
         let data: Vec<f64> = (0..n).map(|i| ((i * k + 3) as f64 * 0.7).sin()).collect();
         Tensor::<3>::from_data(TensorData::new(data, shape), (&on, DType::F64)).require_grad()
     };
-    for (stride, dilation, padding) in [(1, 2, Padding::Same), (2, 1, Padding::Causal), (3, 2, Padding::Valid), (1, 20, Padding::Same)] {
+    for (stride, dilation, padding) in
+        [(1, 2, Padding::Same), (2, 1, Padding::Causal), (3, 2, Padding::Valid), (1, 20, Padding::Same)]
+    {
         let options = Conv1dOptions { stride, dilation, padding, ..Conv1dOptions::default() };
         let (x, w) = (make(2 * 9 * 2, 1, [2, 9, 2]), make(3 * 2 * 3, 5, [3, 2, 3]));
         let loss = |x: Tensor<3>, w: Tensor<3>| {
@@ -95,7 +103,8 @@ fn gradients_of_convolutions_are_finite_differences() {
 fn paddings_are_what_they_say() {
     let x = Tensor::<3>::from_data([[[1.0], [2.0], [4.0], [8.0]]], &device());
     let w = Tensor::<3>::from_data([[[100.0]], [[10.0]], [[1.0]]], &device());
-    let run = |padding| values(&conv1d(x.clone(), w.clone(), None, Conv1dOptions { padding, ..Conv1dOptions::default() }));
+    let run =
+        |padding| values(&conv1d(x.clone(), w.clone(), None, Conv1dOptions { padding, ..Conv1dOptions::default() }));
     close("same", &run(Padding::Same), &[12.0, 124.0, 248.0, 480.0], 1e-4);
     close("causal", &run(Padding::Causal), &[1.0, 12.0, 124.0, 248.0], 1e-4);
     close("valid", &run(Padding::Valid), &[124.0, 248.0], 1e-4);

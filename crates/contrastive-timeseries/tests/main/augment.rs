@@ -63,7 +63,14 @@ fn what_augmentations_keep() {
         v
     };
     assert_eq!(sorted(&Augmentation::Permute(5).apply(x.view(), &mut rng)), sorted(&x));
-    for still in [Augmentation::Jitter(0.0), Augmentation::Scale(0.0), Augmentation::Shear(0.0), Augmentation::Crop(1.0), Augmentation::FrequencyMask(0.0), Augmentation::JointMask(0)] {
+    for still in [
+        Augmentation::Jitter(0.0),
+        Augmentation::Scale(0.0),
+        Augmentation::Shear(0.0),
+        Augmentation::Crop(1.0),
+        Augmentation::FrequencyMask(0.0),
+        Augmentation::JointMask(0),
+    ] {
         let same = still.apply(x.view(), &mut rng);
         assert!(same.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-4), "{still:?}");
     }

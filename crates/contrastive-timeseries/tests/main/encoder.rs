@@ -133,7 +133,7 @@ fn the_reach_is_that_of_two_convolutions_a_block() {
     let mut moved = x.clone();
     moved[[0, 30, 0]] += 1.0;
     let after = of(&moved);
-    for t in 0..60 {
+    for t in 0usize..60 {
         let same = (0..5).all(|d| before[t * 5 + d] == after[t * 5 + d]);
         assert_eq!(same, t.abs_diff(30) > 14, "step {t}");
     }
@@ -203,7 +203,10 @@ fn sliding_windows_are_causal_and_begin_with_missing_steps() {
 #[test]
 fn the_trend_is_one_kernel() {
     let net = TrendNet::init(&small(1), 4, 1, &mut generator(8), &device()).unwrap();
-    let h = Tensor::<3>::from_data(TensorData::new(uniform((2, 20, 5), 9).into_raw_vec_and_offset().0, [2, 20, 5]), &device());
+    let h = Tensor::<3>::from_data(
+        TensorData::new(uniform((2, 20, 5), 9).into_raw_vec_and_offset().0, [2, 20, 5]),
+        &device(),
+    );
     close("the mean of four", &values(&net.trend(h.clone())), &values(&net.branches(h.clone())), 1e-5);
     // causal: a step does not know of later ones
     let moved = h.clone().slice_assign([0..2, 10..11, 0..5], Tensor::ones([2, 1, 5], &device()));
@@ -263,6 +266,6 @@ struct ToDouble;
 
 impl burn::module::ModuleMapper for ToDouble {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.detach().cast(DType::F64).require_grad())
+        param.map(|tensor| Tensor::from_inner(tensor.inner().cast(DType::F64)).require_grad())
     }
 }

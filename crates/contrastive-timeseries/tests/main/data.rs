@@ -38,7 +38,10 @@ fn tsv_maps_labels_and_cuts_padding() {
 #[test]
 fn ts_and_arff_of_the_same_cases_are_equal() {
     let files = Files::new();
-    let ts = files.put("a.ts", "# a comment\n@problemName a\n@classLabel true low high\n@data\n1,2,3:4,5,?:low\n6,7,8:9,10,11:high\n");
+    let ts = files.put(
+        "a.ts",
+        "# a comment\n@problemName a\n@classLabel true low high\n@data\n1,2,3:4,5,?:low\n6,7,8:9,10,11:high\n",
+    );
     let arff = files.put(
         "a.arff",
         "% comment\n@relation a\n@attribute x relational\n  @attribute t0 numeric\n  @attribute t1 numeric\n  @attribute t2 numeric\n@end x\n@attribute class {low,high}\n@data\n'1,2,3\\n4,5,?',low\n'6,7,8\\n9,10,11',high\n",
@@ -48,7 +51,10 @@ fn ts_and_arff_of_the_same_cases_are_equal() {
     assert_eq!(a.of(1), b.of(1));
     assert!(a.of(0)[[2, 1]].is_nan() && b.of(0)[[2, 1]].is_nan());
     assert_eq!(a.labels().unwrap(), b.labels().unwrap());
-    let plain = files.put("u.arff", "@relation u\n@attribute a numeric\n@attribute b real\n@attribute c {-1,1}\n@data\n0.5,1,-1\n2,3,1\n");
+    let plain = files.put(
+        "u.arff",
+        "@relation u\n@attribute a numeric\n@attribute b real\n@attribute c {-1,1}\n@data\n0.5,1,-1\n2,3,1\n",
+    );
     let u = read_arff(plain).unwrap();
     assert_eq!(u.of(1), array![[2.0], [3.0]]);
 }
@@ -73,8 +79,14 @@ fn tables_have_times_names_and_missing_cells() {
 
 #[test]
 fn windows_carry_what_their_series_had() {
-    let series = Series::new(vec![Array2::from_shape_fn((10, 1), |(t, _)| t as f32), Array2::zeros((3, 1)), Array2::ones((7, 1))]).unwrap();
-    let series = series.with_labels(Names::new(&["b", "a", "b"])).unwrap().with_persons(Names::new(&["x", "y", "x"])).unwrap();
+    let series = Series::new(vec![
+        Array2::from_shape_fn((10, 1), |(t, _)| t as f32),
+        Array2::zeros((3, 1)),
+        Array2::ones((7, 1)),
+    ])
+    .unwrap();
+    let series =
+        series.with_labels(Names::new(&["b", "a", "b"])).unwrap().with_persons(Names::new(&["x", "y", "x"])).unwrap();
     let cut = windows(&series, 4, 0.5, Short::Drop).unwrap();
     assert_eq!((cut.series.len(), cut.dropped), (6, 1));
     assert_eq!(cut.origins, [[0, 0], [0, 2], [0, 4], [0, 6], [2, 0], [2, 2]]);
@@ -114,7 +126,9 @@ fn wfdb_reads_both_formats_and_annotations() {
     // 212: samples 100, -3 | 2047, -2048 of two signals
     let pair = |a: i32, b: i32| [(a & 255) as u8, ((a >> 8 & 15) | (b >> 8 & 15) << 4) as u8, (b & 255) as u8];
     files.put("r.dat", [pair(100, -3), pair(2047, -2048)].concat());
-    let header = |sum: i32| format!("# c\nr 2 360 2\nr.dat 212 200 11 1024 100 {sum} 0 I\nr.dat 212 100(-3)/mV 12 0 -3 -2051 0 II\n");
+    let header = |sum: i32| {
+        format!("# c\nr 2 360 2\nr.dat 212 200 11 1024 100 {sum} 0 I\nr.dat 212 100(-3)/mV 12 0 -3 -2051 0 II\n")
+    };
     let record = read_wfdb(files.put("r.hea", header(2147))).unwrap();
     assert_eq!(record.digital, array![[100, -3], [2047, -2048]]);
     assert!((record.series.of(0)[[0, 0]] - (100.0 - 1024.0) / 200.0).abs() < 1e-6);
@@ -123,11 +137,22 @@ fn wfdb_reads_both_formats_and_annotations() {
     let error = read_wfdb(files.put("r.hea", header(2148))).unwrap_err().to_string();
     assert!(error.contains("checksum 2147, the header has 2148"), "{error}");
     files.put("s.dat", [5i16, -7, 9, 11].iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
-    let record = read_wfdb(files.put("s.hea", "s 2 100 2\ns.dat 16 10 16 0 5 14 0 a\ns.dat 16 0 16 0 -7 4 0 b\n")).unwrap();
+    let record =
+        read_wfdb(files.put("s.hea", "s 2 100 2\ns.dat 16 10 16 0 5 14 0 a\ns.dat 16 0 16 0 -7 4 0 b\n")).unwrap();
     assert_eq!(record.digital, array![[5, -7], [9, 11]]);
     assert_eq!(record.signals[1].gain, 200.0);
     let word = |code: u16, step: u16| (code << 10 | step).to_le_bytes().to_vec();
-    let atr = [word(28, 3), word(63, 4), b"(N\0\0".to_vec(), word(1, 10), word(59, 0), vec![1, 0, 0, 0], word(5, 2), word(0, 0)].concat();
+    let atr = [
+        word(28, 3),
+        word(63, 4),
+        b"(N\0\0".to_vec(),
+        word(1, 10),
+        word(59, 0),
+        vec![1, 0, 0, 0],
+        word(5, 2),
+        word(0, 0),
+    ]
+    .concat();
     let beats = read_annotations(files.put("r.atr", &atr), 70_000).unwrap();
     assert_eq!(beats.iter().map(|a| (a.sample, a.code)).collect::<Vec<_>>(), [(3, 28), (13, 1), (65_551, 5)]);
     assert_eq!(beats[0].text, "(N");
@@ -190,10 +215,14 @@ fn golden_data_of_the_archive() {
     assert_eq!([got[0], got[1], got[4], got[5]], [270, 370, 12, 9]);
     // the same set in two formats, value for value
     let folder = real("ucr/ECG200").unwrap();
-    let (tsv, arff) = (read_ucr_tsv(folder.join("ECG200_TRAIN.tsv")).unwrap(), read_arff(folder.join("ECG200_TRAIN.arff")).unwrap());
+    let (tsv, arff) =
+        (read_ucr_tsv(folder.join("ECG200_TRAIN.tsv")).unwrap(), read_arff(folder.join("ECG200_TRAIN.arff")).unwrap());
     assert!(tsv.iter().zip(arff.iter()).all(|(a, b)| a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5)));
     let folder = real("uea/BasicMotions").unwrap();
-    let (ts, arff) = (read_ts(folder.join("BasicMotions_TRAIN.ts")).unwrap(), read_arff(folder.join("BasicMotions_TRAIN.arff")).unwrap());
+    let (ts, arff) = (
+        read_ts(folder.join("BasicMotions_TRAIN.ts")).unwrap(),
+        read_arff(folder.join("BasicMotions_TRAIN.arff")).unwrap(),
+    );
     assert!(ts.iter().zip(arff.iter()).all(|(a, b)| a == b));
 }
 

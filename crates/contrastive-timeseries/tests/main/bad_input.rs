@@ -29,20 +29,41 @@ fn files_say_where() {
     says(read_ts(put("a.ts", "@problemName a\n@classLabel true a b\n1,2:a\n")), &["line 3", "before @data"]);
     says(read_ts(put("a.ts", "@problemName a\n")), &["no @data line"]);
     says(read_ts(put("a.ts", "@timeStamps true\n@data\n")), &["line 1", "time stamps"]);
-    says(read_ts(put("a.ts", "@classLabel true a\n@data\n1,2:3,4:a\n1,2:a\n")), &["line 4", "1 channels, where the first series has 2"]);
-    says(read_ts(put("a.ts", "@classLabel true a\n@data\n1,2:3:a\n")), &["line 3", "channel 1 has 1 values, channel 0 has 2"]);
+    says(
+        read_ts(put("a.ts", "@classLabel true a\n@data\n1,2:3,4:a\n1,2:a\n")),
+        &["line 4", "1 channels, where the first series has 2"],
+    );
+    says(
+        read_ts(put("a.ts", "@classLabel true a\n@data\n1,2:3:a\n")),
+        &["line 3", "channel 1 has 1 values, channel 0 has 2"],
+    );
     says(read_ts(put("a.ts", "@classLabel true a\n@data\n1,2:b\n")), &["class \"b\""]);
-    says(read_arff(put("a.arff", "@relation a\n@attribute x string\n")), &["line 2", "not numeric, relational or a class"]);
+    says(
+        read_arff(put("a.arff", "@relation a\n@attribute x string\n")),
+        &["line 2", "not numeric, relational or a class"],
+    );
     says(read_arff(put("a.arff", "@relation a\n@data\n1,2\n")), &["neither numeric attributes nor one relational"]);
-    says(read_arff(put("a.arff", "@attribute x numeric\n@attribute c {a}\n@data\n1,2,a\n")), &["line 4", "2 values for 1 numeric attributes"]);
+    says(
+        read_arff(put("a.arff", "@attribute x numeric\n@attribute c {a}\n@data\n1,2,a\n")),
+        &["line 4", "2 values for 1 numeric attributes"],
+    );
     let table = |text: &str| read_table(put("a.csv", text), &TableOptions::default());
     says(table("t,a\n2016-01-02,1\n2016-01-01,1\n"), &["line 3", "is not after that of the line before"]);
     says(table("t,a\n2016-01-02,1\n2016-01-02,1\n"), &["line 3", "is not after"]);
     says(table("t,a\n2016-01-32,1\n"), &["line 2", "is not a time"]);
     says(table("t,a\n2016-01-02,1,2\n"), &["line 2", "3 cells, where the first line has 2"]);
-    says(read_table(put("a.csv", "a\n1\n"), &TableOptions { time: Some(3), ..TableOptions::default() }), &["the time is in column 3"]);
+    says(
+        read_table(put("a.csv", "a\n1\n"), &TableOptions { time: Some(3), ..TableOptions::default() }),
+        &["the time is in column 3"],
+    );
     says(read_hmp(put("h/Walk/none.txt", "").parent().unwrap().parent().unwrap()), &["-PERSON"]);
-    says(read_hmp({ put("g/Walk/a-f1.txt", "1 2 64\n"); files.0.path().join("g") }), &["line 1", "not in 0..=63"]);
+    says(
+        read_hmp({
+            put("g/Walk/a-f1.txt", "1 2 64\n");
+            files.0.path().join("g")
+        }),
+        &["line 1", "not in 0..=63"],
+    );
     says(read_wfdb(put("r.hea", "r 1 100 4\nr.dat 80 200\n")), &["line 2", "format \"80\""]);
     says(read_wfdb(put("r.hea", "r 1 100 4\nr.dat 16 200\n")), &["r.dat"]);
     says(read_wfdb(put("r.hea", "r 1 100 4\n../r.dat 16 200\n")), &["not beside the header"]);
@@ -63,13 +84,20 @@ fn series_say_which() {
     says(plain().select(&[5]), &["series 5 is out of range; there are 2"]);
     says(plain().steps(2..4), &["steps 2..4"]);
     says(plain().equal_length("COMET"), &["COMET needs series of one length; there are 3 to 4 steps"]);
-    let (train, test) = (plain().with_labels(Names::new(&["a", "b"])).unwrap(), plain().with_labels(Names::new(&["a", "c"])).unwrap());
+    let (train, test) =
+        (plain().with_labels(Names::new(&["a", "b"])).unwrap(), plain().with_labels(Names::new(&["a", "c"])).unwrap());
     says(test.labelled_as(&train), &["class \"c\" has no training series"]);
     says(calendar_columns(&plain()), &["without times"]);
-    says(Scaling::fit(&Series::new(vec![array![[1.0, 2.0], [1.0, 3.0]]]).unwrap(), Over::Channels), &["channel 0", "constant"]);
+    says(
+        Scaling::fit(&Series::new(vec![array![[1.0, 2.0], [1.0, 3.0]]]).unwrap(), Over::Channels),
+        &["channel 0", "constant"],
+    );
     let missing = Series::new(vec![array![[1.0, f32::NAN], [2.0, f32::NAN]]]).unwrap();
     says(Scaling::fit(&missing, Over::Channels), &["channel 1", "missing"]);
-    says(Scaling::fit(&plain(), Over::Everything).unwrap().apply(&Series::new(vec![Array2::ones((2, 1))]).unwrap()), &["2 channels for series of 1"]);
+    says(
+        Scaling::fit(&plain(), Over::Everything).unwrap().apply(&Series::new(vec![Array2::ones((2, 1))]).unwrap()),
+        &["2 channels for series of 1"],
+    );
     says(missing.without_missing("AutoTCL"), &["series 0, step 0, channel 1", "AutoTCL"]);
 }
 
@@ -77,7 +105,14 @@ fn series_say_which() {
 fn files_of_random_bytes_are_errors_or_series() {
     let files = Files::new();
     let mut rng = generator(1);
-    let seeds = ["1\t2\t3\n", "@classLabel true a\n@data\n1,2:a\n", "@attribute x numeric\n@attribute c {a}\n@data\n1,a\n", "t,a\n2016-01-02,1\n", "r 1 100 2\nr.dat 212 200 11 0 0 0 0 I\n", "\u{93}NUMPY"];
+    let seeds = [
+        "1\t2\t3\n",
+        "@classLabel true a\n@data\n1,2:a\n",
+        "@attribute x numeric\n@attribute c {a}\n@data\n1,a\n",
+        "t,a\n2016-01-02,1\n",
+        "r 1 100 2\nr.dat 212 200 11 0 0 0 0 I\n",
+        "\u{93}NUMPY",
+    ];
     files.put("r.dat", [1, 2, 3]);
     for round in 0..400 {
         let mut bytes = seeds[round % seeds.len()].as_bytes().to_vec();
