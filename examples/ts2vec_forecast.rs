@@ -89,11 +89,8 @@ fn main() -> Result<(), SeriesError> {
     rows[0].1.push(horizons.iter().map(|&h| persistence(truth, &parts, h)).collect::<Result<_, _>>()?);
     let window = if values.channels() > 1 { 48 } else { CONTEXT + 1 };
     let raw = raw_windows(truth, window);
-    let errors = |vectors: ArrayView2<'_, f32>| {
-        horizons
-            .iter()
-            .map(|&h| Ok(forecast(vectors, truth, &parts, h, CONTEXT)?.error))
-            .collect::<Result<Vec<_>, SeriesError>>()
+    let errors = |vectors: ArrayView2<'_, f32>| -> Result<Vec<ForecastError>, SeriesError> {
+        horizons.iter().map(|&h| Ok(forecast(vectors, truth, &parts, h, CONTEXT)?.error)).collect()
     };
     rows[1].1.push(errors(raw.view())?);
     let encoded = |net: &DilatedNet| last_steps(net, inputs.of(0), CONTEXT, false, &device);
@@ -105,9 +102,8 @@ fn main() -> Result<(), SeriesError> {
         }
         rows[3].1.push(errors(encoded(&training.trained_model())?.view())?);
     }
-    print!("{:18}", "MSE / MAE");
-    horizons.iter().for_each(|h| print!(" {h:>13}"));
-    println!(" {:>13}", "mean");
+    let heads: String = horizons.iter().map(|h| format!(" {h:>13}")).collect();
+    println!("{:18}{heads} {:>13}", "MSE / MAE", "mean");
     for (name, seeds) in rows {
         print!("{name:18}");
         let mean = |k: usize| {
