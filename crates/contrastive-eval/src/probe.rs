@@ -5,7 +5,8 @@
 //! | the whole protocol: splits, choice of the penalty, mean and deviation | [`LinearProbe`] |
 //! | which rows to train on, choose by, test on | [`Split`] |
 //! | one logistic regression | [`LogisticRegression`] |
-//! | real-valued targets | [`Ridge`] |
+//! | real-valued targets | [`Ridge`]; for many penalties at once [`RidgePath`] |
+//! | a classifier that is not linear | [`RbfSvm`] |
 //!
 //! ```
 //! use contrastive_eval::ndarray::Array2;
@@ -29,14 +30,18 @@ mod problem;
 mod protocol;
 mod report;
 mod ridge;
+mod ridge_path;
 mod scaling;
 mod split;
+mod svm;
 mod targets;
 
 pub use logistic::{Intercept, Link, LogisticModel, LogisticRegression};
 pub use protocol::{Decision, LinearProbe};
 pub use report::{ProbeReport, ProbeRun};
 pub use ridge::{Ridge, RidgeModel};
+pub use ridge_path::{RidgePath, forecast_error};
 pub use scaling::Scaling;
 pub use split::Split;
+pub use svm::{Gamma, RbfSvm, RbfSvmModel, SvmChoice};
 pub use targets::Targets;

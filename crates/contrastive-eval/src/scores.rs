@@ -199,6 +199,46 @@ pub fn macro_average_precision<T: Real>(labels: &[u32], scores: ArrayView2<'_, T
     mean(values.into_iter()).ok_or(EvalError::Empty { what: "labels" })
 }
 
+/// The mean over the classes of the [`roc_auc`] of telling a class from the rest (macro AUROC); classes without rows, and one that all rows
+/// have, are left out. `scores`: `[rows, classes]`.
+///
+/// # Errors
+/// As [`macro_average_precision`]; [`EvalError::OneClass`] when all rows have one class.
+pub fn macro_roc_auc<T: Real>(labels: &[u32], scores: ArrayView2<'_, T>) -> Result<f64, EvalError> {
+    let values = class_roc_auc(labels, scores)?;
+    let only = || EvalError::OneClass { what: "rows", class: labels[0] };
+    mean(values.into_iter().flatten().map(|(value, _)| value)).ok_or_else(only)
+}
+
+/// [`macro_roc_auc`] with every class weighted by its number of rows.
+///
+/// # Errors
+/// As [`macro_roc_auc`].
+pub fn weighted_roc_auc<T: Real>(labels: &[u32], scores: ArrayView2<'_, T>) -> Result<f64, EvalError> {
+    let values = class_roc_auc(labels, scores)?;
+    let (sum, count) =
+        values.iter().flatten().fold((0.0, 0usize), |(sum, count), (v, n)| (sum + v * *n as f64, count + n));
+    if count == 0 { Err(EvalError::OneClass { what: "rows", class: labels[0] }) } else { Ok(sum / count as f64) }
+}
+
+/// AUROC and number of rows of each class; `None` for one without rows, or with all.
+fn class_roc_auc<T: Real>(labels: &[u32], scores: ArrayView2<'_, T>) -> Result<Vec<Option<(f64, usize)>>, EvalError> {
+    check_length("rows of scores", scores.nrows(), "labels", labels.len())?;
+    check_labels("labels", labels, scores.ncols())?;
+    if labels.is_empty() {
+        return Err(EvalError::Empty { what: "labels" });
+    }
+    let of = |(class, column): (usize, ndarray::ArrayView1<'_, T>)| {
+        let positive: Vec<bool> = labels.iter().map(|&label| label as usize == class).collect();
+        let count = positive.iter().filter(|p| **p).count();
+        if count == 0 || count == labels.len() {
+            return Ok(None);
+        }
+        roc_auc(&positive, &column.to_vec()).map(|value| Some((value, count)))
+    };
+    scores.columns().into_iter().enumerate().map(of).collect()
+}
+
 /// The mean, None of nothing.
 pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));

@@ -16,6 +16,7 @@
 
 pub mod adam;
 mod compiled;
+pub mod convolution;
 pub mod distance;
 mod element;
 pub mod k_means;

@@ -16,7 +16,7 @@
 //! | pairs that are alike or not | [`ListedPairs`] | among all rows of a batch: [`PairContrastive`] |
 //! | triplets: anchor, positive, negative | [`triplet_margin`] | [`MarginBased`], [`TupletMargin`]; mined: [`HardTriplet`], [`hardest_negatives`] |
 //! | two views of the nodes of a graph | [`Grace`] | clusters in place of all negatives: [`PamC`] |
-//! | two crops of time series, `[instances, time, channels]` | [`Ts2Vec`] | |
+//! | two crops of time series, `[instances, time, channels]` | [`Ts2Vec`] | windows of recordings and persons: [`IdentityContrast`]; segments of a series: [`SegmentContrast`]; two sets as distributions: [`MaximumMeanDiscrepancy`] |
 //! | two crops of images, cell by cell | [`PixPro`] | with negatives: [`PixContrast`] |
 //! | batches far too small for the temperature | [`SogClr`] | a temperature for each sample: [`ISogClr`]; noise contrastive estimation: [`Meco`] |
 //! | positives of my own: lists, weights, excluded pairs | [`PairObjective`] with [`Pairs`](crate::pairs::Pairs) | candidates from several sources: [`CandidateBlocks`]; many small problems at once: [`Grouped`] |

@@ -131,6 +131,55 @@ impl Split {
         &self.test
     }
 
+    /// A split by groups (persons, recordings): rows whose group is among `validation` or `test` go there, all others are trained on, so
+    /// that no group is in two parts. Every part that has rows must have every class.
+    ///
+    /// # Errors
+    /// [`EvalError::LengthMismatch`], [`EvalError::LabelOutOfRange`]; [`EvalError::RepeatedRow`] for a group that is named twice or in both
+    /// parts; [`EvalError::RowOutOfRange`] for a group that no row has; [`EvalError::MissingClass`] for a part without a class.
+    pub fn by_groups(
+        groups: &[u32],
+        validation: &[u32],
+        test: &[u32],
+        labels: &[u32],
+        classes: usize,
+    ) -> Result<Self, EvalError> {
+        crate::error::check_length("groups", groups.len(), "labels", labels.len())?;
+        crate::error::check_labels("labels", labels, classes)?;
+        let mut named = Vec::new();
+        for (what, part) in [("groups of the validation part", validation), ("groups of the test part", test)] {
+            for &group in part {
+                if named.contains(&group) {
+                    return Err(EvalError::RepeatedRow { what, row: group });
+                }
+                if !groups.contains(&group) {
+                    let rows = groups.iter().max().map_or(0, |&most| most as usize + 1);
+                    return Err(EvalError::RowOutOfRange { what, row: group, rows });
+                }
+                named.push(group);
+            }
+        }
+        let chosen = |keep: &dyn Fn(u32) -> bool| -> Vec<u32> {
+            (0u32..).zip(groups).filter(|(_, group)| keep(**group)).map(|(row, _)| row).collect()
+        };
+        let split = Self::new(
+            groups.len(),
+            chosen(&|group| !named.contains(&group)),
+            chosen(&|group| validation.contains(&group)),
+            chosen(&|group| test.contains(&group)),
+        )?;
+        for (what, rows) in
+            [("training rows", &split.train), ("validation rows", &split.validation), ("test rows", &split.test)]
+        {
+            let mut seen = vec![false; classes];
+            rows.iter().for_each(|&row| seen[labels[row as usize] as usize] = true);
+            if let Some(class) = seen.iter().position(|seen| !seen).filter(|_| !rows.is_empty()) {
+                return Err(EvalError::MissingClass { class: class as u32, what });
+            }
+        }
+        Ok(split)
+    }
+
     /// Parts of these rows for cross-validation: the members of every class, in random order, are dealt out one by one.
     pub(super) fn folds(rows: &[u32], label: impl Fn(u32) -> Option<u32>, folds: usize, seed: u64) -> Vec<Self> {
         let mut rows = rows.to_vec();
@@ -145,4 +194,30 @@ impl Split {
         };
         (0..folds).map(part).collect()
     }
+}
+
+/// For each row the fold that holds it out, as scikit-learn's stratified folds without shuffling: folds of equal size (to one row), each
+/// with its share of every class, the rows of a class in their order.
+pub(super) fn stratified_parts(labels: &[u32], folds: usize) -> Vec<usize> {
+    // classes by their first row
+    let mut order: Vec<u32> = Vec::new();
+    labels.iter().for_each(|label| {
+        if !order.contains(label) {
+            order.push(*label)
+        }
+    });
+    let encoded: Vec<usize> =
+        labels.iter().map(|label| order.iter().position(|o| o == label).expect("listed")).collect();
+    let mut sorted = encoded.clone();
+    sorted.sort_unstable();
+    let mut shares = vec![vec![0usize; order.len()]; folds];
+    sorted.iter().enumerate().for_each(|(at, &class)| shares[at % folds][class] += 1);
+    let mut parts = vec![0; labels.len()];
+    for class in 0..order.len() {
+        let mut of_class = (0..folds).flat_map(|fold| std::iter::repeat_n(fold, shares[fold][class]));
+        for (row, _) in encoded.iter().enumerate().filter(|(_, c)| **c == class) {
+            parts[row] = of_class.next().expect("a share for each row");
+        }
+    }
+    parts
 }

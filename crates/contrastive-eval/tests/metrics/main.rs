@@ -6,4 +6,5 @@ mod common;
 mod golden;
 mod plain;
 mod probes;
+mod series;
 mod splits;

@@ -19,7 +19,7 @@ macro_rules! with_rows {
 }
 
 /// What a product writes to, which may be the columns of one task in a table of several.
-pub(super) struct Output<'a, T> {
+pub(crate) struct Output<'a, T> {
     start: *mut T,
     len: usize,
     borrowed: std::marker::PhantomData<&'a mut [T]>,
@@ -40,7 +40,7 @@ impl<T> Output<'_, T> {
 }
 
 /// `out[row] (+)= sum over blocks and depth of left(block, depth, row) * right[block][depth]`, lines of `out` being `step` apart.
-pub(super) struct Products<'a, T, const DOWN: bool> {
+pub(crate) struct Products<'a, T, const DOWN: bool> {
     pub rows: usize,
     pub depth: usize,
     pub blocks: usize,

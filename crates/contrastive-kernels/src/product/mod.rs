@@ -9,6 +9,7 @@ mod block;
 mod panels;
 mod side;
 
+pub(crate) use block::{Output, Products};
 pub use panels::Panels;
 pub(crate) use side::Side;
 
@@ -60,7 +61,7 @@ const fn vectors<T: Lanes, S: Simd>() -> usize {
 }
 
 /// Elements of a line.
-const fn line<T: Lanes, S: Simd>() -> usize {
+pub(crate) const fn line<T: Lanes, S: Simd>() -> usize {
     vectors::<T, S>() * lanes::<T, S>()
 }
 

@@ -5,6 +5,7 @@
 
 mod activation;
 mod attention;
+mod conv1d;
 mod dropout;
 mod embedding;
 mod linear;
@@ -15,6 +16,9 @@ pub(crate) mod portable;
 
 pub use activation::{Activation, ActivationLayer, gelu, gelu_tanh, quick_gelu, silu};
 pub use attention::{Attention, AttentionConfig, AttentionOptions, Reach, attention, attention_biased, self_attention};
+pub use conv1d::{Conv1d, Conv1dConfig, Conv1dOptions, Padding, conv1d};
+#[doc(hidden)]
+pub use conv1d::{ConvolutionOps, portable as conv1d_portable};
 pub use dropout::{dropout, dropout_add};
 pub use embedding::{Embedding, EmbeddingConfig};
 pub use linear::{Linear, LinearConfig};

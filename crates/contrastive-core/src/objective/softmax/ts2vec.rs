@@ -22,6 +22,7 @@ use burn::tensor::{Bool, Tensor};
 pub struct Ts2Vec {
     instance: f64,
     unit: usize,
+    last_scale: bool,
     contrast: Grouped,
 }
 
@@ -102,7 +103,14 @@ impl Ts2Vec {
             });
         }
         let pairs = PairObjective::new(1.0)?.with_pairs(Pairs::TwoViews).with_similarity(Similarity::Dot);
-        Ok(Self { instance, unit, contrast: Grouped::new(pairs) })
+        Ok(Self { instance, unit, last_scale: true, contrast: Grouped::new(pairs) })
+    }
+
+    /// Stops at two time steps: the scale of a single one is neither added nor counted (COMET, Wang et al. 2023, whose sample level is
+    /// this with share 1 and whose observation level with share 0).
+    pub fn without_last_scale(mut self) -> Self {
+        self.last_scale = false;
+        self
     }
 
     /// Uses backend operations even where native kernels exist.
@@ -114,7 +122,7 @@ impl Ts2Vec {
     /// The value `[1]` over all scales, attached to both views where they carry a gradient.
     ///
     /// # Panics
-    /// When the shapes differ, or are empty.
+    /// When the shapes differ, or are empty, or there is a single time step [without its scale](Self::without_last_scale).
     pub fn loss(&self, z1: Tensor<3>, z2: Tensor<3>) -> Tensor<1> {
         self.attached(z1, z2, Self::evaluate)
     }
@@ -159,13 +167,18 @@ impl Ts2Vec {
         let mut scales: Vec<ViewsEvaluation> = Vec::new();
         let mut pools: Vec<[MaxPool; 2]> = Vec::new();
         loop {
-            let last = views[0].dims()[1] == 1;
-            let mut scale = self.instance(&views, gradients && self.instance > 0.0).scale(self.instance);
+            let steps = views[0].dims()[1];
+            let last = steps == 1;
+            assert!(!last || self.last_scale, "a single time step, whose scale is not counted: two are needed");
+            let mut scale = match self.instance {
+                0.0 => Self::nothing(&views[0], gradients),
+                share => self.instance(&views, gradients).scale(share),
+            };
             if !last && pools.len() >= self.unit && self.instance < 1.0 {
                 scale = scale.add(self.temporal(&views, gradients).scale(1.0 - self.instance));
             }
             scales.push(scale);
-            if last {
+            if last || (!self.last_scale && steps < 4) {
                 break;
             }
             let [(p, a), (q, b)] = views.map(MaxPool::new);
@@ -195,12 +208,17 @@ impl Ts2Vec {
         self.groups(plain(views), gradients)
     }
 
+    /// 0, of views of this shape.
+    fn nothing(view: &Tensor<3>, gradients: bool) -> ViewsEvaluation {
+        let views = gradients.then(|| [view.zeros_like(), view.zeros_like()]);
+        ViewsEvaluation { value: Tensor::zeros([1], (&view.device(), view.dtype())), views }
+    }
+
     /// NT-Xent within groups, `[G, n, D]` of each view.
     fn groups(&self, [a, b]: [Tensor<3>; 2], gradients: bool) -> ViewsEvaluation {
         let [g, n, d] = a.dims();
         if n == 1 {
-            let views = gradients.then(|| [a.zeros_like(), b.zeros_like()]);
-            return ViewsEvaluation { value: Tensor::zeros([1], (&a.device(), a.dtype())), views };
+            return Self::nothing(&a, gradients);
         }
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
         let found = self.contrast.evaluate(&GroupedInputs::self_contrast(Tensor::cat(vec![a, b], 1)), wanted);
