@@ -31,6 +31,9 @@ pub use contrastive_nn as nn;
 #[cfg(feature = "rl")]
 #[doc(inline)]
 pub use contrastive_rl as rl;
+#[cfg(feature = "seqrec")]
+#[doc(inline)]
+pub use contrastive_seqrec as seqrec;
 #[cfg(feature = "timeseries")]
 #[doc(inline)]
 pub use contrastive_timeseries as timeseries;

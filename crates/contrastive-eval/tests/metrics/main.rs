@@ -8,3 +8,4 @@ mod plain;
 mod probes;
 mod series;
 mod splits;
+mod targets;
