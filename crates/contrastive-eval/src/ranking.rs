@@ -32,7 +32,6 @@ pub use error::{RankingError, Side};
 pub use metric::Metric;
 pub use protocol::Protocol;
 pub use report::{LeftOut, PerUserReport, RankingReport};
-pub use report::{PerUserReport, RankingReport};
 pub use targets::{Seen, TargetRanks};
 
 use ndarray::ArrayView2;
