@@ -7,6 +7,7 @@ mod bad_inputs;
 mod behaviour;
 mod dense_streaming;
 mod distributed;
+mod far_logits;
 mod golden_distill;
 mod golden_grouped;
 mod golden_metric;
