@@ -16,7 +16,8 @@ impl<T: Element> GenericRowLoss<T> for Debiased {
             return (0.0, Sums::default());
         };
         let positive = self.scale * kept[0].f64();
-        let highest = vector::max(row).f64();
+        let top = vector::max(row);
+        let highest = top.f64();
         if highest <= nothing::<T>().f64() {
             // there are negatives, but all are NaN
             row.fill(T::nan());
@@ -29,13 +30,14 @@ impl<T: Element> GenericRowLoss<T> for Debiased {
             // the exponentials of both sums are kept, one in a row of its own
             kept.resize(row.len(), T::zero());
             let scales = [hard, soft].map(T::of);
-            let sums = vector::exp_both(row, kept, scales, [hard, soft].map(|scale| T::of(-scale * highest)));
+            let shift = |scale: f64| T::of(-vector::top_logit(top, scale));
+            let sums = vector::exp_both(row, kept, scales, [hard, soft].map(shift));
             let [sum, weights] = sums.map(Real::f64);
             let log_sum = others.ln() + sum.ln() - weights.ln() + self.scale * highest;
             [value, by_sum, by_positive] = self.value(positive, log_sum, others);
             vector::combine(row, kept, [by_sum * hard / sum, -by_sum * soft / weights].map(T::of));
         } else {
-            let (sum, _) = vector::exp_in_place(row, T::of(hard), T::of(-hard * highest));
+            let (sum, _) = vector::exp_in_place(row, T::of(hard), T::of(-vector::top_logit(top, hard)));
             let sum = sum.f64();
             [value, by_sum, by_positive] = self.value(positive, sum.ln() + hard * highest, others);
             vector::scale(row, T::of(by_sum * hard / sum));

@@ -186,7 +186,11 @@ impl<T: Element> GenericRowLoss<T> for MultiSimilarity {
         }
         let mut value = 0.0;
         let scale = T::of(self.beta);
-        let top = if highest > nothing { (highest.f64() - self.bases[1]) * self.beta } else { f64::NEG_INFINITY };
+        let top = match (highest > nothing, vector::top_logit(highest, self.beta)) {
+            (true, far) if far.abs() >= vector::FAR => far - self.bases[1] * self.beta,
+            (true, _) => (highest.f64() - self.bases[1]) * self.beta,
+            (false, _) => f64::NEG_INFINITY,
+        };
         if top > f64::NEG_INFINITY {
             let top = top.max(0.0);
             let (sum, _) = vector::exp_in_place(row, scale, T::of(-self.beta * self.bases[1] - top));
@@ -342,7 +346,7 @@ impl<T: Element> GenericRowLoss<T> for MarginSoftmax {
         };
         let (cosine, slope) = self.margin.of(s.f64());
         let own = cosine * self.scale;
-        let top = (vector::max(row).f64() * self.scale).max(own);
+        let top = vector::top_logit(vector::max(row), self.scale).max(own);
         let (sum, _) = vector::exp_in_place(row, T::of(self.scale), T::of(-top));
         let share = (own - top).exp();
         let sum = sum.f64() + share;

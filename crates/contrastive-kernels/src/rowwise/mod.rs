@@ -400,7 +400,7 @@ fn compared<T: Element>(s: T) -> bool {
 fn shares<T: Element>(row: &mut [T], scale: f64) -> Option<(f64, f64)> {
     let highest = vector::max(row);
     if highest > nothing() {
-        let top = highest.f64() * scale;
+        let top = vector::top_logit(highest, scale);
         let (sum, dot) = vector::exp_in_place(row, T::of(scale), T::of(-top));
         let (sum, dot) = (sum.f64(), dot.f64());
         vector::scale(row, T::of(1.0 / sum));

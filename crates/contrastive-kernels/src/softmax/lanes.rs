@@ -1,6 +1,7 @@
 //! What is done to a panel of pairs between its products ([`Panels`](crate::product::Panels)): each anchor is a lane, and the
 //! candidates come one below the other, so that no reduction over an anchor's pairs crosses lanes.
 
+use super::far;
 use crate::vector::{Element, TwoExponentials, larger, total};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
@@ -107,6 +108,9 @@ kernel! {
 
 /// `x <- exp(scale * x + bias + shift)`; the sums of the results, and of result times old `x`, of each anchor.
 pub(super) fn exp<T: Element>(panel: &mut [T], scale: &[T], bias: &[T], shift: &[T], [sums, dots]: [&mut [T]; 2]) {
+    if bias.is_empty() && far::any(shift) {
+        return far::exp(panel, scale, shift, [sums, dots]);
+    }
     let lanes = shift.len();
     Arch::new().dispatch(Exp { panel, scale, bias, shift, sums, dots, lanes, of: Default::default() });
 }
@@ -237,6 +241,9 @@ kernel! {
 /// The sums of `exp(scale * x + shift)` of each anchor, and, added to `columns` unless that is empty, the exponentials themselves: one
 /// serves both sides, and what the panels of a tile have of a candidate is added up across lanes when the last has been summed.
 pub(super) fn sum_exp<T: Element>(panel: &[T], [scale, shift]: [T; 2], rows: &mut [T], columns: &mut [T]) {
+    if far::any(&[shift]) {
+        return far::sum_exp(panel, [scale, shift], rows, columns);
+    }
     let lanes = rows.len();
     Arch::new().dispatch(SumExp { panel, scale, shift, rows, columns, lanes, of: Default::default() });
 }
@@ -286,6 +293,9 @@ pub(super) fn sum_exp_apart<T: Element>(
     rows: &mut [T],
     [column_shifts, columns]: [&mut [T]; 2],
 ) {
+    if far::any(shifts) || far::any(column_shifts) {
+        return far::sum_exp_apart(panel, scale, shifts, rows, (column_shifts, columns));
+    }
     let lanes = rows.len();
     let column_shifts = &*column_shifts;
     let of = Default::default();
@@ -311,6 +321,9 @@ kernel! {
 
 /// `x <- exp(scale * x + shift) * (row + column)`; returns the sum of result times old `x`.
 pub(super) fn two_sided<T: Element>(panel: &mut [T], [scale, shift]: [T; 2], rows: &[T], columns: &[T]) -> T {
+    if far::any(&[shift]) {
+        return far::two_sided(panel, [scale, shift], rows, columns);
+    }
     let lanes = rows.len();
     Arch::new().dispatch(TwoSided { panel, scale, shift, rows, columns, lanes, of: Default::default() })
 }
@@ -419,6 +432,9 @@ pub(super) fn two_sided_apart<T: Element>(
     [rows, shifts]: [&[T]; 2],
     [columns, column_shifts]: [&[T]; 2],
 ) -> T {
+    if far::any(shifts) || far::any(column_shifts) {
+        return far::two_sided_apart(panel, scale, [rows, shifts], [columns, column_shifts]);
+    }
     let lanes = rows.len();
     let of = Default::default();
     Arch::new().dispatch(TwoSidedApart { panel, scale, rows, shifts, columns, column_shifts, lanes, of })

@@ -74,8 +74,9 @@ pub(super) struct Row<T> {
     /// Largest term of the denominator, and the sum relative to it.
     max: T,
     sum: T,
-    /// Logarithm of the sum over positives, for the sum inside.
+    /// Logarithm of the sum over positives, for the sum inside, or, of far logits, the largest of them with the sum relative to it; else 1.
     inner: T,
+    inner_sum: T,
 }
 
 impl<T: Element> SoftmaxProblem<'_, T> {
@@ -100,7 +101,7 @@ pub(super) fn coefficient<T: Element>(problem: &SoftmaxProblem<'_, T>, i: usize,
     }
     let weight = problem.row_weight(i) * p.weight;
     if inside(problem) {
-        -weight * (p.logit - row.inner).exp()
+        -weight * (p.logit - row.inner).exp() / row.inner_sum
     } else if problem.clamped(p.logit) == p.logit {
         -weight
     } else {
@@ -181,8 +182,11 @@ pub(super) fn merge<T: Element>(
         let common = weight * total / row.sum;
         let log = max + row.sum.ln();
         if inside {
-            row.inner = pull.max + pull.sum.ln();
-            row.value = log - row.inner;
+            // of far logits the logarithm of the sum is lost beside the largest
+            let far = pull.max.abs() >= T::of(vector::FAR);
+            let inner = pull.max + pull.sum.ln();
+            (row.inner, row.inner_sum) = if far { (pull.max, pull.sum) } else { (inner, one) };
+            row.value = log - inner;
             row.moment = common * moment - weight * pull.moment / pull.sum;
         } else {
             row.value = total * log - pull.sum;

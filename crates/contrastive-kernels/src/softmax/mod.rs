@@ -18,6 +18,7 @@
 //! against itself (NT-Xent, SupCon), where symmetry saves a third of the work.
 
 mod debiased;
+mod far;
 mod lanes;
 mod merge;
 mod rows;

@@ -68,7 +68,7 @@ fn block_rows(n: usize, m: usize, size: usize, stripe: usize) -> usize {
 /// Value and gradients of `problem`, anchors against candidates.
 ///
 /// Inputs that are not finite make the values that depend on them NaN, and the value of the whole; nothing else does: the largest logit is subtracted
-/// before every exponential.
+/// before every exponential, and logits are as exact as their own rounding.
 ///
 /// # Panics
 /// When the problem is not as documented at the fields of [`SoftmaxProblem`]: a slice of the wrong length (the message

@@ -178,12 +178,17 @@ impl<'a, T: Element> Direction<'a, T> {
                 continue;
             }
             let weight = scale * self.weights[i];
+            // of far logits the logarithm of the sum is lost beside the largest
+            let relative = |log: &LogSum<T>, coefficient: T| match log.reference.abs() >= T::of(vector::FAR) {
+                true => Side { log: log.reference, coefficient: coefficient / log.sum, ..none },
+                false => Side { log: log.log(), coefficient, ..none },
+            };
             let (l, side) = match self.value {
                 RowValue::LogRatio => {
                     let total = self.target[i] * T::of(self.counts[i] as f64);
                     let l = total * log.log() - scale * self.target[i] * dots[i];
                     let (coefficient, pull) = (weight * total, weight * self.target[i]);
-                    (l, Side { log: log.log(), coefficient, pull, ..none })
+                    (l, Side { pull, ..relative(log, coefficient) })
                 }
                 RowValue::Debiased(corrected) => {
                     let others = (self.compared - self.counts[i]) as f64;
@@ -199,7 +204,7 @@ impl<'a, T: Element> Direction<'a, T> {
                         let coefficient = of(by_sum * (1.0 + hardness) / log.sum.f64());
                         Side { log: log.reference, coefficient, pull, soft: of(-by_sum * hardness / soft_sum) }
                     } else {
-                        Side { log: log.log(), coefficient: of(by_sum), pull, ..none }
+                        Side { pull, ..relative(log, of(by_sum)) }
                     };
                     (T::of(l), side)
                 }

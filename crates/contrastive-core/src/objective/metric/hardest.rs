@@ -33,6 +33,13 @@ impl<T: BurnElement + Element> Tables<T> {
     }
 }
 
+impl Problem {
+    /// No more are chosen of an anchor's candidates than there are.
+    fn at_most(&self, k: usize) -> usize {
+        k.min(self.rows()[1].dims()[0])
+    }
+}
+
 /// Calls a function of the type the tables are in.
 macro_rules! in_type {
     ($problem:expr, $function:ident($($argument:expr),*)) => {
@@ -45,7 +52,7 @@ macro_rules! in_type {
 
 /// Of every anchor the `k` most similar negatives, most similar first and equal ones by place. Positives, by `pairs`, and the anchor
 /// itself in a table compared with itself are no negatives. An anchor with fewer than `k` negatives has as many
-/// ([`TopK::row`] gives no more). A NaN similarity comes before all others.
+/// ([`TopK::row`] gives no more), and a `k` above the number of candidates is that number. A NaN similarity comes before all others.
 ///
 /// Computed on the host, exactly, in the type of the inputs (f16 and bf16 in f32): 2 n m d flops, memory linear in n + m and in the
 /// number of positive pairs. No gradient: compare the chosen rows again.
@@ -65,7 +72,7 @@ macro_rules! in_type {
 /// When shapes and pairs do not fit, or the inputs have a scale, a bias or paired positives.
 pub fn hardest_negatives(inputs: &Inputs, pairs: &Pairs, similarity: Similarity, k: usize) -> TopK<f64> {
     let problem = Problem::new(inputs, pairs, similarity);
-    in_type!(problem, closest(k))
+    in_type!(problem, closest(problem.at_most(k)))
 }
 
 /// Of every anchor the `k` least similar positives, least similar first and equal ones by place; otherwise as
@@ -75,7 +82,7 @@ pub fn hardest_negatives(inputs: &Inputs, pairs: &Pairs, similarity: Similarity,
 /// As [`hardest_negatives`].
 pub fn hardest_positives(inputs: &Inputs, pairs: &Pairs, similarity: Similarity, k: usize) -> TopK<f64> {
     let problem = Problem::new(inputs, pairs, similarity);
-    in_type!(problem, farthest(k))
+    in_type!(problem, farthest(problem.at_most(k)))
 }
 
 /// Of every anchor the `k` most similar negatives among those whose similarity is below the anchor's `limits`; otherwise as
@@ -85,7 +92,7 @@ pub fn hardest_positives(inputs: &Inputs, pairs: &Pairs, similarity: Similarity,
 /// As [`hardest_negatives`], and when there is not one limit for each anchor.
 pub fn negatives_below(inputs: &Inputs, pairs: &Pairs, similarity: Similarity, limits: &[f64], k: usize) -> TopK<f64> {
     let problem = Problem::new(inputs, pairs, similarity);
-    in_type!(problem, below(limits, k))
+    in_type!(problem, below(limits, problem.at_most(k)))
 }
 
 /// Of every anchor the `k` most similar negatives that are less similar than its most similar positive (semi-hard: Schroff et al.
@@ -97,7 +104,7 @@ pub fn negatives_below(inputs: &Inputs, pairs: &Pairs, similarity: Similarity, l
 pub fn semi_hard_negatives(inputs: &Inputs, pairs: &Pairs, similarity: Similarity, k: usize) -> TopK<f64> {
     let problem = Problem::new(inputs, pairs, similarity);
     let limits = in_type!(problem, nearest_positive());
-    in_type!(problem, below(&limits, k))
+    in_type!(problem, below(&limits, problem.at_most(k)))
 }
 
 fn widened<T: Element>(found: TopK<T>) -> TopK<f64> {

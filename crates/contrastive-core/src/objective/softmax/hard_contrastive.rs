@@ -184,7 +184,7 @@ impl<T: Element> RowLoss<T> for Interval {
         let mut value = 0.0;
         match self.form {
             Form::Softmax { scale } => {
-                let top = vector::max(row).f64() * scale;
+                let top = vector::top_logit(vector::max(row), scale);
                 let (sum, _) = vector::exp_in_place(row, T::of(scale), T::of(-top));
                 let all = top + sum.f64().ln();
                 let mut pulled = 0.0;

@@ -1,9 +1,0 @@
-//! Objectives over ranks against the same objective of all rows in one process, and what happens when a rank is gone.
-
-#[path = "../common/mod.rs"]
-mod common;
-mod losses;
-mod ranks;
-mod softmax;
-mod sums;
-mod support;
