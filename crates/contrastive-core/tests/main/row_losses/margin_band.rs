@@ -1,8 +1,8 @@
 //! MCLRec's regulariser: closed cases, forms against each other, finite differences, the paper's form against its definition.
 
 use crate::common::*;
-use crate::forms::agree;
-use crate::support::*;
+use crate::row_losses::forms::agree;
+use crate::unpaired::support::*;
 use burn::tensor::{DType, Tensor};
 use contrastive_core::error::ObjectiveError;
 use contrastive_core::objective::*;

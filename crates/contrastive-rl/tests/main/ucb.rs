@@ -101,7 +101,7 @@ fn the_loss_is_binary_noise_contrastive_estimation() {
         visits: vec![5.0, 3.0],
     };
     let listed = |counts: &Array2<f64>| -> Vec<f64> {
-        counts.iter().zip(&f).flat_map(|(n, f)| std::iter::repeat_n(f.ln(), *n as usize)).collect()
+        counts.iter().zip(&f).flat_map(|(n, f): (&f64, &f64)| std::iter::repeat_n(f.ln(), *n as usize)).collect()
     };
     let (data, noise) = (listed(&samples.real), listed(&samples.noise));
     let zeros = |n: usize| numbers(vec![0.0; n]);
@@ -267,8 +267,9 @@ fn runs_resume_bit_for_bit() {
     assert_eq!(whole.regrets(), rest.regrets());
     assert_eq!(whole.state(), rest.state());
     // a world of the same size with other secrets is another run
-    let other = config.fit(&lock(3), &options(61, 9).run_dir(folder.path()).resume(true));
-    assert!(other.unwrap_err().to_string().contains("digest"));
+    let other = lock(3);
+    let error = config.fit(&other, &options(61, 9).run_dir(folder.path()).resume(true)).err().expect("another world");
+    assert!(error.to_string().contains("digest"), "{error}");
 
     let folder = tempfile::tempdir().unwrap();
     let world = LockGame::new(LockGame::settings(0)).unwrap();

@@ -11,6 +11,11 @@ use contrastive_rl::method::video::{
 use contrastive_rl::world::grid::{CELLS, ExoGrid, Noise, Videos, Walker};
 use contrastive_train::{Budget, FitOptions, MethodConfig, TrainingConfig};
 
+fn to_array(x: &Tensor<2>) -> Array2<f32> {
+    let [n, d] = x.dims();
+    Array2::from_shape_vec((n, d), x.clone().into_data().iter::<f32>().collect()).unwrap()
+}
+
 const CONTRAST: VideoObjective = VideoObjective::Contrast { negatives: Negatives::Anywhere };
 
 fn videos(noise: Noise, episodes: usize, seed: u64) -> (ExoGrid, Videos) {
@@ -61,7 +66,7 @@ fn negatives_by_episode_are_those_of_the_definition() {
         let (method, model) = (training.method(), training.model().valid());
         let batch = method.make(&method.transitions().train[..25]);
         let found = f64::from(method.loss(&model, &batch).into_scalar::<f32>());
-        let rows = contrastive_core::to_array(&Tensor::cat([&batch.from, &batch.to].map(|x| model.encode(x.clone())).to_vec(), 0));
+        let rows = to_array(&Tensor::cat([&batch.from, &batch.to].map(|x| model.encode(x.clone())).to_vec(), 0));
         let episodes = [batch.episodes.as_slice(), &batch.episodes].concat();
         let unit: Vec<Vec<f64>> = rows
             .rows()
@@ -108,7 +113,7 @@ fn the_linear_autoencoder_finds_the_principal_space() {
     config.validation = 0.0;
     config.training = TrainingConfig::new(Budget::Steps(4000), 256, 3e-3);
     let model = trained(&config, &data, 1);
-    let decoder = contrastive_core::to_array(&model.head.as_ref().unwrap().maps[0].weight.val()).mapv(f64::from);
+    let decoder = to_array(&model.head.as_ref().unwrap().maps[0].weight.val()).mapv(f64::from);
     let mean = data.frames.mapv(f64::from).mean_axis(Axis(0)).unwrap();
     let centred = data.frames.mapv(f64::from) - &mean;
     let covariance = centred.t().dot(&centred);
