@@ -40,7 +40,8 @@ pub fn settings_are_named<C: MethodConfig>(wrong: &[(C, &str)]) {
     }
 }
 
-/// A training of 4 epochs equals, bit for bit, one that is interrupted after the second and resumed; `folder` is empty.
+/// A training of 4 epochs equals, bit for bit, one that is interrupted after the second and resumed, and one of 7 steps those that go on
+/// from a state within and between epochs (choose batches that make several steps an epoch); `folder` is empty.
 ///
 /// # Panics
 /// When it does not, or a run fails.
@@ -51,6 +52,9 @@ pub fn resume_is_exact<C: MethodConfig>(config: &C, folder: &Path) {
     let whole = fit(&options(4));
     fit(&options(2).run_dir(folder));
     let resumed = fit(&options(4).run_dir(folder).resume(true));
+    // and from every state within epochs
+    let build = || config.training_on(&data, &options(4)).unwrap_or_else(|error| panic!("{error}")).into_inner();
+    contrastive_train::testing::resumes_bit_for_bit(&build, 7);
     let bits = |table: &ndarray::Array2<f32>| table.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     for (name, a, b) in [("users", &whole.users, &resumed.users), ("items", &whole.items, &resumed.items)] {
         assert!(bits(a) == bits(b), "the {name} of a resumed training differ");

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Tensor};
 use contrastive_core::linear::{SvdOptions, truncated_svd};
 use contrastive_core::objective::{Inputs, PairObjective, bpr};
 use contrastive_core::similarity::Similarity;
-use contrastive_graph::parts::{Candidates, Readout};
+use contrastive_graph::parts::{Candidates, Readout, owed};
 use contrastive_graph::user_item::Embeddings;
 use contrastive_graph::user_item::augment::ViewKind;
 use contrastive_graph::user_item::data::generate::{PlantedOptions, planted};
@@ -316,6 +316,19 @@ fn states_do_not_depend_on_the_node_order() {
         [trained.embeddings(), other.embeddings()].map(|e| e.users.mapv(f64::from).into_raw_vec_and_offset().0);
     close("embeddings", &a, &b, 1e-6, 1e-5);
     assert_eq!(trained.state(), other.state());
+}
+
+/// What a method draws in a step comes from a generator of the step: a run goes on within an epoch, whatever is drawn.
+#[test]
+fn methods_that_draw_in_their_steps_resume_within_an_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name| folder.path().join(name);
+    let sampled = Candidates::Sampled { count: 10 };
+    let lightgcl = LightGclConfig::new().with_candidates(sampled).with_edge_dropout(0.2);
+    owed::resume_is_exact(&lightgcl.with_dim(4).with_batch_size(150), &run("lightgcl"));
+    let sgl = SglConfig::new().with_candidates(sampled).with_view(ViewKind::RandomWalk);
+    owed::resume_is_exact(&sgl.with_dim(4).with_batch_size(150), &run("sgl"));
+    owed::resume_is_exact(&LightGcnConfig::new().with_dim(4).with_batch_size(150), &run("lightgcn"));
 }
 
 #[test]

@@ -50,5 +50,5 @@ pub use pamc::{Pamc, PamcConfig, PamcModel, PamcNegatives, PamcStart};
 pub use powers::powers;
 pub use projected::ProjectedEncoder;
 pub use published::PamcData;
-pub use training::{NodeParts, NodeTraining};
+pub use training::{NodeParts, NodeTraining, Whole};
 pub use views::{Drops, TwoViewMethod, TwoViews, UniformViews, View, ViewModel, ViewRule};

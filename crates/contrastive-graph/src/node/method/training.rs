@@ -146,6 +146,11 @@ impl<M: NodeMethod> NodeTraining<M> {
         &self.0.method().method
     }
 
+    /// The training within.
+    pub fn into_inner(self) -> Training<Whole<M>> {
+        self.0
+    }
+
     /// Where the time went.
     pub fn parts(&self) -> NodeParts {
         let (timing, forward) = (self.0.timing(), self.0.method().forward);

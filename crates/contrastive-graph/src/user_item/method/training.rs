@@ -250,6 +250,11 @@ impl<M: Method> Training<M> {
         self.0.model().table.val().inner()
     }
 
+    /// The training within, under the internal numbers.
+    pub fn into_inner(self) -> contrastive_train::Training<Ranking<M>> {
+        self.0
+    }
+
     /// Where the time went.
     pub fn parts(&self) -> Parts {
         let (timing, Ranking { sampling, encoding, .. }) = (self.0.timing(), self.0.method());

@@ -31,6 +31,8 @@ fn resumes<C: NodeMethodConfig>(config: &C, graph: &Graph) -> State {
     let losses: Vec<f64> = (0..6).map(|_| by_hand.train_epoch().unwrap()).collect();
     assert_eq!(by_hand.embed(), whole.nodes, "{name}");
     assert_eq!(losses[5], whole.report.losses["loss"], "{name}");
+    let build = || config.build(graph, 3, &device()).unwrap().into_inner();
+    contrastive_train::testing::resumes_bit_for_bit(&build, 7);
     // a state that does not fit changes nothing, and one of another epoch everything
     let mut state = by_hand.state();
     state.pop_first();
