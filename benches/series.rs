@@ -104,7 +104,7 @@ fn main() -> Result<(), SeriesError> {
     }
     let net = DilatedNetConfig::new().init(8, &mut ChaCha8Rng::seed_from_u64(1), &device)?;
     let series = Series::new(vec![
-        contrastive::eval::ndarray::Array2::from_shape_vec((1024, 8), numbers(8192)).expect("8 channels"),
+        Array2::from_shape_vec((1024, 8), numbers(8192)).expect("8 channels"),
     ])?;
     let seconds = each(|| drop(last_steps(&net, series.of(0), 200, false, &device)));
     println!("\ncausal vectors of 17,420 windows of 201 steps: {:.1} CPU s", seconds * 17_420.0 / 1024.0);

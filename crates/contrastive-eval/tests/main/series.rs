@@ -98,8 +98,8 @@ fn the_grid_is_searched_fold_by_fold() {
     assert_eq!(whole.predict(x.view()).unwrap(), model.predict(x.view()).unwrap());
 }
 
-fn ndarray_axis() -> contrastive_eval::ndarray::Axis {
-    contrastive_eval::ndarray::Axis(0)
+fn ndarray_axis() -> Axis {
+    Axis(0)
 }
 
 #[test]

@@ -224,7 +224,7 @@ mod tests {
             let (dx, dw) = (f64::input_gradient(&on, &dy, &w), f64::weight_gradient(&on, &x, &dy));
             let db = f64::bias_gradient(&on, &dy);
             let none = vec![0.0; on.outputs];
-            let mut check = |got: &[f64], of: &dyn Fn(&[f64]) -> Vec<f64>| {
+            let check = |got: &[f64], of: &dyn Fn(&[f64]) -> Vec<f64>| {
                 let mut unit = vec![0.0; got.len()];
                 for k in (0..got.len()).step_by(1 + got.len() / 300) {
                     unit[k] = 1.0;
