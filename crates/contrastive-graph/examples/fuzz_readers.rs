@@ -127,7 +127,7 @@ fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {
 
 fn damaged(rng: &mut ChaCha8Rng, valid: &[u8]) -> Vec<u8> {
     let mut bytes = valid.to_vec();
-    for _ in 0..=below(rng, 3) {
+    for _ in 0..=below(rng, 4) * below(rng, 2) {
         let at = below(rng, bytes.len() + 1);
         let end = (at + below(rng, 8)).min(bytes.len());
         match below(rng, 9) {

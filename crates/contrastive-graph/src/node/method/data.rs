@@ -113,10 +113,16 @@ impl NodeData {
     }
 }
 
-/// Name and size of a graph whose edges take part with this many entries, for checkpoints.
+/// Name, size and digest of a graph whose edges take part with this many entries, for checkpoints.
 pub(super) fn summary(graph: &Graph, entries: usize) -> Result<serde_json::Value, MethodError> {
     let (nodes, features) = (graph.num_nodes(), graph.require_features()?.num_features());
-    Ok(serde_json::json!({ "name": graph.name(), "nodes": nodes, "entries": entries, "features": features }))
+    Ok(serde_json::json!({
+        "name": graph.name(),
+        "nodes": nodes,
+        "entries": entries,
+        "features": features,
+        "digest": graph.digest().to_string(),
+    }))
 }
 
 /// Features as an encoder takes them in.

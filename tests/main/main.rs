@@ -1,0 +1,3 @@
+//! Tests of the package: what its examples say.
+
+mod examples;
