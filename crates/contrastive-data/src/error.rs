@@ -107,7 +107,7 @@ pub enum FileError {
         /// What is allowed.
         expected: String,
         /// The row, shortened.
-        text: String,
+        text: Box<str>,
     },
     /// A column that was asked for, or is needed, and is not there.
     #[error("{}: no {} column; found {}; allowed: {}", shown(path), cut(wanted, 50), cut(found, 90), cut(allowed, 200))]
@@ -151,7 +151,7 @@ pub enum FileError {
         /// Whose id: `user`, `item`, `node`.
         what: &'static str,
         /// The offending text, shortened.
-        text: String,
+        text: Box<str>,
         /// What is allowed.
         allowed: String,
     },

@@ -97,7 +97,7 @@ impl IdMap {
         }
         if token.is_empty() {
             let (origin, allowed) = (Origin::line(path, line), "an id that is not empty".into());
-            return Err(FileError::BadId { origin, what: self.what, text: String::new(), allowed });
+            return Err(FileError::BadId { origin, what: self.what, text: "".into(), allowed });
         }
         let Ok(name) = std::str::from_utf8(token) else {
             return Err(FileError::NotText { origin: Origin::line(path, line), found: "not UTF-8 text (an id)" });

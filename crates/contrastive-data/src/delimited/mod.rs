@@ -312,7 +312,7 @@ impl<'a> Rows<'a, '_> {
                     origin: Origin::line(&self.table.path, row.line),
                     found: row.fields.len(),
                     expected: format!("{width}, as in the first row"),
-                    text: row.excerpt(),
+                    text: row.excerpt().into(),
                 });
             }
             return Ok(true);

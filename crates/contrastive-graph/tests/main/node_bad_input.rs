@@ -172,7 +172,7 @@ fn files_are_refused_with_their_place() {
         (vec![("a.edgelist", b"0 1\n0 1 2\n")], lenient, &["a.edgelist:2", "3 columns", "two nodes"]),
         (vec![("a.edgelist", b"0\n")], lenient, &["a.edgelist:1", "1 columns"]),
         (vec![("a.edgelist", b"%%MatrixMarket matrix\n3 3 1\n1 2\n")], lenient, &["a.edgelist:1", "MatrixMarket"]),
-        (vec![("a.edgelist", b"0 1\n1 \02\n")], lenient, &["a.edgelist:2", "NUL byte"]),
+        (vec![("a.edgelist", b"0 1\n1 \x002\n")], lenient, &["a.edgelist:2", "NUL byte"]),
         (vec![("a.edgelist", b"0 1 {'weight': x}\n")], lenient, &["a.edgelist:1", "\"x\"", "finite number"]),
         (vec![("a.edgelist", b"0 1 {}\n1 2\n")], lenient, &["a.edgelist:2", "dictionary"]),
         (vec![("a.edgelist", b"a \xff\n")], lenient, &["a.edgelist:1", "UTF-8"]),

@@ -173,7 +173,7 @@ fn treated(reader: &Reader, treatment: &str) -> Option<Vec<u8>> {
         "huge number" => text.replacen(reader.huge.0, reader.huge.1, 1).into_bytes(),
         "NUL byte" => format!("{text}\0\n").into_bytes(),
         "UTF-16" => [b"\xff\xfe".to_vec(), text.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat(),
-        "cut in the middle of a row" => text.trim_end()[..text.trim_end().len() - 2].as_bytes().to_vec(),
+        "cut in the middle of a row" => text.trim_end().as_bytes()[..text.trim_end().len() - 2].to_vec(),
         "empty file" => Vec::new(),
         _ => return None,
     })

@@ -160,7 +160,9 @@ pub(super) fn delimited(
             _ => "at least 2 (user, item)",
         };
         let (origin, found) = (Origin::line(&sink.part.path, row.line.max(1)), table.width());
-        return Err(FileError::ColumnCount { origin, found, expected: expected.into(), text: row.excerpt() }.into());
+        return Err(
+            FileError::ColumnCount { origin, found, expected: expected.into(), text: row.excerpt().into() }.into()
+        );
     }
     rows(&table, options, wants_time, notes, sink)?;
     Ok(table.header().is_some())

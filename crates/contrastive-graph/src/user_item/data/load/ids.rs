@@ -112,7 +112,7 @@ impl Ids {
             None => "a whole number from 0 up, of at most 19 digits; IdPolicy::Tokens (--ids tokens) reads any text",
         };
         let (origin, what, text) = (Origin::line(path, line), self.map.what(), excerpt(token));
-        Err(FileError::BadId { origin, what, text, allowed: allowed.into() }.into())
+        Err(FileError::BadId { origin, what, text: text.into(), allowed: allowed.into() }.into())
     }
 
     /// Remembers the original id of a dense number, which counts as occurring.
@@ -142,7 +142,7 @@ impl Ids {
         if let Some(code) = (0..numbers.len()).find(|&code| numbers[code] < base) {
             let (origin, what) = (self.map.place(code as u32), self.map.what());
             let (text, allowed) = (numbers[code].to_string(), format!("ids from {base} up"));
-            return Err(FileError::BadId { origin, what, text, allowed }.into());
+            return Err(FileError::BadId { origin, what, text: text.into(), allowed }.into());
         }
         let total = largest - base + 1;
         let absent = total - distinct;

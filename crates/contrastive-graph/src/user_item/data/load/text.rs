@@ -57,7 +57,7 @@ pub(super) fn original_ids(path: &Path, limits: &Limits, ids: &mut Ids) -> Resul
         let origin = Origin::line(path, line_number);
         let Some(number) = number else {
             let (expected, text) = ("2 (original id, number)".into(), excerpt(line));
-            return Err(FileError::ColumnCount { origin, found: 1, expected, text }.into());
+            return Err(FileError::ColumnCount { origin, found: 1, expected, text: text.into() }.into());
         };
         let Ok(original) = std::str::from_utf8(original) else {
             return Err(FileError::NotText { origin, found: "not UTF-8 text" }.into());
