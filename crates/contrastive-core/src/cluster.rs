@@ -9,7 +9,7 @@ use contrastive_kernels::k_means as kernel;
 use contrastive_kernels::vector::Element;
 use ndarray::{Array2, ArrayView2};
 
-pub use kernel::{Clustering, KMeans, KMeansError};
+pub use kernel::{Clustering, KMeans, KMeansError, MiniBatches};
 
 /// Clusters of the rows of a tensor.
 #[derive(Clone, Debug)]
@@ -33,9 +33,54 @@ pub struct Clusters {
 /// # Errors
 /// When there are fewer rows than clusters, no clusters, iterations or starts, no width, or a value is not finite.
 pub fn k_means(x: &Tensor<2>, settings: &KMeans) -> Result<Clusters, KMeansError> {
-    fn run<T: Element + BurnElement>(x: &Tensor<2>, settings: &KMeans) -> Result<Clusters, KMeansError> {
+    clustered(x, settings, Start::Drawn)
+}
+
+/// The same from given centroids `[clusters, d]` instead of drawn seeds, such as those of the epoch before: one start, few iterations.
+///
+/// # Errors
+/// As [`k_means`]; when the centroids are not `clusters` rows of the same width, or not finite.
+pub fn k_means_from(x: &Tensor<2>, centroids: &Tensor<2>, settings: &KMeans) -> Result<Clusters, KMeansError> {
+    clustered(x, settings, Start::From(centroids))
+}
+
+/// k-means in mini-batches (Sculley 2010), from given centroids `[clusters, d]` or from k-means++ seeds.
+///
+/// # Errors
+/// As [`k_means_from`]; when there are no batches, or no rows in one.
+pub fn k_means_in_batches(
+    x: &Tensor<2>,
+    centroids: Option<&Tensor<2>>,
+    settings: &KMeans,
+    batches: MiniBatches,
+) -> Result<Clusters, KMeansError> {
+    clustered(x, settings, Start::Batches(centroids, batches))
+}
+
+/// Where k-means starts, and how it goes on.
+enum Start<'a> {
+    Drawn,
+    From(&'a Tensor<2>),
+    Batches(Option<&'a Tensor<2>>, MiniBatches),
+}
+
+fn clustered(x: &Tensor<2>, settings: &KMeans, start: Start<'_>) -> Result<Clusters, KMeansError> {
+    fn run<T: Element + BurnElement>(
+        x: &Tensor<2>,
+        settings: &KMeans,
+        start: Start<'_>,
+    ) -> Result<Clusters, KMeansError> {
         let d = x.dims()[1];
-        let found = kernel::k_means(&numbers_of::<2, T>(x), d, settings)?;
+        let rows = numbers_of::<2, T>(x);
+        let given = |centroids: &Tensor<2>| numbers_of::<2, T>(&centroids.clone().inner());
+        let found = match start {
+            Start::Drawn => kernel::k_means(&rows, d, settings)?,
+            Start::From(centroids) => kernel::k_means_from(&rows, d, &given(centroids), settings)?,
+            Start::Batches(centroids, batches) => {
+                let centroids = centroids.map(given);
+                kernel::k_means_in_batches(&rows, d, centroids.as_deref(), settings, batches)?
+            }
+        };
         Ok(Clusters {
             centroids: like(found.centroids, [settings.clusters, d], x),
             labels: found.labels,
@@ -46,7 +91,7 @@ pub fn k_means(x: &Tensor<2>, settings: &KMeans) -> Result<Clusters, KMeansError
         })
     }
     let x = x.clone().inner();
-    if x.dtype() == DType::F64 { run::<f64>(&x, settings) } else { run::<f32>(&x, settings) }
+    if x.dtype() == DType::F64 { run::<f64>(&x, settings, start) } else { run::<f32>(&x, settings, start) }
 }
 
 /// The nearest centroid of each row: rows `[n, d]`, centroids `[k, d]`; by largest cosine in the spherical form. Of equal ones the

@@ -17,6 +17,7 @@
 //! | users x items matrix | [`evaluate_scores`] | [`evaluate_scores_per_user`] |
 //! | lists, ranked elsewhere | [`evaluate_ranked`] | [`evaluate_ranked_per_user`] |
 //! | function that scores a block of users, or a subset of users | [`Protocol`] | [`Protocol`] |
+//! | one target for each query (sequences), ties against the model | [`TargetRanks`] | [`TargetRanks::ranks`] |
 //!
 //! From embeddings, users x items scores are never stored; memory is a copy of the two tables and the lists themselves.
 
@@ -24,12 +25,14 @@ mod error;
 mod metric;
 mod protocol;
 mod report;
+mod targets;
 
 pub use contrastive_kernels::top_k::{ItemSets, ItemSetsError, Score};
 pub use error::{RankingError, Side};
 pub use metric::Metric;
 pub use protocol::Protocol;
 pub use report::{LeftOut, PerUserReport, RankingReport};
+pub use targets::{Seen, TargetRanks};
 
 use ndarray::ArrayView2;
 

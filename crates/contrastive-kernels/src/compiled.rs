@@ -5,7 +5,7 @@
 //! that `f32` and `f64` alone implement, whose bodies are not generic and are therefore compiled in this crate.
 
 use crate::distance;
-use crate::k_means::{self, Clustering, KMeans, KMeansError};
+use crate::k_means::{self, Clustering, KMeans, KMeansError, MiniBatches};
 use crate::rowwise::{self, RowLoss, RowOutput, RowProblem};
 use crate::sinkhorn::{self, Scaling, SinkhornProblem};
 use crate::softmax::{self, SoftmaxOutput, SoftmaxProblem, TwoSidedOutput, TwoSidedProblem};
@@ -54,6 +54,17 @@ compiled! {
             = sinkhorn::sinkhorn_generic;
         fn k_means(x: &[Self], width: usize, settings: &KMeans) -> Result<Clustering<Self>, KMeansError>
             = k_means::k_means_generic;
+        fn k_means_from(x: &[Self], width: usize, centroids: &[Self], settings: &KMeans)
+            -> Result<Clustering<Self>, KMeansError>
+            = k_means::k_means_from_generic;
+        fn k_means_in_batches(
+            x: &[Self],
+            width: usize,
+            centroids: Option<&[Self]>,
+            settings: &KMeans,
+            batches: MiniBatches,
+        ) -> Result<Clustering<Self>, KMeansError>
+            = k_means::k_means_in_batches_generic;
         fn nearest_centroids(x: &[Self], centroids: &[Self], width: usize, spherical: bool)
             -> Result<Vec<u32>, KMeansError>
             = k_means::nearest_centroids_generic;

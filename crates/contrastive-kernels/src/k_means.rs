@@ -10,8 +10,18 @@ use crate::vector::{self, Element};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use std::error::Error;
-use std::fmt::{Display, Formatter};
+
+mod batches;
+mod error;
+mod frame;
+
+pub(crate) use batches::k_means_in_batches_generic;
+pub use batches::{MiniBatches, k_means_in_batches};
+pub use error::KMeansError;
+pub use frame::k_means_from;
+pub(crate) use frame::k_means_from_generic;
+
+use frame::Frame;
 
 /// Rows of a task: their tile of similarities with a few hundred clusters stays in the cache.
 const ROWS: usize = 256;
@@ -19,59 +29,6 @@ const ROWS: usize = 256;
 const COLUMNS: usize = 512;
 /// Rows shorter than this are divided by it.
 const SHORTEST: f64 = 1e-12;
-
-/// Why there are no clusters.
-#[derive(Debug, Clone, PartialEq)]
-pub enum KMeansError {
-    /// The values are not a whole number of rows, or rows have no width.
-    Shape {
-        /// Number of values.
-        values: usize,
-        /// Width of a row.
-        width: usize,
-    },
-    /// No clusters, or more than there are rows.
-    Clusters {
-        /// Clusters asked for.
-        clusters: usize,
-        /// Number of rows.
-        rows: usize,
-    },
-    /// No iterations.
-    Iterations,
-    /// No restarts.
-    Restarts,
-    /// No draws of seeds.
-    Draws,
-    /// A value that is NaN or infinite.
-    NonFinite {
-        /// Its row.
-        row: usize,
-        /// Its place in the row.
-        column: usize,
-    },
-}
-
-impl Display for KMeansError {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Shape { values, width } => {
-                write!(f, "k-means of {values} values in rows of {width}: it needs whole rows of at least 1")
-            }
-            Self::Clusters { clusters, rows } => {
-                write!(f, "{clusters} clusters of {rows} rows: there must be 1 to as many as there are rows")
-            }
-            Self::Iterations => write!(f, "k-means of 0 iterations: it needs at least 1"),
-            Self::Restarts => write!(f, "k-means of 0 starts: it needs at least 1"),
-            Self::Draws => write!(f, "k-means with 0 draws of a seed: it needs at least 1"),
-            Self::NonFinite { row, column } => {
-                write!(f, "row {row}, value {column}: NaN or infinite; it must be finite")
-            }
-        }
-    }
-}
-
-impl Error for KMeansError {}
 
 /// How to cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,32 +94,16 @@ pub(crate) fn k_means_generic<T: Element>(
 ) -> Result<Clustering<T>, KMeansError> {
     let n = check(x, width, settings)?;
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-    let (rows, centre) = match settings.spherical {
-        true => (unit_rows(x, width, T::of(SHORTEST)).0, vec![T::zero(); width]),
-        false => centred(x, width),
-    };
-    let squares: Vec<T> = rows.par_chunks(width).with_min_len(64).map(|row| vector::dot(row, row)).collect();
+    let frame = Frame::new(x, width, settings.spherical);
     let mut best: Option<Clustering<T>> = None;
     for _ in 0..settings.restarts {
-        let mut run = Run {
-            rows: &rows,
-            squares: &squares,
-            width,
-            centroids: Seeding { rows: &rows, squares: &squares, width }.seeds(settings, &mut rng),
-            labels: vec![0; n],
-            distances: vec![T::zero(); n],
-            spherical: settings.spherical,
-        };
-        let found = run.lloyd(settings);
+        let seeding = Seeding { rows: &frame.rows, squares: &frame.squares, width };
+        let found = frame.run(n, seeding.seeds(settings, &mut rng)).lloyd(settings);
         if best.as_ref().is_none_or(|best| found.inertia < best.inertia) {
             best = Some(found);
         }
     }
-    let mut best = best.expect("at least one start");
-    for centroid in best.centroids.chunks_exact_mut(width) {
-        vector::axpy(centroid, T::one(), &centre);
-    }
-    Ok(best)
+    Ok(frame.restore(best.expect("at least one start")))
 }
 
 /// The nearest centroid of each row, of equal ones the first: rows `[n, width]`, centroids `[k, width]`. In the spherical form the

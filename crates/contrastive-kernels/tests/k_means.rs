@@ -1,6 +1,8 @@
 //! k-means: the definition in loops, known clusters, empty clusters, seeds and threads.
 
-use contrastive_kernels::k_means::{Clustering, KMeans, k_means, nearest_centroids};
+use contrastive_kernels::k_means::{
+    Clustering, KMeans, KMeansError, MiniBatches, k_means, k_means_from, k_means_in_batches, nearest_centroids,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -174,4 +176,62 @@ fn wrong_inputs_are_refused() {
     for (message, part) in cases {
         assert!(message.contains(part), "{message:?} does not speak of {part:?}");
     }
+}
+
+#[test]
+fn from_its_own_centroids_nothing_moves_and_from_others_the_inertia_only_falls() {
+    let x = blobs(900, 5, 12, 9.0, 4);
+    for spherical in [false, true] {
+        let settings = KMeans { spherical, tolerance: 0.0, ..KMeans::new(12, 3) };
+        let found = k_means(&x, 5, &settings).unwrap();
+        let again = k_means_from(&x, 5, &found.centroids, &settings).unwrap();
+        assert_eq!(again.labels, found.labels);
+        assert!(again.iterations <= 1 && again.converged, "{} iterations", again.iterations);
+        // from any rows: each iteration more leaves no larger a sum
+        let start = &x[..12 * 5];
+        let mut before = f64::INFINITY;
+        for iterations in 1..12 {
+            let few = KMeans { iterations, ..settings.clone() };
+            let now = k_means_from(&x, 5, start, &few).unwrap();
+            assert!(now.inertia <= before + 1e-9, "{} after {before}", now.inertia);
+            assert_eq!(now, k_means_from(&x, 5, start, &few).unwrap());
+            before = now.inertia;
+        }
+    }
+}
+
+#[test]
+fn mini_batches_find_clusters_that_are_far_apart() {
+    let x = blobs(3000, 4, 6, 1.0, 2);
+    let start: Vec<f64> = x[..6 * 4].to_vec();
+    let (settings, batches) = (KMeans::new(6, 1), MiniBatches { rows: 100, batches: 30 });
+    for start in [Some(start.as_slice()), None] {
+        let found = k_means_in_batches(&x, 4, start, &settings, batches).unwrap();
+        let whole = k_means_from(&x, 4, &x[..6 * 4], &settings).unwrap();
+        if start.is_some() {
+            assert!((0..3000).all(|i| found.labels[i] == found.labels[i % 6]));
+            assert!(found.inertia < 1.1 * whole.inertia, "{} and {}", found.inertia, whole.inertia);
+        }
+        assert_eq!(found.sizes.iter().sum::<usize>(), 3000);
+        assert_eq!(found, k_means_in_batches(&x, 4, start, &settings, batches).unwrap());
+        // labels are those of the nearest centroids
+        assert_eq!(nearest_centroids(&x, &found.centroids, 4, false).unwrap(), found.labels);
+    }
+}
+
+#[test]
+fn given_centroids_that_do_not_fit_are_named() {
+    let x = blobs(20, 3, 2, 1.0, 1);
+    let settings = KMeans::new(4, 1);
+    let from = |centroids: &[f64]| k_means_from(&x, 3, centroids, &settings).unwrap_err();
+    assert_eq!(from(&[0.0; 9]), KMeansError::Centroids { values: 9, clusters: 4, width: 3 });
+    let mut bad = [0.0; 12];
+    bad[7] = f64::NAN;
+    assert_eq!(from(&bad), KMeansError::NonFiniteCentroid { centroid: 2, column: 1 });
+    let none = MiniBatches { rows: 0, batches: 1 };
+    assert_eq!(k_means_in_batches(&x, 3, None, &settings, none).unwrap_err(), KMeansError::Batches);
+    assert_eq!(
+        k_means_from(&x, 3, &[0.0; 90], &KMeans::new(30, 1)).unwrap_err(),
+        KMeansError::Clusters { clusters: 30, rows: 20 }
+    );
 }

@@ -20,6 +20,7 @@
 //! | two crops of images, cell by cell | [`PixPro`] | with negatives: [`PixContrast`] |
 //! | batches far too small for the temperature | [`SogClr`] | a temperature for each sample: [`ISogClr`]; noise contrastive estimation: [`Meco`] |
 //! | positives of my own: lists, weights, excluded pairs | [`PairObjective`] with [`Pairs`](crate::pairs::Pairs) | candidates from several sources: [`CandidateBlocks`]; many small problems at once: [`Grouped`] |
+//! | two views whose contrast has become too easy | [`MarginBand`] (MCLRec's regulariser, with NT-Xent in the same pass) | |
 //! | a formula of my own | [`LogSums`] (of log-sum-exps), [`row_blocks`] (of anything) | |
 //! | rows on several machines | the `_over` forms of the losses, with [`Ranks`](crate::distributed::Ranks) | |
 //!

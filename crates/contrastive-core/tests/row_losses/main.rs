@@ -7,6 +7,7 @@ mod cacr;
 mod common;
 mod forms;
 mod halves;
+mod margin_band;
 mod mining;
 mod sentence;
 #[path = "../unpaired/support.rs"]

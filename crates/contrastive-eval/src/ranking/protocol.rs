@@ -352,7 +352,7 @@ fn check_range(side: Side, user: usize, sorted: &[u32], items: usize) -> Result<
     }
 }
 
-fn check_finite<T: Score>(side: Side, table: &[T], width: usize) -> Result<(), RankingError> {
+pub(super) fn check_finite<T: Score>(side: Side, table: &[T], width: usize) -> Result<(), RankingError> {
     let bad = |value: &&T| !value.is_finite();
     let row = table.par_chunks_exact(width).position_first(|row| row.iter().any(|value| bad(&value)));
     let Some(row) = row else { return Ok(()) };

@@ -7,3 +7,4 @@ mod golden;
 mod plain;
 mod probes;
 mod splits;
+mod targets;

@@ -17,6 +17,7 @@ mod fast_ap;
 mod hard_triplet;
 mod lifted;
 mod losses;
+mod margin_band;
 mod margin_based;
 mod ranked_list;
 mod ranks;
@@ -34,6 +35,7 @@ pub use fast_ap::FastAp;
 pub use hard_triplet::{HardNegative, HardTriplet};
 pub use lifted::LiftedPairs;
 pub use losses::{Circle, LiftedStructure, MarginSoftmax, Margins, Measure, MultiSimilarity, Sigmoid, TargetMargin};
+pub use margin_band::MarginBand;
 pub use margin_based::MarginBased;
 pub use ranked_list::RankedList;
 pub use ranks::{PositiveRanks, RankCost};
@@ -132,6 +134,7 @@ row_losses!(
     HardTriplet,
     LiftedPairs,
     LiftedStructure,
+    MarginBand,
     MarginBased,
     MarginSoftmax,
     Margins,
