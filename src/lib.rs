@@ -28,6 +28,9 @@ pub use contrastive_graph as graph;
 pub use contrastive_kernels as kernels;
 #[doc(inline)]
 pub use contrastive_nn as nn;
+#[cfg(feature = "seqrec")]
+#[doc(inline)]
+pub use contrastive_seqrec as seqrec;
 #[doc(inline)]
 pub use contrastive_train as train;
 

@@ -99,19 +99,27 @@ impl TransformerBlock {
     /// # Panics
     /// When a shape does not fit, or the rows do not ascend.
     pub fn forward_at(&self, x: Tensor<2>, lists: &Ragged, rows: &[u32], causal: bool, pass: &mut Pass) -> Tensor<2> {
-        let (attended, residual) = match self.layout {
-            Layout::PostNorm => (self.attention.forward_at(x.clone(), lists, rows, causal, pass), gather_rows(x, rows)),
+        self.forward_rows(x, rows, &Reach::at(lists, rows, causal), pass)
+    }
+
+    /// The same with a reach of one's own, whose queries are these rows and whose keys are all rows of x.
+    ///
+    /// # Panics
+    /// When a shape does not fit.
+    pub fn forward_rows(&self, x: Tensor<2>, rows: &[u32], reach: &Reach, pass: &mut Pass) -> Tensor<2> {
+        let asked = gather_rows(x.clone(), rows);
+        let (queries, keys, residual) = match self.layout {
+            Layout::PostNorm => (asked.clone(), x, asked),
             Layout::PreNorm => {
-                let normal = self.attention_norm.forward(x.clone());
-                (self.attention.forward_at(normal, lists, rows, causal, pass), gather_rows(x, rows))
+                let normal = self.attention_norm.forward(x);
+                (gather_rows(normal.clone(), rows), normal, asked)
             }
             Layout::NormalisedQueries => {
-                let queries = self.attention_norm.forward(gather_rows(x.clone(), rows));
-                let reach = Reach::at(lists, rows, causal);
-                (self.attention.forward_across(queries.clone(), x, &reach, pass), queries)
+                let queries = self.attention_norm.forward(asked);
+                (queries.clone(), x, queries)
             }
         };
-        self.after_attention(attended, residual, pass)
+        self.after_attention(self.attention.forward_across(queries, keys, reach, pass), residual, pass)
     }
 
     /// Rows that follow others, whose keys and values are there: the output of the new rows. `join` gets the keys and the values of

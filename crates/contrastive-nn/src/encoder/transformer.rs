@@ -183,6 +183,25 @@ impl Transformer {
         self.finish(last.forward_at(x, lists, rows, self.causal, pass))
     }
 
+    /// [`forward`](Self::forward) with a reach of one's own instead of the causal or full one; `last` names rows whose output alone is
+    /// wanted, and what they attend to: then the last block computes no others.
+    ///
+    /// # Panics
+    /// When a shape does not fit, or the rows do not ascend.
+    pub fn forward_reaching(
+        &self,
+        x: Tensor<2>,
+        reach: &Reach,
+        last: Option<(&[u32], &Reach)>,
+        pass: &mut Pass,
+    ) -> Tensor<2> {
+        let (Some((rows, of_rows)), Some((end, blocks))) = (last, self.blocks.split_last()) else {
+            return self.finish(self.blocks.iter().fold(x, |x, block| block.forward(x, reach, pass)));
+        };
+        let x = blocks.iter().fold(x, |x, block| block.forward(x, reach, pass));
+        self.finish(end.forward_rows(x, rows, of_rows, pass))
+    }
+
     /// The output of each block, the last one's after the final norm.
     ///
     /// # Panics
