@@ -91,7 +91,8 @@ impl TargetRanks {
         }
         check(queries.nrows(), items.nrows(), targets, taken)?;
         let (queries, items) = (queries.as_standard_layout(), items.as_standard_layout());
-        let (queries, items) = (queries.as_slice().expect("standard layout"), items.as_slice().expect("standard layout"));
+        let (queries, items) =
+            (queries.as_slice().expect("standard layout"), items.as_slice().expect("standard layout"));
         super::protocol::check_finite(Side::Users, queries, width)?;
         super::protocol::check_finite(Side::Items, items, width)?;
         let m = items.len() / width;

@@ -124,7 +124,8 @@ fn other_numbers_of_items_change_nothing() {
 #[test]
 fn what_does_not_fit_is_named() {
     let (queries, items) = (array![[1.0f32, 2.0]], array![[1.0f32, 2.0], [0.0, 1.0]]);
-    let rank = |targets: &[u32], sets| TargetRanks::of_embeddings(queries.view(), items.view(), targets, sets, Seen::Keep);
+    let rank =
+        |targets: &[u32], sets| TargetRanks::of_embeddings(queries.view(), items.view(), targets, sets, Seen::Keep);
     assert_eq!(rank(&[], ItemSets::empty(0)), Err(RankingError::NoTestUser));
     assert!(rank(&[2], ItemSets::empty(1)).unwrap_err().to_string().contains("item 2 of user 0"));
     assert!(rank(&[0, 1], ItemSets::empty(2)).unwrap_err().to_string().contains("1 rows"));

@@ -130,7 +130,8 @@ pub fn margin_band_of_batch(first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
     let mean = squares * (1.0 / (count as f64 * (count - 2) as f64));
     // the largest negative, by the search; its score again, with a gradient
     let plain = rows.clone().inner();
-    let pairs: Vec<u32> = (0..count as u32).map(|i| if (i as usize) < n { i + n as u32 } else { i - n as u32 }).collect();
+    let pairs: Vec<u32> =
+        (0..count as u32).map(|i| if (i as usize) < n { i + n as u32 } else { i - n as u32 }).collect();
     let found = hardest_of(&plain, pairs);
     let (a, b) = (gather_rows(rows.clone(), &[found.0]), gather_rows(rows, &[found.1]));
     let largest = (a * b).sum();

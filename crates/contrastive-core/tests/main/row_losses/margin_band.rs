@@ -51,7 +51,9 @@ fn the_band_is_its_definition_and_all_forms_agree() {
                 "margin band",
                 &[[n, d], [n, d]],
                 3,
-                &[&|x| band.dense(of(x).0, of(x).1), &|x| band.loss(of(x).0, of(x).1), &|x| other.loss(of(x).0, of(x).1)],
+                &[&|x| band.dense(of(x).0, of(x).1), &|x| band.loss(of(x).0, of(x).1), &|x| {
+                    other.loss(of(x).0, of(x).1)
+                }],
             );
         }
     }
@@ -104,7 +106,9 @@ fn swapping_the_views_and_a_constant_on_all_scores_change_nothing() {
         Tensor::cat(vec![x.clone(), ones], 1)
     };
     let tight = if has_f64() { 1e-12 } else { 1e-5 };
-    for loss in [&(|a, b| MarginBand::new().loss(a, b)) as &dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>, &margin_band_of_batch] {
+    for loss in
+        [&(|a, b| MarginBand::new().loss(a, b)) as &dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>, &margin_band_of_batch]
+    {
         let here = value(loss(a.clone(), b.clone()));
         close("swapped", &[value(loss(b.clone(), a.clone()))], &[here], tight, tight);
         close("with a constant", &[value(loss(wider(&a), wider(&b)))], &[here], tight, tight);
