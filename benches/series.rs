@@ -8,6 +8,7 @@
 
 use burn::tensor::{Tensor, TensorData, module, ops::ConvOptions};
 use contrastive::Device;
+use contrastive::eval::ndarray::Array2;
 use contrastive::kernels::convolution::{Convolution, Convolve};
 use contrastive::nn::layer::{Conv1dOptions, Padding, conv1d};
 use contrastive::timeseries::data::{Series, SeriesError, seasonal};
@@ -103,9 +104,7 @@ fn main() -> Result<(), SeriesError> {
         println!("{name:34} {:14.1} {released:16.0}", 200.0 * step);
     }
     let net = DilatedNetConfig::new().init(8, &mut ChaCha8Rng::seed_from_u64(1), &device)?;
-    let series = Series::new(vec![
-        Array2::from_shape_vec((1024, 8), numbers(8192)).expect("8 channels"),
-    ])?;
+    let series = Series::new(vec![Array2::from_shape_vec((1024, 8), numbers(8192)).expect("8 channels")])?;
     let seconds = each(|| drop(last_steps(&net, series.of(0), 200, false, &device)));
     println!("\ncausal vectors of 17,420 windows of 201 steps: {:.1} CPU s", seconds * 17_420.0 / 1024.0);
     Ok(())

@@ -60,12 +60,18 @@ impl Arguments {
     }
 }
 
-const BONUSES: [(&str, Bonus); 4] =
-    [("learned", Bonus::Learned), ("none", Bonus::None), ("true features", Bonus::TrueFeatures), ("counts", Bonus::Counts)];
+const BONUSES: [(&str, Bonus); 4] = [
+    ("learned", Bonus::Learned),
+    ("none", Bonus::None),
+    ("true features", Bonus::TrueFeatures),
+    ("counts", Bonus::Counts),
+];
 
 fn lock(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let iterations = arguments.iterations.unwrap_or(300);
-    println!("\nLock: {iterations} iterations; first iteration with regret below .1 and mean regret of the last 50, by seed");
+    println!(
+        "\nLock: {iterations} iterations; first iteration with regret below .1 and mean regret of the last 50, by seed"
+    );
     println!("{:<14} {:>24} {:>28} {:>8}", "bonus", "first below .1", "last 50", "s a run");
     for (name, bonus) in BONUSES {
         let config = UcbConfig::new().with_bonus(bonus).with_dim(arguments.dim).with_fit_steps(arguments.fit_steps);

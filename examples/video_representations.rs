@@ -82,7 +82,8 @@ fn table(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         for objective in objectives {
             let training = TrainingConfig::new(Budget::Steps(arguments.steps), 128, 1e-2);
             let config = VideoConfig::new(objective).with_training(training);
-            let found = (0..arguments.seeds).map(|seed| run(noise, &config, seed, true)).collect::<Result<Vec<_>, _>>()?;
+            let found =
+                (0..arguments.seeds).map(|seed| run(noise, &config, seed, true)).collect::<Result<Vec<_>, _>>()?;
             let [accuracy, success]: [Vec<f64>; 2] =
                 [found.iter().map(|f| f.0).collect(), found.iter().map(|f| f.1).collect()];
             cells += &format!("{:>24}", format!("{} / {}", range(&accuracy), range(&success)));
@@ -96,12 +97,14 @@ fn table(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 fn remedy(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let sources = [Negatives::Anywhere, Negatives::OtherEpisodes, Negatives::SameEpisode];
     println!("exogenous noise, accuracy of the state by where the negatives come from; {} seeds", arguments.seeds);
-    let head = ["anywhere", "other episodes", "same episode", "anywhere, dot, t 1"].map(|name| format!("{name:>20}")).concat();
+    let head =
+        ["anywhere", "other episodes", "same episode", "anywhere, dot, t 1"].map(|name| format!("{name:>20}")).concat();
     println!("{:>10}{:>8}{head}", "amplitude", "batch");
     for amplitude in [0.1, 0.3, 1.0] {
         for batch in [32, 128, 512] {
             let training = TrainingConfig::new(Budget::Steps(arguments.steps), batch, 1e-2);
-            let contrast = |negatives| VideoConfig::new(VideoObjective::Contrast { negatives }).with_training(training.clone());
+            let contrast =
+                |negatives| VideoConfig::new(VideoObjective::Contrast { negatives }).with_training(training.clone());
             // the release compares inner products at temperature 1
             let released = contrast(Negatives::Anywhere).with_temperature(1.0, false);
             let mut cells = String::new();

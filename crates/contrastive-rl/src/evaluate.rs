@@ -65,7 +65,13 @@ pub fn q_learning(
     seed: u64,
 ) -> Result<f64, RlError> {
     let clusters = settings.clusters;
-    setting("q-learning", "clusters", clusters, clusters > 0 && clusters <= features.nrows(), "1 to the number of rows")?;
+    setting(
+        "q-learning",
+        "clusters",
+        clusters,
+        clusters > 0 && clusters <= features.nrows(),
+        "1 to the number of rows",
+    )?;
     let (centroids, _) =
         k_means_array(features, &KMeans::new(clusters, seed)).map_err(|error| RlError::Data(error.to_string()))?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -2,6 +2,7 @@
 
 use crate::common::{Random, all_close, close, golden, integers, matrix, numbers};
 use contrastive_eval::EvalError;
+use contrastive_eval::ndarray::Axis;
 use contrastive_eval::probe::{Gamma, RbfSvm, Ridge, RidgePath, Split};
 use contrastive_eval::scores::{
     Classification, average_precision, macro_average_precision, macro_roc_auc, roc_auc, weighted_roc_auc,

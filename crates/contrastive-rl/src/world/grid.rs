@@ -160,12 +160,7 @@ impl Videos {
     ///
     /// # Errors
     /// When the numbers of frames differ, the offsets do not rise from 0 to the number of frames, or a value is not finite.
-    pub fn new(
-        frames: Array2<f32>,
-        states: Vec<u32>,
-        actions: Vec<u32>,
-        offsets: Vec<usize>,
-    ) -> Result<Self, RlError> {
+    pub fn new(frames: Array2<f32>, states: Vec<u32>, actions: Vec<u32>, offsets: Vec<usize>) -> Result<Self, RlError> {
         let n = frames.nrows();
         let rising = offsets.first() == Some(&0) && offsets.last() == Some(&n) && offsets.is_sorted();
         let problem = if states.len() != n {
@@ -194,7 +189,9 @@ impl Videos {
             for (at, frame) in frame_list.iter().enumerate() {
                 if frame.len() != width {
                     let found = frame.len();
-                    return Err(RlError::Data(format!("frame {at} of episode {e} has {found} numbers, the first {width}")));
+                    return Err(RlError::Data(format!(
+                        "frame {at} of episode {e} has {found} numbers, the first {width}"
+                    )));
                 }
                 values.extend_from_slice(frame);
             }

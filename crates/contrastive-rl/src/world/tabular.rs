@@ -54,7 +54,13 @@ impl Tables {
     ) -> Result<Self, RlError> {
         let (horizon, states) = (kernels.len(), start.len());
         crate::error::setting("world", "horizon", horizon, horizon > 0, "at least 1")?;
-        crate::error::setting("world", "tables of rewards", rewards.len(), rewards.len() == horizon, "one for each step")?;
+        crate::error::setting(
+            "world",
+            "tables of rewards",
+            rewards.len(),
+            rewards.len() == horizon,
+            "one for each step",
+        )?;
         let known = features.is_empty() || features.len() == horizon;
         crate::error::setting("world", "tables of features", features.len(), known, "none, or one for each step")?;
         law(|| "the law of the first state".into(), 0, start.iter().copied())?;

@@ -6,7 +6,7 @@ use contrastive_rl::evaluate::{QLearning, q_learning};
 use contrastive_rl::method::ucb::{Bonus, UcbConfig};
 use contrastive_rl::method::video::{Negatives, Transitions, VideoConfig, VideoObjective};
 use contrastive_rl::world::grid::{ExoGrid, Noise, Videos, Walker};
-use contrastive_rl::world::{LockMdp, LockSettings, Policy, TabularWorld, Tables};
+use contrastive_rl::world::{LockMdp, LockSettings, Policy, Tables, TabularWorld};
 use contrastive_train::{Budget, MethodConfig, TrainingConfig};
 use ndarray::{Array2, Array3, array};
 
@@ -19,9 +19,14 @@ fn says<T>(found: Result<T, RlError>, words: &[&str]) {
 #[test]
 fn worlds() {
     let fine = || vec![array![[1.0, 0.0], [0.5, 0.5]]];
-    let tables = |start: Vec<f64>, kernel: Vec<Array2<f64>>, reward: Vec<Array2<f64>>| Tables::new(start, kernel, reward, vec![]);
+    let tables = |start: Vec<f64>, kernel: Vec<Array2<f64>>, reward: Vec<Array2<f64>>| {
+        Tables::new(start, kernel, reward, vec![])
+    };
     says(tables(vec![1.0, 0.0], vec![array![[1.0, 0.0], [0.5, 0.6]]], vec![Array2::zeros((2, 1))]), &["row 1", "1.1"]);
-    says(tables(vec![1.0, 0.0], vec![array![[1.5, -0.5], [0.5, 0.5]]], vec![Array2::zeros((2, 1))]), &["row 0", "-0.5"]);
+    says(
+        tables(vec![1.0, 0.0], vec![array![[1.5, -0.5], [0.5, 0.5]]], vec![Array2::zeros((2, 1))]),
+        &["row 0", "-0.5"],
+    );
     says(tables(vec![0.7, 0.0], fine(), vec![Array2::zeros((2, 1))]), &["first state", "0.7"]);
     says(tables(vec![1.0, 0.0], fine(), vec![array![[0.0], [1.5]]]), &["state 1", "1.5", "0 to 1"]);
     says(tables(vec![1.0, 0.0], fine(), vec![array![[0.0], [f64::NAN]]]), &["state 1", "NaN"]);
@@ -30,7 +35,10 @@ fn worlds() {
     says(LockMdp::new(LockSettings { horizon: 0, ..Default::default() }), &["horizon"]);
     says(LockMdp::new(LockSettings { bait: f64::NAN, ..Default::default() }), &["bait", "NaN"]);
     let world = LockMdp::new(LockSettings::default()).unwrap();
-    says(world.tables().value_of(&Policy::new(Array3::from_elem((1, 1, 1), 1.0)).unwrap()), &["(1, 1, 1)", "(5, 9, 3)"]);
+    says(
+        world.tables().value_of(&Policy::new(Array3::from_elem((1, 1, 1), 1.0)).unwrap()),
+        &["(1, 1, 1)", "(5, 9, 3)"],
+    );
     says(Policy::new(Array3::from_elem((1, 1, 2), 0.7)), &["policy of step 0", "1.4"]);
 }
 

@@ -28,7 +28,8 @@ fn a_replayed_transition_counts_once_or_again() {
         bonus.observe(&[3, 9], features.view()).unwrap();
     }
     assert_eq!(bonuses.each_ref().map(ReplayBonus::counted), [4, 2]);
-    let [replayed, once] = bonuses.each_mut().map(|b| b.observe(&[3], features.slice(ndarray::s![..1, ..])).unwrap()[0]);
+    let [replayed, once] =
+        bonuses.each_mut().map(|b| b.observe(&[3], features.slice(ndarray::s![..1, ..])).unwrap()[0]);
     assert!(replayed < once);
     let mut plain = EllipticalBonus::new(2, 0.1, 1.0).unwrap();
     features.rows().into_iter().for_each(|row| plain.observe(row).unwrap());
@@ -49,7 +50,8 @@ fn n_step_sums() {
 fn spr_learns_and_resumes() {
     let world = ExoGrid::new(Noise::None, 1).unwrap();
     let data = Videos::record(&world, 60, 10, Walker::Uniform, 1);
-    let config = SprConfig { momentum: 0.9, training: TrainingConfig::new(Budget::Epochs(6), 64, 1e-3), ..Default::default() };
+    let config =
+        SprConfig { momentum: 0.9, training: TrainingConfig::new(Budget::Epochs(6), 64, 1e-3), ..Default::default() };
     let run = |epochs: usize, folder: Option<&std::path::Path>| {
         let options = FitOptions::new(&Device::flex()).epochs(epochs).seed(5).progress(false);
         let options = match folder {

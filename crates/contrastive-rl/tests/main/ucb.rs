@@ -55,7 +55,13 @@ fn exact_expectations_give_the_kernel() {
     let (at_truth, _) = density_ratio_loss(f.view(), &samples);
     let divergence = |row: usize| {
         let half = |p: f64, m: f64| if p > 0.0 { 0.5 * p * (p / m).ln() } else { 0.0 };
-        (0..states).map(|s| { let (p, q) = (kernel[[row, s]], law[s]); let m = 0.5 * (p + q); half(p, m) + half(q, m) }).sum::<f64>()
+        (0..states)
+            .map(|s| {
+                let (p, q) = (kernel[[row, s]], law[s]);
+                let m = 0.5 * (p + q);
+                half(p, m) + half(q, m)
+            })
+            .sum::<f64>()
     };
     let expected = 2f64.ln() - (0..pairs).map(divergence).sum::<f64>() / pairs as f64;
     assert!((at_truth - expected).abs() < 1e-9, "{at_truth} is not {expected}");
@@ -93,7 +99,9 @@ fn gradients_of_the_table() {
 #[test]
 fn the_loss_is_binary_noise_contrastive_estimation() {
     let device = Device::flex();
-    let numbers = |x: Vec<f64>| Tensor::<1>::from_data(burn::tensor::TensorData::new(x.clone(), [x.len()]), (&device, burn::tensor::DType::F64));
+    let numbers = |x: Vec<f64>| {
+        Tensor::<1>::from_data(burn::tensor::TensorData::new(x.clone(), [x.len()]), (&device, burn::tensor::DType::F64))
+    };
     let f = array![[0.5, 2.0, 0.1], [1.5, 0.7, 3.0]];
     let samples = Samples {
         real: array![[2.0, 0.0, 1.0], [0.0, 1.0, 0.0]],
@@ -217,7 +225,9 @@ fn gaps_are_zero_at_a_nash_pair() {
     let mut policy = ndarray::Array3::zeros((t.horizon(), t.states(), t.actions()));
     for h in 0..t.horizon() {
         for s in 0..t.states() {
-            let a = (0..2).max_by(|a, b| kernels[h][[s * 4 + a * 2, 0]].total_cmp(&kernels[h][[s * 4 + b * 2, 0]])).unwrap();
+            let a = (0..2)
+                .max_by(|a, b| kernels[h][[s * 4 + a * 2, 0]].total_cmp(&kernels[h][[s * 4 + b * 2, 0]]))
+                .unwrap();
             for joint in 0..4 {
                 let own = if h + 1 == t.horizon() { 0.5 } else { f64::from(u8::from(joint / 2 == a)) };
                 policy[[h, s, joint]] = own * 0.5;
@@ -268,7 +278,7 @@ fn runs_resume_bit_for_bit() {
     assert_eq!(whole.state(), rest.state());
     // a world of the same size with other secrets is another run
     let other = lock(3);
-    let error = config.fit(&other, &options(61, 9).run_dir(folder.path()).resume(true)).err().expect("another world");
+    let error = config.fit(&other, &options(61, 9).run_dir(folder.path()).resume(true)).expect_err("another world");
     assert!(error.to_string().contains("digest"), "{error}");
 
     let folder = tempfile::tempdir().unwrap();

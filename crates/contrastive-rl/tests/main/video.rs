@@ -5,9 +5,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use contrastive_core::objective::NtXent;
 use contrastive_eval::ndarray::{Array2, Axis, s};
 use contrastive_rl::evaluate::{QLearning, probe, q_learning, split};
-use contrastive_rl::method::video::{
-    Negatives, Transitions, VideoConfig, VideoModel, VideoObjective, embed,
-};
+use contrastive_rl::method::video::{Negatives, Transitions, VideoConfig, VideoModel, VideoObjective, embed};
 use contrastive_rl::world::grid::{CELLS, ExoGrid, Noise, Videos, Walker};
 use contrastive_train::{Budget, FitOptions, MethodConfig, TrainingConfig};
 
@@ -71,7 +69,10 @@ fn negatives_by_episode_are_those_of_the_definition() {
         let unit: Vec<Vec<f64>> = rows
             .rows()
             .into_iter()
-            .map(|row| { let n = row.dot(&row).sqrt(); row.iter().map(|x| f64::from(x / n)).collect() })
+            .map(|row| {
+                let n = row.dot(&row).sqrt();
+                row.iter().map(|x| f64::from(x / n)).collect()
+            })
             .collect();
         let mut mean = 0.0;
         for i in 0..50 {
@@ -161,7 +162,8 @@ fn noise_ignores_the_agent() {
         for w in data.offsets.windows(2) {
             for t in w[0]..w[1] - 1 {
                 if data.states[t] == data.states[t + 1] {
-                    let cell: Vec<usize> = (0..data.states.len()).filter(|i| data.states[*i] == data.states[t]).collect();
+                    let cell: Vec<usize> =
+                        (0..data.states.len()).filter(|i| data.states[*i] == data.states[t]).collect();
                     let mean = data.frames.select(Axis(0), &cell).mean_axis(Axis(0)).unwrap();
                     let [x, y] = [t, t + 1].map(|t| &data.frames.row(t) - &mean);
                     products[0] += f64::from(x.dot(&y));
@@ -178,9 +180,13 @@ fn noise_ignores_the_agent() {
     let changes = |walker| {
         let world = ExoGrid::new(Noise::Exogenous(0.3), 1).unwrap();
         let data = Videos::record(&world, 400, 10, walker, 21);
-        let still = data.offsets.windows(2).flat_map(|w| w[0]..w[1] - 1).filter(|t| data.states[*t] == data.states[*t + 1]);
+        let still =
+            data.offsets.windows(2).flat_map(|w| w[0]..w[1] - 1).filter(|t| data.states[*t] == data.states[*t + 1]);
         let found: Vec<f64> = still
-            .map(|t| { let d = &data.frames.row(t) - &data.frames.row(t + 1); f64::from(d.dot(&d)) })
+            .map(|t| {
+                let d = &data.frames.row(t) - &data.frames.row(t + 1);
+                f64::from(d.dot(&d))
+            })
             .collect();
         let n = found.len() as f64;
         let mean = found.iter().sum::<f64>() / n;
@@ -194,7 +200,8 @@ fn noise_ignores_the_agent() {
 #[test]
 fn q_learning_leaves_the_encoder_alone() {
     let (world, data) = videos(Noise::None, 60, 3);
-    let model = trained(&VideoConfig::new(CONTRAST).with_training(TrainingConfig::new(Budget::Steps(50), 64, 1e-2)), &data, 3);
+    let model =
+        trained(&VideoConfig::new(CONTRAST).with_training(TrainingConfig::new(Budget::Steps(50), 64, 1e-2)), &data, 3);
     let weights = |model: &VideoModel| model.encoder.maps[0].weight.val().into_data();
     let before = weights(&model);
     let features = embed(&model, data.frames.view(), true);
@@ -210,7 +217,10 @@ fn gradients_of_the_contrast() {
     let numbers: Vec<f64> = (0..24).map(|i| (f64::from(i) * 1.7).sin()).collect();
     let loss = |numbers: &[f64], track: bool| {
         let half = |at: usize| {
-            let x = Tensor::<2>::from_data(TensorData::new(numbers[at * 12..][..12].to_vec(), [4, 3]), (&device, DType::F64));
+            let x = Tensor::<2>::from_data(
+                TensorData::new(numbers[at * 12..][..12].to_vec(), [4, 3]),
+                (&device, DType::F64),
+            );
             if track { x.require_grad() } else { x }
         };
         let (x, y) = (half(0), half(1));
@@ -218,7 +228,8 @@ fn gradients_of_the_contrast() {
     };
     let (value, inputs) = loss(&numbers, true);
     let gradients = value.backward();
-    let found: Vec<f64> = inputs.iter().flat_map(|x| x.grad(&gradients).unwrap().into_data().iter::<f64>().collect::<Vec<_>>()).collect();
+    let found: Vec<f64> =
+        inputs.iter().flat_map(|x| x.grad(&gradients).unwrap().into_data().iter::<f64>().collect::<Vec<_>>()).collect();
     for at in 0..24 {
         let moved = |step: f64| {
             let mut numbers = numbers.clone();
@@ -263,7 +274,11 @@ fn what_each_objective_finds() {
 #[test]
 fn video_runs_resume_bit_for_bit() {
     let (_, data) = videos(Noise::Iid(0.3), 40, 1);
-    let config = VideoConfig::new(VideoObjective::Acro).with_max_k(3).with_training(TrainingConfig::new(Budget::Epochs(4), 64, 1e-2));
+    let config = VideoConfig::new(VideoObjective::Acro).with_max_k(3).with_training(TrainingConfig::new(
+        Budget::Epochs(4),
+        64,
+        1e-2,
+    ));
     let run = |epochs: usize, folder: Option<&std::path::Path>| {
         let options = FitOptions::new(&Device::flex()).epochs(epochs).seed(5).progress(false);
         let options = match folder {

@@ -154,7 +154,7 @@ impl ChunkedMethod for Moco {
             let rows = model.forward(Tensor::cat(batch.to_vec(), 0).autodiff());
             let [first, second] = [0, 1].map(|at| {
                 let n = rows.dims()[0] / 2;
-                rows.clone().slice([at * n..(at + 1) * n])
+                rows.clone().slice_dim(0, at * n..(at + 1) * n)
             });
             losses.push(("nt_xent", NtXent::new(0.3).unwrap().loss(first, second)));
         }

@@ -5,7 +5,7 @@ use super::model::{FeatureModel, FitSettings, SoftmaxTable, TableLoss};
 use super::planning::plan;
 use super::samples::{Samples, collect, noise_law};
 use crate::error::{RlError, setting};
-use crate::world::{Policy, TabularWorld, Tables};
+use crate::world::{Policy, Tables, TabularWorld};
 use burn::config::Config;
 use burn::tensor::TensorData;
 use contrastive_train::{FitOptions, Losses, Metrics, RunReport, State, TrainError, Trainee, take_tensor};
@@ -263,7 +263,8 @@ impl<F: FeatureModel> Trainee for Ucb<'_, F> {
 
 /// Two worlds of one size are told apart by it.
 pub(crate) fn digest(tables: &Tables) -> String {
-    let steps = (0..tables.horizon()).flat_map(|h| tables.kernel(h).iter().chain(tables.reward(h)).copied().collect::<Vec<_>>());
+    let steps = (0..tables.horizon())
+        .flat_map(|h| tables.kernel(h).iter().chain(tables.reward(h)).copied().collect::<Vec<_>>());
     crate::world::digest(tables.start().iter().copied().chain(steps))
 }
 

@@ -36,7 +36,11 @@ impl Equilibrium {
 ///
 /// # Panics
 /// When the shapes differ.
-pub fn coarse_correlated_equilibrium(upper: ArrayView2<'_, f64>, lower: ArrayView2<'_, f64>, rounds: usize) -> Equilibrium {
+pub fn coarse_correlated_equilibrium(
+    upper: ArrayView2<'_, f64>,
+    lower: ArrayView2<'_, f64>,
+    rounds: usize,
+) -> Equilibrium {
     assert_eq!(upper.dim(), lower.dim(), "the tables of both players: {:?} and {:?}", upper.dim(), lower.dim());
     let (a, b) = upper.dim();
     let (mut own, mut other) = (vec![0f64; a], vec![0f64; b]);

@@ -1,11 +1,11 @@
 //! Two players of a zero-sum game, with two tables of values.
 
+use super::UcbConfig;
 use super::agent::{digest, load_policy, save_policy, take_history};
 use super::bonus::Bonus;
 use super::equilibrium::coarse_correlated_equilibrium;
 use super::model::{FeatureModel, SoftmaxTable, TableLoss};
 use super::samples::{Samples, collect, noise_law};
-use super::UcbConfig;
 use crate::error::{RlError, setting};
 use crate::world::{Policy, Tables, ZeroSumWorld};
 use burn::config::Config;
@@ -248,7 +248,8 @@ impl<F: FeatureModel> Trainee for Game<'_, F> {
     }
 
     fn evaluate(&mut self) -> Result<Option<Metrics>, TrainError> {
-        let metrics = |r: &GameReport| [("gap", r.gap), ("lower", r.lower), ("upper", r.upper)].map(|(n, v)| (n.into(), v));
+        let metrics =
+            |r: &GameReport| [("gap", r.gap), ("lower", r.lower), ("upper", r.upper)].map(|(n, v)| (n.into(), v));
         Ok(self.history.last().map(|report| Metrics::from(metrics(report))))
     }
 

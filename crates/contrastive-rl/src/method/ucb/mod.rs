@@ -13,7 +13,7 @@ pub use agent::{Ucb, UcbConfig};
 pub use bonus::Bonus;
 pub use equilibrium::{Equilibrium, coarse_correlated_equilibrium};
 pub use game::{Game, GameConfig, GameReport, gap_of};
+pub(crate) use model::normal;
 pub use model::{FeatureModel, FitSettings, SoftmaxTable, TableLoss, density_ratio_loss, info_nce_loss};
 pub use planning::{Plan, plan};
-pub(crate) use model::normal;
 pub use samples::{Samples, collect};

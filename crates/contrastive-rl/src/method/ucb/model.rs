@@ -208,11 +208,16 @@ impl FeatureModel for SoftmaxTable {
     fn state(&self, state: &mut State) {
         for (h, factors) in self.steps.iter().enumerate() {
             for (at, name) in ["phi", "psi"].into_iter().enumerate() {
-                for (what, table) in
-                    [("logits", &factors.logits[at]), ("first", &factors.moments[at][0]), ("second", &factors.moments[at][1])]
-                {
+                for (what, table) in [
+                    ("logits", &factors.logits[at]),
+                    ("first", &factors.moments[at][0]),
+                    ("second", &factors.moments[at][1]),
+                ] {
                     let values: Vec<f64> = table.iter().copied().collect();
-                    state.insert(format!("model.{h}.{name}.{what}"), TensorData::new(values, [table.nrows(), table.ncols()]));
+                    state.insert(
+                        format!("model.{h}.{name}.{what}"),
+                        TensorData::new(values, [table.nrows(), table.ncols()]),
+                    );
                 }
             }
             let counts = vec![factors.taken as i64, factors.fits as i64];

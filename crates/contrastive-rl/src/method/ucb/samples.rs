@@ -2,8 +2,8 @@
 
 use crate::error::RlError;
 use crate::world::{Tables, draw};
-use contrastive_train::{State, TrainError, take_tensor};
 use burn::tensor::TensorData;
+use contrastive_train::{State, TrainError, take_tensor};
 use ndarray::{Array2, ArrayView2};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -102,7 +102,10 @@ pub fn collect(
 pub(crate) fn noise_law(given: Option<&[f64]>, states: usize) -> Result<Vec<f64>, RlError> {
     let law = given.map_or_else(|| vec![1.0 / states as f64; states], <[f64]>::to_vec);
     if law.len() != states {
-        return Err(RlError::OtherWorld { found: format!("{} noise states", law.len()), expected: format!("{states}") });
+        return Err(RlError::OtherWorld {
+            found: format!("{} noise states", law.len()),
+            expected: format!("{states}"),
+        });
     }
     if let Some((state, &value)) = law.iter().enumerate().find(|(_, p)| !(**p > 0.0 && p.is_finite())) {
         return Err(RlError::Noise { state, value });

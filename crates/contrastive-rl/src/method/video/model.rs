@@ -2,14 +2,14 @@
 
 use super::training::{VideoConfig, VideoObjective};
 use crate::error::RlError;
+use crate::to_array;
 use crate::world::grid::MOVES;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use crate::to_array;
+use contrastive_nn::Pass;
 use contrastive_nn::encoder::{Mlp, MlpConfig};
 use contrastive_nn::init::Initial;
 use contrastive_nn::layer::{Embedding, EmbeddingConfig};
-use contrastive_nn::Pass;
 use contrastive_train::TrainError;
 use ndarray::{Array2, ArrayView2};
 use rand::SeedableRng;
