@@ -30,6 +30,9 @@ pub fn sampled_bce(states: Tensor<2>, positives: Tensor<2>, negatives: Tensor<2>
     assert_eq!(states.dims(), negatives.dims(), "the shapes of states and negatives");
     let [n, d] = states.dims();
     assert_eq!(n, real.len(), "states [{n}, {d}] and which of them are real");
+    if n == 0 {
+        return sampled_bce_from_scores((states * positives).sum_dim(1).reshape([0]), negatives.sum_dim(1), real);
+    }
     // whatever a padding row holds, a NaN too, stays out of value and gradients
     let padding = padding(real, &states.device());
     let hide = |x: Tensor<2>| computed(x).mask_fill(padding.clone().reshape([n, 1]).expand([n, d]), 0.0);
@@ -46,6 +49,9 @@ pub fn sampled_bce_from_scores(positives: Tensor<1>, negatives: Tensor<2>, real:
     let ([n], [rows, k]) = (positives.dims(), negatives.dims());
     assert_eq!(n, rows, "scores of positives [{n}] and of negatives [{rows}, {k}]");
     assert_eq!(n, real.len(), "scores [{n}] and which of them are real");
+    if n * k == 0 {
+        return (computed(positives).sum() + computed(negatives).sum()) * 0.0;
+    }
     let padding = padding(real, &positives.device());
     let positives = computed(positives).mask_fill(padding.clone(), 0.0);
     let negatives = computed(negatives).mask_fill(padding.clone().reshape([n, 1]).expand([n, k]), 0.0);

@@ -39,6 +39,9 @@ pub struct GameConfig {
     /// What the features minimise.
     #[config(default = "TableLoss::Binary")]
     pub loss: TableLoss,
+    /// Fresh tables tried every 50 iterations: with as few features as the kernel's rank, a fit can end in a poor minimum.
+    #[config(default = 3)]
+    pub restarts: usize,
     /// Rounds of regret matching for each equilibrium.
     #[config(default = 2000)]
     pub rounds: usize,
@@ -54,6 +57,7 @@ impl GameConfig {
             .with_fit_steps(self.fit_steps)
             .with_learning_rate(self.learning_rate)
             .with_loss(self.loss)
+            .with_restarts(self.restarts)
     }
 
     /// Checks every setting.
