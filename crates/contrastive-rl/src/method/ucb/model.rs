@@ -54,7 +54,7 @@ pub struct FitSettings {
     pub learning_rate: f64,
     /// The loss.
     pub loss: TableLoss,
-    /// Fresh tables tried beside the present one every [`RESTART_EVERY`] iterations; the one with the smallest loss stays.
+    /// Fresh tables tried beside the present one every 50 iterations; the one with the smallest loss stays.
     pub restarts: usize,
 }
 
