@@ -34,11 +34,17 @@ pub use contrastive_rl as rl;
 #[cfg(feature = "seqrec")]
 #[doc(inline)]
 pub use contrastive_seqrec as seqrec;
+#[cfg(feature = "text")]
+#[doc(inline)]
+pub use contrastive_text as text;
 #[cfg(feature = "timeseries")]
 #[doc(inline)]
 pub use contrastive_timeseries as timeseries;
 #[doc(inline)]
 pub use contrastive_train as train;
+#[cfg(feature = "vision")]
+#[doc(inline)]
+pub use contrastive_vision as vision;
 
 mod sentence;
 

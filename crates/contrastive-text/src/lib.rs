@@ -1,0 +1,1 @@
+//! Sentence embeddings, code search and contrastive decoding: SimCSE, WhitenedCSE, DebCSE, CoCoSoDa, SimCTG and contrastive search.
