@@ -52,7 +52,7 @@ compiled! {
             = rowwise::best_below_generic;
         fn sinkhorn(matrix: &mut [Self], problem: &SinkhornProblem<'_, Self>) -> Scaling<Self>
             = sinkhorn::sinkhorn_generic;
-        fn k_means(x: &[Self], width: usize, settings: &KMeans) -> Result<Clustering<Self>, KMeansError>
+        fn k_means(x: &[Self], width: usize, settings: &KMeans) -> Result<Clustering<Vec<Self>>, KMeansError>
             = k_means::k_means_generic;
         fn nearest_centroids(x: &[Self], centroids: &[Self], width: usize, spherical: bool)
             -> Result<Vec<u32>, KMeansError>
