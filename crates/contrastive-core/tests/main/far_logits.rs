@@ -64,7 +64,7 @@ type Form = (&'static str, fn(&PairObjective, &Inputs) -> Tensor<1>);
 
 const FORMS: [Form; 3] = [
     ("native", |objective, inputs| objective.loss(inputs)),
-    ("portable", |objective, inputs| objective.clone().portable(true).loss(inputs)),
+    ("portable", |objective, inputs| contrastive_core::testing::portably(|| objective.loss(inputs))),
     ("dense", |objective, inputs| objective.dense(inputs)),
 ];
 

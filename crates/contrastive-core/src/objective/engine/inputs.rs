@@ -35,7 +35,7 @@ impl Inputs {
         Self { candidates: None, ..Self::new(table.clone(), table) }
     }
 
-    /// `[n, d]`: the positive of each anchor, beside the candidates; with [`Pairs::Beside`].
+    /// `[n, d]`: the own positive of each anchor, which is not a candidate; with [`Pairs::Beside`].
     pub fn with_paired(mut self, positives: Tensor<2>) -> Self {
         self.paired = Some(positives);
         self
