@@ -75,4 +75,4 @@ pub use ranking::*;
 pub use softmax::*;
 pub use stateful::*;
 
-pub(crate) use engine::numeric::{MASKED, computed, computed_in, zero_or_nan};
+pub(crate) use engine::numeric::{MASKED, computed, computed_in, in_range, zero_or_nan};

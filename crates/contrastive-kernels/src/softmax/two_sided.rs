@@ -223,8 +223,18 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     if value.is_finite() && !vector::all_finite(&[problem.anchors, problem.candidates.unwrap_or_default()]) {
         value = f64::NAN;
     }
-    let out = TwoSidedOutput { value, rows, columns: column_values, ..TwoSidedOutput::default() };
-    if !problem.gradients {
+    let beyond = vector::out_of_range(problem.anchors, candidates, d);
+    let mut out = TwoSidedOutput { value, rows, columns: column_values, ..TwoSidedOutput::default() };
+    if beyond {
+        out.value = f64::NAN;
+        out.rows.iter_mut().chain(&mut out.columns).for_each(|x| *x = T::nan());
+        if problem.gradients {
+            out.scale = T::nan();
+            out.anchors = vec![T::nan(); n * d];
+            out.candidates = vec![T::nan(); if symmetric { 0 } else { m * d }];
+        }
+    }
+    if !problem.gradients || beyond {
         return out;
     }
     let sides = [&row_sides[..], if symmetric { &row_sides[..] } else { &column_sides[..] }];

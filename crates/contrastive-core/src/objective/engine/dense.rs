@@ -4,7 +4,7 @@ use super::log_sums::mean_above_zero;
 use crate::host::column;
 use crate::objective::MASKED;
 use crate::objective::engine::spec::Spec;
-use crate::objective::{Direction, Inputs, PairObjective, Reduction};
+use crate::objective::{Direction, Inputs, PairObjective, Reduction, in_range};
 use crate::similarity::defined;
 use crate::temperature::Temperature;
 use burn::tensor::{Tensor, TensorData};
@@ -25,6 +25,7 @@ impl PairObjective {
             (Temperature::Fixed(t), _) => Tensor::from_data([1.0 / t], (&a.device(), a.dtype())),
             (Temperature::Input, None) => panic!("the inverse temperature is an input, but the inputs have none"),
         };
+        let scale = scale * in_range(&a, &c);
         let spec = self.spec([n, m], itself, inputs.bias.is_some(), Wanted::ALL, None);
         let bias = inputs.bias.as_ref();
         let weighted = |rows: Tensor<2>, weights: &[f64]| {

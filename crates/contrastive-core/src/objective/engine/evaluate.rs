@@ -6,7 +6,7 @@ use super::ops::PairOps;
 use super::spec::Spec;
 use crate::attach::attach_gradients;
 use crate::host::is_native;
-use crate::objective::{Direction, Evaluation, Gradients, Inputs, PairObjective, Reduction, Wanted};
+use crate::objective::{Direction, Evaluation, Gradients, Inputs, PairObjective, Reduction, Wanted, in_range};
 use crate::similarity::Sides;
 use crate::temperature::Temperature;
 use burn::backend::Dispatch;
@@ -60,6 +60,8 @@ impl PairObjective {
         let a = anchors.rows.clone();
         let c = candidates.as_ref().map_or_else(|| a.clone(), |c| c.rows.clone());
         let terms = plain.pair_terms;
+        // the kernels see it themselves
+        let scale = if is_native(&a) { scale } else { scale * in_range(&a, &c) };
 
         let shorter = terms.is_empty() && (!itself || candidates.is_none());
         if let Some(spec) = self.both_spec(&spec, [n, m], itself, scales, known).filter(|_| shorter) {

@@ -10,6 +10,13 @@ pub(crate) fn computed_in(dtype: DType) -> DType {
     if dtype == DType::F64 { DType::F64 } else { DType::F32 }
 }
 
+/// `[1]`: 1, or NaN where inner products of rows of these tables may be as large as the mark of a pair that is not compared; a constant.
+pub(crate) fn in_range(a: &Tensor<2>, c: &Tensor<2>) -> Tensor<1> {
+    let largest = |x: &Tensor<2>| x.clone().detach().abs().max();
+    let product = largest(a) * largest(c) * a.dims()[1] as f64;
+    product.ones_like().mask_fill(product.greater_equal_elem(4e29), f64::NAN)
+}
+
 /// A tensor in the type that is computed in; differentiable.
 pub(crate) fn computed<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let dtype = computed_in(x.dtype());

@@ -3,7 +3,7 @@
 //! candidates.
 
 use crate::host::is_native;
-use crate::objective::computed_in;
+use crate::objective::{computed_in, in_range};
 use crate::pairs::PairLists;
 use burn::tensor::{DType, Element as BurnElement, Tensor, TensorData};
 use contrastive_kernels::rowwise::{self as kernel, RowLoss, RowProblem, Sums};
@@ -67,7 +67,8 @@ impl Comparison {
     pub fn dense(&self, function: &impl RowFunction, a: &Tensor<2>, c: &Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let (n, m) = (a.dims()[0], c.dims()[0]);
         let [positive, negative] = self.masks(0, n, m, a);
-        let (rows, sums) = function.dense(a.clone().matmul(c.clone().transpose()), positive, negative);
+        let range = in_range(a, c).reshape([1, 1]);
+        let (rows, sums) = function.dense(a.clone().matmul(c.clone().transpose()) * range, positive, negative);
         (rows.sum(), sums)
     }
 
@@ -140,6 +141,7 @@ impl Comparison {
     fn by_blocks(&self, function: &impl RowFunction, a: &Tensor<2>, c: &Tensor<2>, wanted: Wanted) -> Evaluated {
         let ([n, d], m) = (a.dims(), c.dims()[0]);
         let block = (BLOCK_ELEMENTS / m).clamp(1, n);
+        let a = &(a.clone() * in_range(a, c).reshape([1, 1]));
         let (mut each, mut sums) = (Vec::with_capacity(n), Sums::default());
         let mut parts = Vec::new();
         let mut candidates: Option<Tensor<2>> = None;
