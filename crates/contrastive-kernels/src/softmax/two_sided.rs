@@ -223,7 +223,7 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     if value.is_finite() && !vector::all_finite(&[problem.anchors, problem.candidates.unwrap_or_default()]) {
         value = f64::NAN;
     }
-    let beyond = vector::out_of_range(problem.anchors, candidates, d);
+    let beyond = vector::out_of_range(problem.anchors, problem.candidates.unwrap_or(problem.anchors), problem.width);
     let mut out = TwoSidedOutput { value, rows, columns: column_values, ..TwoSidedOutput::default() };
     if beyond {
         out.value = f64::NAN;
