@@ -24,7 +24,11 @@ pub fn k_means(x: &Tensor<2>, settings: &KMeans) -> Result<Clustering<Tensor<2>>
 ///
 /// # Errors
 /// As [`k_means`]; when the centroids are not `clusters` rows of the same width, or not finite.
-pub fn k_means_from(x: &Tensor<2>, centroids: &Tensor<2>, settings: &KMeans) -> Result<Clustering<Tensor<2>>, KMeansError> {
+pub fn k_means_from(
+    x: &Tensor<2>,
+    centroids: &Tensor<2>,
+    settings: &KMeans,
+) -> Result<Clustering<Tensor<2>>, KMeansError> {
     clustered(x, settings, Start::From(centroids))
 }
 

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use contrastive_core::objective::*;
 use mean_study::MeanStudy;
 
-#[path = "../../../../examples/shared/mean_study.rs"]
+#[path = "../../../../../examples/shared/mean_study.rs"]
 mod mean_study;
 
 fn vector(values: &[f64]) -> Tensor<1> {

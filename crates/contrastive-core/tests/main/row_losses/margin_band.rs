@@ -1,6 +1,5 @@
 //! MCLRec's regulariser: closed cases, forms against each other, finite differences, the paper's form against its definition.
 
-use contrastive_core::testing::portably;
 use crate::common::*;
 use crate::row_losses::forms::agree;
 use crate::unpaired::support::*;
@@ -8,6 +7,7 @@ use burn::tensor::{DType, Tensor};
 use contrastive_core::error::ObjectiveError;
 use contrastive_core::objective::*;
 use contrastive_core::similarity::Similarity;
+use contrastive_core::testing::portably;
 
 fn value(x: Tensor<1>) -> f64 {
     values(&x)[0]
