@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::delimited::{Delimiter, Table, TableOptions};
 use super::error::FileError;
+use super::lines::{excerpt, lines};
 use super::place::Origin;
-use super::text::{excerpt, lines};
 
 /// The type of a column of an atomic file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::lines::elided as cut;
 use super::place::{Origin, shown};
-use super::text::elided as cut;
 
 /// Why a file was refused. Every message names the place, what was found there, and what is allowed, in fewer than 500
 /// characters. Lines are counted from 1.

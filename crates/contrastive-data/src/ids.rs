@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::FileError;
+use super::lines::excerpt;
 use super::note::{FileNote, file_name};
 use super::number::canonical_integer;
 use super::place::Origin;
-use super::text::excerpt;
 
 /// The distinct ids of one kind of thing, coded in order of first occurrence.
 ///

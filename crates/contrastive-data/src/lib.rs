@@ -10,6 +10,7 @@
 //! | times, as numbers or dates | [`Times`], [`date_seconds`] |
 //! | numpy arrays, `.npy` or `.npz` | [`Array`], [`Archive`] |
 //! | a pickled array or scipy matrix; a MATLAB file | [`Pickle`]; [`matlab_matrices`], as [`Triplets`] |
+//! | sentences, vocabularies, tokens | [`text`] |
 //! | to know whether data is the same as before | [`Digest`] |
 //! | something to say about a file | [`FileError`] with its [`Origin`], [`FileNote`] |
 //!
@@ -43,6 +44,7 @@ mod delimited;
 mod digest;
 mod error;
 mod ids;
+mod lines;
 mod matlab;
 mod note;
 mod npy;
@@ -52,7 +54,7 @@ mod open;
 mod pickle;
 mod place;
 mod sparse;
-mod text;
+pub mod text;
 mod time;
 mod torch;
 
@@ -62,6 +64,7 @@ pub use delimited::{Delimiter, Doubt, Row, Rows, Table, TableOptions};
 pub use digest::Digest;
 pub use error::FileError;
 pub use ids::{IdMap, Relabelled};
+pub use lines::{Lines, all_lines, elided, excerpt, lines, listed, words};
 pub use matlab::{Cells, Matrix, is_matlab, matlab_matrices};
 pub use note::{FileNote, file_name};
 pub use npy::Array;
@@ -71,7 +74,6 @@ pub use open::{Limits, UNPACKED_FREE, UNPACKED_TIMES, read_bytes, read_start, re
 pub use pickle::{Neighbours, Pickle, is_pickle};
 pub use place::{Origin, Place, shown};
 pub use sparse::{Compressed, Triplets};
-pub use text::{Lines, all_lines, elided, excerpt, lines, listed, words};
 pub use time::{Times, date_seconds};
 pub use torch::{TorchTensor, TorchValues, half_precision, is_zip, torch_tensors};
 

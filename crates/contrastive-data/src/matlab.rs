@@ -7,11 +7,11 @@ use std::path::Path;
 use flate2::read::ZlibDecoder;
 
 use super::error::FileError;
+use super::lines::excerpt;
 use super::npy::Array;
 use super::open::Limits;
 use super::place::Origin;
 use super::sparse::{Compressed, Triplets};
-use super::text::excerpt;
 
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;

@@ -5,9 +5,9 @@ use std::path::Path;
 use ndarray::{ArrayD, IxDyn};
 
 use super::error::FileError;
+use super::lines::excerpt;
 use super::open::{Limits, read_bytes};
 use super::place::Origin;
-use super::text::excerpt;
 
 /// The greatest header of an array that is read.
 pub(crate) const MAX_HEADER: usize = 4096;

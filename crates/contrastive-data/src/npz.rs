@@ -6,10 +6,10 @@ use std::path::Path;
 use zip::ZipArchive;
 
 use super::error::FileError;
+use super::lines::{excerpt, listed};
 use super::npy::Array;
 use super::open::Limits;
 use super::place::Origin;
-use super::text::{excerpt, listed};
 
 /// An npz archive.
 ///

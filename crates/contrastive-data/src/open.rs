@@ -7,8 +7,8 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::error::FileError;
+use super::lines::all_lines;
 use super::place::Origin;
-use super::text::all_lines;
 
 /// What every file may unpack to beside [`UNPACKED_TIMES`] its size, in bytes.
 pub const UNPACKED_FREE: u64 = 1 << 20;

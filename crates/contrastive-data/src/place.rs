@@ -4,7 +4,7 @@ use std::fmt::{Display, Formatter};
 use std::path::{Path, PathBuf};
 
 use super::error::FileError;
-use super::text::{MESSAGE, elided};
+use super::lines::{MESSAGE, elided};
 
 /// Where in the input something stands: a file, and a place in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::error::FileError;
+use super::lines::excerpt;
 use super::number::finite;
 use super::place::Origin;
-use super::text::excerpt;
 
 /// Reads a column of times: all of them numbers, or all of them dates.
 ///

@@ -11,6 +11,7 @@
 //! | does a query find what belongs to it, in one set or across modalities? | [`retrieval`] |
 //! | does it know which pairs are linked? | [`links`] |
 //! | do its similarities follow given ones? | [`correlation`] |
+//! | do states of one text point in different directions? | [`isotropy`] |
 //! | are the items that a user wants at the top? | [`ranking`] |
 //! | plain scores of predictions | [`scores`] |
 //!
@@ -36,6 +37,7 @@
 pub mod clustering;
 pub mod correlation;
 mod error;
+pub mod isotropy;
 pub mod links;
 pub mod neighbours;
 pub mod probe;

@@ -1,1 +1,6 @@
-//! Sentence embeddings, code search and contrastive decoding: SimCSE, WhitenedCSE, DebCSE, CoCoSoDa, SimCTG and contrastive search.
+#![doc = include_str!("../README.md")]
+
+pub mod data;
+mod error;
+
+pub use error::TextError;

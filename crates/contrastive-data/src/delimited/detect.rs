@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::super::column::folded;
 use super::super::error::FileError;
+use super::super::lines::split_line;
 use super::super::note::{FileNote, file_name};
 use super::super::number::finite;
 use super::super::place::Origin;
-use super::super::text::split_line;
 use super::super::time::date_seconds;
 use super::split::Splitter;
 use super::{Delimiter, Doubt, Row, Table, TableOptions};

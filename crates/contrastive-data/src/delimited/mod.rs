@@ -10,9 +10,9 @@ use std::str::FromStr;
 
 use super::column::{Column, folded};
 use super::error::FileError;
+use super::lines::{excerpt, listed};
 use super::note::{FileNote, file_name};
 use super::place::Origin;
-use super::text::{excerpt, listed};
 
 /// What stands between the fields of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use super::super::error::FileError;
+use super::super::lines::{excerpt, split_line, words};
 use super::super::place::Origin;
-use super::super::text::{excerpt, split_line, words};
 use super::{Delimiter, Row};
 
 /// Divides text into rows of fields.

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::super::error::FileError;
+use super::super::lines::excerpt;
 use super::super::place::Origin;
-use super::super::text::excerpt;
 use super::Pickle;
 use super::value::{Class, Object, Ref, Value, origin, slice};
 

@@ -13,10 +13,10 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use super::error::FileError;
+use super::lines::excerpt;
 use super::npy::Array;
 use super::place::Origin;
 use super::sparse::{Compressed, Triplets};
-use super::text::excerpt;
 pub(crate) use torch::Stored;
 use value::{Class, Ref, Value};
 

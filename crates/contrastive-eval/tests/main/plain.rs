@@ -318,3 +318,32 @@ fn blocks_and_threads_make_no_difference() {
         (retrieval, knn, silhouette.to_bits())
     });
 }
+
+/// Oracles: the definition written out over all pairs, and its ends.
+#[test]
+fn isotropy_is_one_minus_the_mean_cosine_within_texts() {
+    use contrastive_eval::isotropy::isotropy;
+    let equal = array![[1.0, 2.0], [2.0, 4.0], [0.5, 1.0]];
+    assert!(isotropy(equal.view(), &[0, 3]).unwrap().abs() < 1e-12);
+    let orthogonal = array![[0.0, 2.0], [3.0, 0.0]];
+    assert!((isotropy(orthogonal.view(), &[0, 2]).unwrap() - 1.0).abs() < 1e-12);
+    let states: Array2<f64> = array![[1.0, 0.0], [0.6, 0.8], [0.0, 1.0], [7.0, 7.0], [0.3, -0.4], [5.0, 1.0]];
+    let cosine = |a: usize, b: usize| -> f64 {
+        let (a, b) = (states.row(a), states.row(b));
+        a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
+    };
+    // a text of one state has no pair; pairs are pooled, not averaged by text
+    let want = 1.0 - 2.0 * (cosine(0, 1) + cosine(0, 2) + cosine(1, 2) + cosine(4, 5)) / 8.0;
+    assert!((isotropy(states.view(), &[0, 3, 4, 6]).unwrap() - want).abs() < 1e-12);
+    let longer = &states * &array![[2.0], [3.0], [0.1], [1.0], [9.0], [4.0]];
+    assert!((isotropy(longer.view(), &[0, 3, 4, 6]).unwrap() - want).abs() < 1e-12);
+    for (offsets, words) in [
+        (&[0, 3, 2, 6][..], "offset"),
+        (&[1, 6][..], "offset"),
+        (&[0, 5][..], "last offset of the texts is 5"),
+        (&[0, 1, 2, 3, 4, 5, 6][..], "2 states of one text are asked for, and there are 1"),
+    ] {
+        let error = isotropy(states.view(), offsets).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Values that protocol 0 writes as lines of text.
 
 use super::super::super::error::FileError;
-use super::super::super::text::excerpt;
+use super::super::super::lines::excerpt;
 use super::Machine;
 
 impl Machine<'_> {

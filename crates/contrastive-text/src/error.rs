@@ -1,0 +1,67 @@
+//! What can go wrong with a method.
+
+use crate::data::TextDataError;
+use contrastive_core::diagnostics::BehaviourError;
+use contrastive_core::error::ObjectiveError;
+use contrastive_core::objective::WhiteningError;
+use contrastive_data::text::TokenizerError;
+use contrastive_eval::EvalError;
+use contrastive_nn::weights::WeightsError;
+use contrastive_train::{SettingError, TrainError};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a method could not be built, trained, evaluated or used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TextError {
+    /// A setting outside of its range.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// A setting of a layer outside of its range.
+    #[error(transparent)]
+    Layer(#[from] contrastive_nn::SettingError),
+    /// A setting of an objective outside of its range.
+    #[error(transparent)]
+    Objective(#[from] ObjectiveError),
+    /// A batch that cannot be whitened.
+    #[error(transparent)]
+    Whitening(#[from] WhiteningError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] TextDataError),
+    /// A vocabulary, or a text that it cannot encode.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// Weights of another library.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The run.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The evaluation.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// Alignment or uniformity.
+    #[error(transparent)]
+    Behaviour(#[from] BehaviourError),
+    /// A file or folder that is no model of this crate, or none that it knows.
+    #[error("{}: not a model that can be read: {problem}", path.display())]
+    NotAModel {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is missing or wrong, and what is allowed.
+        problem: String,
+    },
+}
+
+impl TextError {
+    /// As an error of a training.
+    #[allow(dead_code, reason = "the methods use it")]
+    pub(crate) fn into_train(self) -> TrainError {
+        match self {
+            Self::Train(error) => error,
+            other => TrainError::trainee(other),
+        }
+    }
+}
