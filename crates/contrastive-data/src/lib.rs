@@ -12,6 +12,8 @@
 //! | a pickled array or scipy matrix; a MATLAB file | [`Pickle`]; [`matlab_matrices`], as [`Triplets`] |
 //! | sentences, vocabularies, tokens | [`text`] |
 //! | to know whether data is the same as before | [`Digest`] |
+//! | images: IDX, CIFAR, folders, digits, Omniglot | [`image`], an [`image::ImageSet`] each |
+//! | random views of images | [`augment`] |
 //! | something to say about a file | [`FileError`] with its [`Origin`], [`FileNote`] |
 //!
 //! Three rules hold for all of them. **Nothing is guessed in silence**: what could be read in two ways is a [`FileNote`], or an
@@ -39,11 +41,13 @@
 //! ```
 
 mod atomic;
+pub mod augment;
 mod column;
 mod delimited;
 mod digest;
 mod error;
 mod ids;
+pub mod image;
 mod lines;
 mod matlab;
 mod note;
