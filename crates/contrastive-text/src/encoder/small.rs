@@ -10,6 +10,7 @@ use contrastive_nn::encoder::{Transformer, TransformerConfig};
 use contrastive_nn::init::Initial;
 use contrastive_nn::layer::{Embedding, EmbeddingConfig, dropout, mean_rows};
 use contrastive_nn::{Pass, SettingError};
+use contrastive_train::Check;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
@@ -41,9 +42,7 @@ impl SmallEncoderConfig {
     pub fn validate(&self) -> Result<(), SettingError> {
         self.embedding(1).validate()?;
         self.transformer(self.layers.max(1)).validate()?;
-        let fine = self.deviation.is_finite() && self.deviation > 0.0;
-        let (of, name, value) = ("small encoder", "deviation", self.deviation.to_string());
-        if fine { Ok(()) } else { Err(SettingError { of, name, value, allowed: "a finite number above 0".into() }) }
+        Check::new("small encoder").positive("deviation", self.deviation)
     }
 
     fn embedding(&self, tokens: usize) -> EmbeddingConfig {
