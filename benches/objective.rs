@@ -201,7 +201,7 @@ fn objectives<'a>(tables: &'a [Tensor<2>; 2]) -> Result<Vec<Objective<'a>>, Box<
         (a.matmul(c.transpose()) * (1.0 / TEMPERATURE), own)
     };
     let one_way = PairObjective::new(TEMPERATURE)?.with_pairs(contrastive::pairs::Pairs::TwoViews);
-    let one_way = one_way.with_exclusions(Exclusions::own_row(0)).portable(false);
+    let one_way = one_way.with_exclusions(Exclusions::own_row(0));
     let (dense_info, dense_xent, dense_clip, info_twice) = (info.clone(), xent.clone(), clip.clone(), info.clone());
     let (stacked, both_sides, dense_within) = (views.clone(), views, backward_within.clone());
     Ok(vec![

@@ -5,7 +5,10 @@
 //! flat. The sampled method needs noise that covers the data: with a narrow law few noise samples carry all the weight.
 
 use clap::Parser;
-use contrastive::objective::{MeanStudy, StudyRun};
+#[path = "shared/mean_study.rs"]
+mod mean_study;
+
+use mean_study::{MeanStudy, StudyRun};
 
 #[derive(Parser, Debug)]
 struct Arguments {
@@ -42,7 +45,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         "R", "curvature NCE", "curvature MLE", "gap NCE at 0.75 R", "gap MLE at 0.75 R"
     );
     for mean in [1.0, 2.0, 4.0, 6.0, 8.0, 16.0] {
-        let study = MeanStudy::new(mean, 1.0)?;
+        let study = MeanStudy::new(mean, 1.0);
         let theta = 0.75 * mean;
         let (nce, mle) = (study.nce_gap(theta), study.likelihood_gap(theta));
         println!("{mean:>4} {:>14.2e} {:>14} {nce:>20.2e} {mle:>20.3}", study.nce_curvature(), 1);
@@ -54,11 +57,11 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let head = ["R", "sd", "MECO", "gamma 1", "NCE 0.1", "NCE 0.5", "NCE 2.5", "fewest effective"];
     println!("{}", head.map(|h| format!("{h:>16}")).concat());
     for (mean, sd) in [(2.0, 1.0), (3.0, 1.0), (3.0, 2.0), (4.0, 2.0), (6.0, 4.0)] {
-        let study = |seed| MeanStudy::new(mean, sd)?.with_steps(arguments.steps, seed);
+        let study = |seed| MeanStudy::new(mean, sd).with_steps(arguments.steps, seed);
         let meco = |gamma: f64| {
-            (0..arguments.seeds).map(|s| study(s)?.meco(arguments.rate, gamma)).collect::<Result<Vec<_>, _>>()
+            (0..arguments.seeds).map(|s| study(s).meco(arguments.rate, gamma)).collect::<Result<Vec<_>, _>>()
         };
-        let nce = |rate: f64| (0..arguments.seeds).map(|s| study(s)?.nce(rate)).collect::<Result<Vec<_>, _>>();
+        let nce = |rate: f64| (0..arguments.seeds).map(|s| study(s).nce(rate)).collect::<Vec<_>>();
         let runs = meco(arguments.gamma)?;
         let fewest = runs.iter().map(|r| r.fewest_effective).fold(f64::INFINITY, f64::min);
         let columns = [
@@ -66,9 +69,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             format!("{sd}"),
             errors(&runs),
             errors(&meco(1.0)?),
-            errors(&nce(0.1)?),
-            errors(&nce(0.5)?),
-            errors(&nce(2.5)?),
+            errors(&nce(0.1)),
+            errors(&nce(0.5)),
+            errors(&nce(2.5)),
             format!("{fewest:.1}"),
         ];
         println!("{}", columns.map(|c| format!("{c:>16}")).concat());

@@ -1,4 +1,4 @@
-//! The door into autodiff: a value whose gradients are already known.
+//! Brings values whose gradients are already known into autodiff.
 // The `ndarray` backend still works but is deprecated upstream.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
@@ -73,7 +73,7 @@ fn cast<B: Backend>(x: FloatTensor<B>, dtype: FloatDType) -> FloatTensor<B> {
 
 /// `value [1]` with `gradient` as its derivative with respect to `input`; several inputs are attached one after the other.
 ///
-/// `value` and `gradient` are plain tensors or constants; where `input` carries no gradient, `value` comes back unchanged.
+/// `value` and `gradient` are plain tensors or constants; where `input` carries no gradient, `value` is returned unchanged.
 /// Exact for any upstream factor. The gradient may be of another float type than its input, as that of inputs in half precision is: it becomes
 /// one of the input's type after it was multiplied with the upstream factor.
 ///
@@ -92,4 +92,28 @@ pub fn attach<const D: usize>(value: Tensor<1>, input: &Tensor<D>, gradient: Ten
         input.clone().into_dispatch(),
         gradient.into_dispatch(),
     ))
+}
+
+/// `value [1]` with the gradients of its inputs: [`attach`] for every input that has one.
+///
+/// A plain value becomes a constant of autodiff if one of the inputs is there, so that losses of tracked and untracked inputs add up.
+///
+/// # Panics
+/// As [`attach`].
+pub fn attach_gradients<'a, const D: usize>(
+    value: Tensor<1>,
+    gradients: impl IntoIterator<Item = (&'a Tensor<D>, Option<Tensor<D>>)>,
+) -> Tensor<1> {
+    gradients.into_iter().fold(value, |value, (input, gradient)| {
+        let value = constant_beside(value, input);
+        match gradient {
+            Some(gradient) => attach(value, input, gradient),
+            None => value,
+        }
+    })
+}
+
+/// `value` as a constant of autodiff if `input` is there; else, or if it is there already, as it is.
+pub(crate) fn constant_beside<const D: usize, const E: usize>(value: Tensor<D>, input: &Tensor<E>) -> Tensor<D> {
+    if input.is_autodiff() && !value.is_autodiff() { Tensor::from_inner(value) } else { value }
 }

@@ -144,7 +144,7 @@ pub struct Hardness {
     pub loss: f64,
 }
 
-/// The gradient by hardness, of cosines, over all anchors; an anchor's first positive counts, its other positives are no negatives.
+/// The gradient by hardness, of cosines, over all anchors; an anchor's first positive counts, its other positives are not negatives.
 /// 2 n m d flops and a sort of each row.
 ///
 /// # Errors
@@ -185,7 +185,7 @@ pub fn hardness(
 }
 
 /// The mean over anchors of the positive's cosine less the mean of the `hardest` largest of the negatives (paper: 10): above 0 where
-/// rows are told apart from their neighbours.
+/// rows differ from their neighbours.
 ///
 /// # Errors
 /// When `hardest` is 0, an anchor has no positive or no negatives, or rows are not finite.

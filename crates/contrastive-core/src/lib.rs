@@ -26,19 +26,22 @@ pub mod error;
 mod extension;
 pub mod gradient_cache;
 pub mod head;
+pub mod host;
 pub mod linear;
 pub mod memory;
 pub mod modules;
-mod native;
 pub mod norm;
 pub mod objective;
 pub mod optimal_transport;
 pub mod pairs;
 pub mod sampler;
+pub mod settings;
 pub mod similarity;
 pub mod sorting;
 pub mod synthesis;
 pub mod temperature;
+#[doc(hidden)]
+pub mod testing;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,6 +1,6 @@
 //! Entropic optimal transport between two distributions of mass, to a given accuracy.
 
-use crate::attach::attach;
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative};
 use crate::objective::{Sinkhorn, SinkhornError, computed_in};
 use burn::tensor::Tensor;
@@ -93,8 +93,6 @@ impl OptimalTransport {
     pub fn value(&self, cost: Tensor<2>, rows: Tensor<1>, columns: Tensor<1>) -> Result<Tensor<1>, SinkhornError> {
         let found = self.plan(cost.clone(), rows, columns)?;
         let value = Tensor::<1>::from_data([found.objective], (&found.plan.device(), found.plan.dtype()));
-        let value = value.cast(cost.dtype());
-        let value = if cost.is_autodiff() { Tensor::from_inner(value) } else { value };
-        Ok(attach(value, &cost, found.plan.cast(cost.dtype())))
+        Ok(attach_gradients(value.cast(cost.dtype()), [(&cost, Some(found.plan.cast(cost.dtype())))]))
     }
 }

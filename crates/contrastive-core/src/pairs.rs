@@ -121,7 +121,7 @@ impl PairLists {
         }
     }
 
-    /// The same relation seen from the candidates: list j holds the anchors that list j. Weights travel along.
+    /// The same relation seen from the candidates: list j holds the anchors that list j. Weights go with their pairs.
     pub(crate) fn transpose(&self, candidates: usize) -> Self {
         let n = self.anchors();
         let mut offsets = vec![0usize; candidates + 1];
@@ -196,7 +196,7 @@ pub enum Pairs {
     },
     /// Listed for each anchor, possibly with target weights.
     Lists(Arc<PairLists>),
-    /// Each anchor brings its own positive, which is no candidate of the others (MoCo: the candidates are a queue);
+    /// Each anchor brings its own positive, which is not a candidate of the others (MoCo: the candidates are a queue);
     /// see [`Inputs::with_paired`](crate::objective::Inputs::with_paired).
     Beside,
 }
@@ -299,7 +299,7 @@ impl Exclusions {
     }
 
     /// Anchors and candidates with the same id are not compared unless they are positives: the same item may stand in a
-    /// batch several times, and is no negative of itself.
+    /// batch several times, and is not a negative of itself.
     pub fn same_ids(anchors: &[i64], candidates: &[i64]) -> Self {
         Self { same: Some([Arc::new(anchors.to_vec()), Arc::new(candidates.to_vec())]), ..Self::default() }
     }

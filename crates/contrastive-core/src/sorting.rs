@@ -21,9 +21,10 @@
 //! On the CPU backend [`contrastive_kernels::sorting`] does the work, forward and backward, and remembers nothing but the input;
 //! elsewhere [`DiffSort::dense`], plain tensor operations layer by layer, with a tape of one number for each comparator and row.
 
-use crate::native::like;
+use crate::attach::constant_beside;
+use crate::host::like;
 #[cfg(feature = "flex")]
-use crate::native::numbers_of;
+use crate::host::to_vec;
 use crate::objective::computed_in;
 use crate::objective::logistic;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -35,7 +36,6 @@ pub use kernel::{Relaxation, SortingError, SortingNetwork};
 #[derive(Clone, Debug, PartialEq)]
 pub struct DiffSort {
     sort: kernel::DiffSort,
-    portable: bool,
 }
 
 impl DiffSort {
@@ -61,13 +61,7 @@ impl DiffSort {
     /// # Errors
     /// When the steepness is not a finite number above 0.
     pub fn new(network: SortingNetwork, relaxation: Relaxation, steepness: f64) -> Result<Self, SortingError> {
-        Ok(Self { sort: kernel::DiffSort::new(network, relaxation, steepness)?, portable: false })
-    }
-
-    /// Uses tensor operations even where native kernels exist.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
+        Ok(Self { sort: kernel::DiffSort::new(network, relaxation, steepness)? })
     }
 
     /// n.
@@ -108,10 +102,10 @@ impl DiffSort {
         #[cfg(feature = "flex")]
         if self.runs_natively(&x) {
             let rows = x.dims()[0];
-            return native::rank_sums(&self.sort, x, numbers_of(&v)).reshape([rows, n, k]);
+            return native::rank_sums(&self.sort, x, to_vec(&v)).reshape([rows, n, k]);
         }
         let v = v.inner().cast(x.dtype());
-        let v = if x.is_autodiff() { Tensor::from_inner(v) } else { v };
+        let v = constant_beside(v, &x);
         self.dense(x, Some(v)).1.expect("asked for")
     }
 
@@ -140,7 +134,7 @@ impl DiffSort {
 
     #[cfg(feature = "flex")]
     fn runs_natively(&self, x: &Tensor<2>) -> bool {
-        !self.portable && crate::native::is_native(x)
+        crate::host::is_native(x)
     }
 
     /// The definition in plain, differentiable tensor operations: sorted rows `[rows, n]`, and for v `[n, k]` the rank sums

@@ -28,7 +28,8 @@ mod k_means;
 mod matching;
 mod report;
 
+pub use contrastive_kernels::k_means::Clustering;
 pub use geometry::{davies_bouldin, silhouette};
-pub use k_means::{Clusters, KMeans};
+pub use k_means::KMeans;
 pub use matching::best_match;
 pub use report::{ClusterReport, ClusterRuns, compare};

@@ -26,12 +26,6 @@ pub(crate) fn unit(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A standard normal number (Box-Muller, one of the pair).
-pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - unit(rng)).ln()).sqrt();
-    radius * (std::f64::consts::TAU * unit(rng)).cos()
-}
-
 /// Puts the slice into uniformly random order.
 pub(crate) fn shuffle<T>(rng: &mut ChaCha8Rng, values: &mut [T]) {
     for last in (1..values.len()).rev() {
@@ -99,14 +93,5 @@ mod tests {
             }
         }
         assert!(counts.iter().all(|&count| (f64::from(count) - 6_000.0).abs() < 6.0 * 64.8), "{counts:?}");
-    }
-
-    #[test]
-    fn normal_numbers_have_mean_zero_and_variance_one() {
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let draws: Vec<f64> = (0..40_000).map(|_| normal(&mut rng)).collect();
-        let mean = draws.iter().sum::<f64>() / 40_000.0;
-        let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 40_000.0;
-        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "mean {mean}, variance {variance}");
     }
 }

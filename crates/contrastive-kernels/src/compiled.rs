@@ -52,10 +52,10 @@ compiled! {
             = rowwise::best_below_generic;
         fn sinkhorn(matrix: &mut [Self], problem: &SinkhornProblem<'_, Self>) -> Scaling<Self>
             = sinkhorn::sinkhorn_generic;
-        fn k_means(x: &[Self], width: usize, settings: &KMeans) -> Result<Clustering<Self>, KMeansError>
+        fn k_means(x: &[Self], width: usize, settings: &KMeans) -> Result<Clustering<Vec<Self>>, KMeansError>
             = k_means::k_means_generic;
         fn k_means_from(x: &[Self], width: usize, centroids: &[Self], settings: &KMeans)
-            -> Result<Clustering<Self>, KMeansError>
+            -> Result<Clustering<Vec<Self>>, KMeansError>
             = k_means::k_means_from_generic;
         fn k_means_in_batches(
             x: &[Self],
@@ -63,7 +63,7 @@ compiled! {
             centroids: Option<&[Self]>,
             settings: &KMeans,
             batches: MiniBatches,
-        ) -> Result<Clustering<Self>, KMeansError>
+        ) -> Result<Clustering<Vec<Self>>, KMeansError>
             = k_means::k_means_in_batches_generic;
         fn nearest_centroids(x: &[Self], centroids: &[Self], width: usize, spherical: bool)
             -> Result<Vec<u32>, KMeansError>

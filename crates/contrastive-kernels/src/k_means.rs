@@ -59,11 +59,11 @@ impl KMeans {
     }
 }
 
-/// What was found.
+/// What was found, with centroids in a container of the caller's kind: numbers row by row, an array, a tensor.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Clustering<T> {
+pub struct Clustering<C> {
     /// clusters x width; of length 1 in the spherical form.
-    pub centroids: Vec<T>,
+    pub centroids: C,
     /// n: the cluster of each row, the nearest centroid, of equal ones the first.
     pub labels: Vec<u32>,
     /// Rows of each cluster. A cluster is empty only where there are fewer different rows than clusters.
@@ -76,6 +76,14 @@ pub struct Clustering<T> {
     pub converged: bool,
 }
 
+impl<C> Clustering<C> {
+    /// The same with the centroids in another container.
+    pub fn map<D>(self, centroids: impl FnOnce(C) -> D) -> Clustering<D> {
+        let Self { centroids: before, labels, sizes, inertia, iterations, converged } = self;
+        Clustering { centroids: centroids(before), labels, sizes, inertia, iterations, converged }
+    }
+}
+
 /// Clusters the rows of `x` (`[n, width]`, row-major).
 ///
 /// Seeds are drawn by k-means++ (Arthur and Vassilvitskii 2007). A cluster that loses all its rows takes the row farthest from
@@ -83,7 +91,7 @@ pub struct Clustering<T> {
 ///
 /// # Errors
 /// When the shape, the settings or the values are not as [`KMeansError`] says.
-pub fn k_means<T: Element>(x: &[T], width: usize, settings: &KMeans) -> Result<Clustering<T>, KMeansError> {
+pub fn k_means<T: Element>(x: &[T], width: usize, settings: &KMeans) -> Result<Clustering<Vec<T>>, KMeansError> {
     T::k_means(x, width, settings)
 }
 
@@ -91,11 +99,11 @@ pub(crate) fn k_means_generic<T: Element>(
     x: &[T],
     width: usize,
     settings: &KMeans,
-) -> Result<Clustering<T>, KMeansError> {
+) -> Result<Clustering<Vec<T>>, KMeansError> {
     let n = check(x, width, settings)?;
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let frame = Frame::new(x, width, settings.spherical);
-    let mut best: Option<Clustering<T>> = None;
+    let mut best: Option<Clustering<Vec<T>>> = None;
     for _ in 0..settings.restarts {
         let seeding = Seeding { rows: &frame.rows, squares: &frame.squares, width };
         let found = frame.run(n, seeding.seeds(settings, &mut rng)).lloyd(settings);
@@ -350,7 +358,7 @@ struct Run<'a, T> {
 }
 
 impl<T: Element> Run<'_, T> {
-    fn lloyd(&mut self, settings: &KMeans) -> Clustering<T> {
+    fn lloyd(&mut self, settings: &KMeans) -> Clustering<Vec<T>> {
         let mut before = f64::INFINITY;
         let mut former = Vec::new();
         let (mut iterations, mut converged) = (0, false);

@@ -25,6 +25,7 @@ mod memory;
 pub mod product;
 pub mod real;
 pub mod rowwise;
+pub mod scalar;
 pub mod sinkhorn;
 pub mod softmax;
 pub mod sorting;

@@ -265,6 +265,20 @@ pub fn sigmoid_in_place<T: Element>(x: &mut [T], scale: T, bias: T) -> (T, T, T)
     Arch::new().dispatch(Kernel(x, scale, bias))
 }
 
+/// Inner products that may be as large as this are not told apart from [`masked`] pairs.
+const LARGEST: f64 = 4e29;
+
+/// May an inner product of rows of these tables be as large as a [`masked`] one? Then value and gradients are NaN: entries of 1e14 at width 40.
+pub(crate) fn out_of_range<T: Element>(anchors: &[T], candidates: &[T], width: usize) -> bool {
+    let largest = |x: &[T]| {
+        let parts = x.par_chunks(1 << 15).map(|part| max_of(part, |v| v.abs()));
+        parts.reduce(T::zero, larger).f64()
+    };
+    let anchor = largest(anchors);
+    let candidate = if std::ptr::eq(anchors, candidates) { anchor } else { largest(candidates) };
+    anchor * candidate * width as f64 >= LARGEST && anchor.is_finite() && candidate.is_finite()
+}
+
 /// Are all numbers of these tables finite? One pass, bound by memory traffic.
 pub(crate) fn all_finite<T: Element>(tables: &[&[T]]) -> bool {
     // what is not finite is no 0 times 0

@@ -72,8 +72,8 @@ pub fn q_learning(
         clusters > 0 && clusters <= features.nrows(),
         "1 to the number of rows",
     )?;
-    let (centroids, _) =
-        k_means_array(features, &KMeans::new(clusters, seed)).map_err(|error| RlError::Data(error.to_string()))?;
+    let found = k_means_array(features, &KMeans::new(clusters, seed));
+    let centroids = found.map_err(|error| RlError::Data(error.to_string()))?.centroids;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(4);
     let mut values = Array2::<f64>::from_elem((clusters, MOVES), 1.0);

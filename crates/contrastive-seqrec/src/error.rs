@@ -15,9 +15,6 @@ pub enum SeqRecError {
     /// A setting outside of its range.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// A setting of a layer outside of its range.
-    #[error(transparent)]
-    Layer(#[from] contrastive_nn::SettingError),
     /// A setting of an objective outside of its range.
     #[error(transparent)]
     Objective(#[from] ObjectiveError),

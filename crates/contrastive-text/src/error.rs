@@ -18,9 +18,6 @@ pub enum TextError {
     /// A setting outside of its range.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// A setting of a layer outside of its range.
-    #[error(transparent)]
-    Layer(#[from] contrastive_nn::SettingError),
     /// A setting of an objective outside of its range.
     #[error(transparent)]
     Objective(#[from] ObjectiveError),
@@ -29,13 +26,13 @@ pub enum TextError {
     Whitening(#[from] WhiteningError),
     /// The data.
     #[error(transparent)]
-    Data(#[from] TextDataError),
+    Data(Box<TextDataError>),
     /// A vocabulary, or a text that it cannot encode.
     #[error(transparent)]
-    Tokenizer(#[from] TokenizerError),
+    Tokenizer(Box<TokenizerError>),
     /// Weights of another library.
     #[error(transparent)]
-    Weights(#[from] WeightsError),
+    Weights(Box<WeightsError>),
     /// The run.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -55,9 +52,21 @@ pub enum TextError {
     },
 }
 
+/// Errors of many words are boxed, so that a result stays small.
+macro_rules! boxed {
+    ($($variant:ident of $error:ty),*) => {$(
+        impl From<$error> for TextError {
+            fn from(error: $error) -> Self {
+                Self::$variant(Box::new(error))
+            }
+        }
+    )*};
+}
+
+boxed!(Data of TextDataError, Tokenizer of TokenizerError, Weights of WeightsError);
+
 impl TextError {
     /// As an error of a training.
-    #[allow(dead_code, reason = "the methods use it")]
     pub(crate) fn into_train(self) -> TrainError {
         match self {
             Self::Train(error) => error,

@@ -1,4 +1,4 @@
-//! What travels.
+//! The buffers that ranks send.
 
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 

@@ -22,7 +22,7 @@ struct Group {
 
 #[derive(Debug)]
 struct State {
-    /// What became of each rank, and the order in which they went; those that failed stop everyone.
+    /// What became of each rank, and the order in which they went; those that failed stop all.
     gone: Vec<Option<Gone>>,
     /// Number of gatherings that are complete.
     round: u64,
@@ -199,7 +199,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
 ///
 /// # Errors
 /// When a rank returns an error or panics: the first one that did. The others get a [`CommunicationError`] from
-/// whatever they are waiting in, so that nothing hangs.
+/// whatever they are waiting in, so that no rank waits for ever.
 ///
 /// # Panics
 /// When `world` is 0.
@@ -214,7 +214,7 @@ pub fn in_process<T: Send, E: Send + fmt::Display>(
         drop(first);
         communicator.leave(true, reason);
     };
-    let run = |communicator: InProcess| match catch_unwind(AssertUnwindSafe(|| rank(&communicator))) {
+    let run = &|communicator: InProcess| match catch_unwind(AssertUnwindSafe(|| rank(&communicator))) {
         Ok(Ok(result)) => Some(result),
         Ok(Err(error)) => {
             failed(&communicator, format!("it returned an error: {error}"), Cause::Error(error));
@@ -227,7 +227,14 @@ pub fn in_process<T: Send, E: Send + fmt::Display>(
         }
     };
     let results: Vec<Option<T>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = InProcess::group(world).into_iter().map(|c| scope.spawn(|| run(c))).collect();
+        let portable = crate::testing::is_portable();
+        let spawn = |communicator| {
+            scope.spawn(move || {
+                let _bodies = crate::testing::portable(portable);
+                run(communicator)
+            })
+        };
+        let threads: Vec<_> = InProcess::group(world).into_iter().map(spawn).collect();
         threads.into_iter().map(|thread| thread.join().expect("panics are caught inside")).collect()
     });
     match first_failure.into_inner().unwrap_or_else(PoisonError::into_inner) {

@@ -59,7 +59,7 @@ pub trait Communicator {
     /// When a rank is gone, or ranks bring different types.
     fn all_gather(&self, own: Floats) -> Result<Vec<Floats>, CommunicationError>;
 
-    /// The sum of everyone's buffers, elementwise.
+    /// The sum of all ranks' buffers, elementwise.
     ///
     /// # Errors
     /// When a rank is gone, or ranks bring different types or lengths.

@@ -3,6 +3,7 @@
 use burn::module::{Param, RunningState};
 use burn::nn::{BatchNorm, Linear};
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
+use contrastive_kernels::scalar::standard_normal;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -64,11 +65,4 @@ impl Seeded {
             epsilon: 1e-5,
         }
     }
-}
-
-/// A standard normal number (Box and Muller).
-pub(crate) fn standard_normal(rng: &mut ChaCha8Rng) -> f64 {
-    let (u, v): (f64, f64) = (rng.random(), rng.random());
-    // 1 - u is never 0
-    (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

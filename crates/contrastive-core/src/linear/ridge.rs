@@ -93,7 +93,7 @@ impl Ridge {
         let a = DMatrix::from_fn(d, d, |r, c| square[[r, c]] + if r == c { alpha } else { 0.0 });
         let singular = RidgeError::Singular { columns: d, alpha };
         let factor = Cholesky::new(a).ok_or(singular.clone())?;
-        // a pivot of the size of rounding is no pivot
+        // a pivot of the size of rounding is not a pivot
         let smallest = factor.l_dirty().diagonal().iter().fold(f64::INFINITY, |a, v| a.min(v * v));
         if smallest <= (largest + alpha) * f64::EPSILON * d as f64 {
             return Err(singular);

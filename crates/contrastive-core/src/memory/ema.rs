@@ -1,4 +1,4 @@
-//! A network that follows another one slowly.
+//! A moving average of a network (a target or momentum network).
 
 use super::MemoryError;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};

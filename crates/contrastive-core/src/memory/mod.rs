@@ -1,4 +1,4 @@
-//! What outlives a batch: a first-in-first-out queue of past rows, and a slowly following copy of an encoder.
+//! What outlives a batch: a first-in-first-out queue of past rows, and a moving average of an encoder.
 //!
 //! Neither carries a gradient. Both can be stored with a run and taken up again without a difference.
 

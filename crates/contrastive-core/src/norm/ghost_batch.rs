@@ -102,7 +102,7 @@ impl GhostBatchNorm {
     /// The rows of each ghost of a batch, in order: can the batch be split?
     ///
     /// # Errors
-    /// When it is no whole number of ghosts and ragged ones are not allowed, or a ghost has a single value a channel.
+    /// When it is not a whole number of ghosts and ragged ones are not allowed, or a ghost has a single value a channel.
     pub fn ghosts(&self, batch: usize, positions: usize) -> Result<Vec<usize>, NormError> {
         let rest = batch % self.ghost;
         if rest > 0 && !self.ragged {

@@ -75,20 +75,4 @@ pub use ranking::*;
 pub use softmax::*;
 pub use stateful::*;
 
-use burn::tensor::{DType, Tensor};
-
-/// f16 and bf16 are computed in f32.
-pub(crate) fn computed_in(dtype: DType) -> DType {
-    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
-}
-
-/// `[1]`: 0, or NaN if a number is not finite; a constant.
-pub(crate) fn zero_or_nan<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
-    (x.clone().detach() * 0.0).sum()
-}
-
-/// A tensor in the type that is computed in; differentiable.
-pub(crate) fn computed<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let dtype = computed_in(x.dtype());
-    if x.dtype() == dtype { x } else { x.cast(dtype) }
-}
+pub(crate) use engine::numeric::{MASKED, computed, computed_in, in_range, zero_or_nan};

@@ -1,10 +1,10 @@
-//! Which rows meet in a batch: samplers that know labels.
+//! Which rows share a batch: samplers by label.
 //!
 //! A sampler is made once from the labels of a data set and gives, for an epoch's number, the batches of that epoch as
 //! positions in the data set. The same seed and the same epoch always give the same batches, whatever came before, so that a
 //! run can be resumed anywhere.
 //!
-//! [`OverlappingCrops`] are not about labels: they say which parts of time series meet.
+//! [`OverlappingCrops`] are not about labels: they draw which parts of time series are compared.
 //!
 //! What does not fill a batch is a choice, [`Remainder`]. All batches have the same size.
 //!

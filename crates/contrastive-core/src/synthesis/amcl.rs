@@ -2,10 +2,11 @@
 
 use super::joined::products;
 use super::pair_temperature::{Given, Learned, PairTemperature, Temperatures};
-use super::{SynthesisError, add, blocks, constant, rows_of};
-use crate::attach::attach;
+use super::{SynthesisError, add, blocks, rows_of};
+use crate::attach::{attach, constant_beside};
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::engine::log_sums::host;
+use crate::host::to_f64;
+use crate::objective::MASKED;
 use crate::objective::{Direction, computed_in};
 use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorData};
@@ -56,9 +57,6 @@ pub struct AmclEvaluation {
     /// Of each head: value, mean temperature of positives, and of negatives.
     pub heads: Vec<[f64; 3]>,
 }
-
-/// Stands for minus infinity in a logit.
-const MASKED: f64 = -1e30;
 
 impl Amcl {
     /// With this weight of the regulariser, the smooth form, negatives only in the denominator, the mean of both directions.
@@ -180,8 +178,10 @@ impl Amcl {
         let Some(first) = heads.first() else {
             return Err(SynthesisError::Rows { what: "heads", rows: 0, least: 1 });
         };
-        let mut loss =
-            constant(Tensor::zeros([1], (&first.first.clone().inner().device(), first.first.dtype())), &first.first);
+        let mut loss = constant_beside(
+            Tensor::zeros([1], (&first.first.clone().inner().device(), first.first.dtype())),
+            &first.first,
+        );
         let mut reports = Vec::with_capacity(heads.len());
         for head in heads {
             let ([n, d], second) = (head.first.dims(), head.second.dims());
@@ -232,7 +232,7 @@ impl Amcl {
         }
         report[0] += value;
         let value = Tensor::<1>::from_data([value], (&rows.device(), loss.dtype()));
-        loss = loss + constant(value, a);
+        loss = loss + constant_beside(value, a);
         match by_c {
             Some(by_c) => source.attached(attach(attach(loss, a, Tensor::cat(by_a, 0)), c, by_c)),
             None => loss,
@@ -276,12 +276,12 @@ impl Amcl {
                 ((logits * difference.clone()).sum_dim(1), difference)
             }
         };
-        let [of_own, of_all] = [(tau.clone() * own).sum(), tau.sum()].map(|t| host(t)[0]);
+        let [of_own, of_all] = [(tau.clone() * own).sum(), tau.sum()].map(|t| to_f64(t)[0]);
         report[1] += of_own * share;
         report[2] += (of_all - of_own) * share / (n - 1) as f64;
         let by_logit = by_logit * share;
         let by_s = by_logit.clone() * inverse.clone();
         let by_tau = by_logit * ((s * -1.0 + self.beta) * inverse.clone() - half) * inverse;
-        (host(rows).iter().sum::<f64>() * share, by_s, by_tau)
+        (to_f64(rows).iter().sum::<f64>() * share, by_s, by_tau)
     }
 }

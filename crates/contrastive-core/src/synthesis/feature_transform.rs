@@ -5,7 +5,7 @@ use super::random::{beta, generator};
 use super::score_trace::ScoreTrace;
 use super::{SynthesisError, places};
 use crate::error::{ObjectiveError, positive};
-use crate::objective::engine::log_sums::host;
+use crate::host::to_f64;
 use crate::pairs::Exclusions;
 use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorData};
@@ -23,7 +23,7 @@ pub enum Granularity {
     Dimension,
 }
 
-/// Which queries meet the negatives.
+/// Which queries are compared with the negatives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NegativesUse {
     /// The extrapolated ones (released code).
@@ -118,7 +118,7 @@ impl FeatureTransform {
         self
     }
 
-    /// Which queries meet the negatives.
+    /// Which queries are compared with the negatives.
     pub fn with_negatives(mut self, negatives: NegativesUse) -> Self {
         self.negatives = negatives;
         self
@@ -256,8 +256,8 @@ impl FeatureDraw {
 
 fn unit_length(what: &'static str, rows: &Tensor<2>) -> Result<(), SynthesisError> {
     let plain = rows.clone().inner();
-    let lengths = host((plain.clone() * plain).sum_dim(1).sqrt());
-    // NaN is no length of 1 either
+    let lengths = to_f64((plain.clone() * plain).sum_dim(1).sqrt());
+    // NaN is not a length of 1 either
     match lengths.iter().position(|length| length.is_nan() || (length - 1.0).abs() > TOLERANCE) {
         Some(row) => Err(SynthesisError::NotUnit { what, row, length: lengths[row] }),
         None => Ok(()),

@@ -1,10 +1,10 @@
 //! Hydra: any two classes are alike, in the features that their gate lets through.
 
-use super::{SynthesisError, add, blocks, constant, rows_of};
-use crate::attach::attach;
+use super::{SynthesisError, add, blocks, rows_of};
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::engine::log_sums::{column, host};
-use crate::objective::ranking::sampled_bce::softplus;
+use crate::host::{column, to_f64};
+use crate::objective::softplus;
 use crate::objective::{Denominator, Inputs, PairObjective, Reduction, computed_in};
 use crate::pairs::{Exclusions, Pairs};
 use crate::similarity::{Similarity, unit_rows};
@@ -146,7 +146,7 @@ impl Hydra {
             }
         };
         let open = gates.clone().inner();
-        let probabilities = host(open);
+        let probabilities = to_f64(open);
         let entropy = |p: f64| if p > 0.0 && p < 1.0 { -p * p.ln() - (1.0 - p) * (1.0 - p).ln() } else { 0.0 };
         let count = probabilities.len() as f64;
         let report = HydraReport {
@@ -241,10 +241,8 @@ impl Hydra {
         }
         let by_c = by_c.expect("at least one block") + by_squares.expect("at least one block") * c.clone() * 2.0;
         let value = Tensor::<1>::from_data([value], (&c.device(), anchors.dtype()));
-        let mut loss = if second.is_autodiff() { constant(value, &second) } else { constant(value, &anchors) };
-        loss = attach(loss, &anchors, Tensor::cat(by_a, 0));
-        loss = attach(loss, &squares, Tensor::cat(by_g, 0));
-        attach(loss, &second, by_c)
+        let by_rows = [(&anchors, Tensor::cat(by_a, 0)), (&squares, Tensor::cat(by_g, 0)), (&second, by_c)];
+        attach_gradients(value, by_rows.map(|(input, gradient)| (input, Some(gradient))))
     }
 
     /// The weighted sum of the rows of a block of cosines `[b, n]`, and its derivative by them.
@@ -256,7 +254,7 @@ impl Hydra {
         let sum = e.clone().sum_dim(1).clamp_min(1e-30);
         let gap = (sum.clone().log() + top) - logits;
         let share = positive.clone() * (weights.clone() / positive.sum_dim(1).clamp_min(1.0));
-        let value = host((softplus(gap.clone()) * share.clone()).sum())[0];
+        let value = to_f64((softplus(gap.clone()) * share.clone()).sum())[0];
         let pull = ((gap * -1.0).exp() + 1.0).recip() * share;
         let by_logit = e / sum * pull.clone().sum_dim(1) - pull;
         (value, by_logit * (1.0 / self.temperature))

@@ -1,9 +1,9 @@
 //! InfoNCE over several kinds of negatives at once, some of them an anchor's own.
 
-use super::{blocks, constant, rows_of};
-use crate::attach::attach;
+use super::{blocks, rows_of};
+use crate::attach::{attach, attach_gradients};
 use crate::error::ObjectiveError;
-use crate::objective::engine::log_sums::{column, host, numbers};
+use crate::host::{column, numbers, to_f64};
 use crate::objective::{Denominator, Inputs, LogSums, Wanted, computed_in};
 use crate::pairs::Exclusions;
 use crate::similarity::Similarity;
@@ -125,7 +125,7 @@ impl JoinedInfoNce {
         let n = positives.dims()[0];
         assert!(n > 0, "an objective of no anchors");
         let parts: Vec<Part> = negatives.iter().map(|kind| self.part(kind, n)).collect();
-        let logits: Vec<f64> = host(positives.clone().inner()).iter().map(|s| s / self.temperature).collect();
+        let logits: Vec<f64> = to_f64(positives.clone().inner()).iter().map(|s| s / self.temperature).collect();
         let (mut rows, mut own) = (vec![0.0; n], vec![0.0; n]);
         let mut weights = vec![vec![0.0; n]; parts.len()];
         for i in 0..n {
@@ -144,10 +144,10 @@ impl JoinedInfoNce {
         }
         let plain = positives.clone().inner().reshape([n, 1]);
         let value = numbers(&[rows.iter().sum::<f64>() / n as f64], &plain);
-        let autodiff = positives.is_autodiff() || negatives.iter().any(|kind| kind.anchors().is_autodiff());
-        let mut loss = if autodiff { Tensor::from_inner(value) } else { value };
         let share = 1.0 / (n as f64 * self.temperature);
-        loss = attach(loss, &positives, numbers(&own.iter().map(|g| g * share).collect::<Vec<_>>(), &plain));
+        let own: Vec<f64> = own.iter().map(|g| g * share).collect();
+        let mut loss = attach_gradients(value, [(&positives, Some(numbers(&own, &plain)))]);
+        loss = attach_gradients(loss, negatives.iter().map(|kind| (kind.anchors(), None)));
         for ((kind, part), weights) in negatives.iter().zip(&parts).zip(weights) {
             loss = self.attached(loss, kind, part, weights);
         }
@@ -202,8 +202,8 @@ impl JoinedInfoNce {
             let top = logits.clone().max_dim(1);
             let e = (logits - top.clone()).exp();
             let sum = e.clone().sum_dim(1);
-            logs.extend(host(sum.clone().log() + top.clone()));
-            largest.extend(host(top).iter().map(|l| l * self.temperature));
+            logs.extend(to_f64(sum.clone().log() + top.clone()));
+            largest.extend(to_f64(top).iter().map(|l| l * self.temperature));
             let share = e / sum;
             means.push(share.clone().reshape([b, 1, s]).matmul(rows).reshape([b, d]));
             if keep {
@@ -215,7 +215,7 @@ impl JoinedInfoNce {
     }
 
     /// The gradients of one kind, which are `weights` times those of its log-sum-exps.
-    fn attached(&self, mut loss: Tensor<1>, kind: &Negatives, part: &Part, weights: Vec<f64>) -> Tensor<1> {
+    fn attached(&self, loss: Tensor<1>, kind: &Negatives, part: &Part, weights: Vec<f64>) -> Tensor<1> {
         match kind {
             Negatives::Shared { anchors, candidates, exclusions } => {
                 let wanted = Wanted { anchors: anchors.is_tracked(), candidates: candidates.is_tracked() };
@@ -224,18 +224,13 @@ impl JoinedInfoNce {
                 }
                 let inputs = Inputs::new(anchors.clone(), candidates.clone());
                 let gradients = self.shared(exclusions).weighted(&inputs, weights, wanted).gradients;
-                for (input, gradient) in [(anchors, gradients.anchors), (candidates, gradients.candidates)] {
-                    if let Some(gradient) = gradient {
-                        loss = attach(loss, input, gradient);
-                    }
-                }
-                loss
+                attach_gradients(loss, [(anchors, gradients.anchors), (candidates, gradients.candidates)])
             }
             Negatives::Own { anchors, .. } | Negatives::Made { anchors, .. } | Negatives::Summed { anchors, .. } => {
                 let Some(mean) = &part.mean else { return loss };
                 let by_logit: Vec<f64> = weights.iter().map(|w| w / self.temperature).collect();
                 let weights = column(&by_logit, mean);
-                loss = attach(loss, anchors, mean.clone() * weights.clone());
+                let loss = attach(loss, anchors, mean.clone() * weights.clone());
                 let (Negatives::Own { rows, .. }, Some(shares)) = (kind, &part.shares) else { return loss };
                 let [n, s, d] = rows.dims();
                 let q = anchors.clone().inner().cast(mean.dtype()).reshape([n, 1, d]);
@@ -246,7 +241,7 @@ impl JoinedInfoNce {
 }
 
 impl Negatives<'_> {
-    /// The anchors that meet these negatives.
+    /// The anchors that are compared with these negatives.
     pub fn anchors(&self) -> &Tensor<2> {
         match self {
             Self::Shared { anchors, .. }
@@ -267,6 +262,5 @@ pub(super) fn products(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<1> {
 /// The value 0 with gradients of zero.
 pub(super) fn nothing(inputs: [&Tensor<2>; 2]) -> Tensor<1> {
     let zero = Tensor::zeros([1], (&inputs[0].clone().inner().device(), inputs[0].dtype()));
-    let autodiff = if inputs[0].is_autodiff() { inputs[0] } else { inputs[1] };
-    inputs.into_iter().fold(constant(zero, autodiff), |loss, x| attach(loss, x, x.clone().inner().zeros_like()))
+    attach_gradients(zero, inputs.map(|x| (x, Some(x.clone().inner().zeros_like()))))
 }

@@ -5,9 +5,9 @@ use super::mixture_sums::mixture_sums;
 use super::random::generator;
 use super::{SynthesisError, places, rows_of};
 use crate::error::{ObjectiveError, positive};
+use crate::host::to_f64;
 use crate::memory::Queue;
 use crate::objective::computed_in;
-use crate::objective::engine::log_sums::host;
 use crate::pairs::Exclusions;
 use crate::similarity::unit_rows;
 use burn::tensor::{DType, Element, Tensor, TensorData};
@@ -192,7 +192,7 @@ impl Mochi {
             false => Mixtures::default(),
         };
         let positives = products(&q, &k);
-        let similar = host(positives.clone().inner());
+        let similar = to_f64(positives.clone().inner());
         let own = mixtures.summed(&q, &held, &table, self.temperature);
         let shared = Negatives::Shared { anchors: q, candidates: table, exclusions };
         let result = self.objective.evaluate(positives, &[shared, own]);

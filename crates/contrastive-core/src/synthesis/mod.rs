@@ -6,8 +6,8 @@
 //! - [`Amcl`] with [`PairTemperature`]: a temperature for each pair and head.
 //! - [`Hydra`] with [`PairGate`]: a filter of features for each pair of classes.
 //!
-//! They meet the engine in two ways: as rows that go into an objective like any others, or as [`Negatives`] of an anchor's own,
-//! which [`JoinedInfoNce`] adds to the sums over shared candidates. No anchors x candidates matrix is held.
+//! They enter the engine in two ways: as rows that go into an objective like any others, or as [`Negatives`] of an anchor's own,
+//! which [`JoinedInfoNce`] adds to the sums over shared candidates. No anchors x candidates matrix is made.
 
 mod amcl;
 mod feature_transform;
@@ -68,7 +68,7 @@ pub enum SynthesisError {
         /// Its length.
         length: f64,
     },
-    /// A label that is no class.
+    /// A label that is not a class.
     #[error("label {label} of row {row}: it must lie in 0..{classes}")]
     Label {
         /// Which row.
@@ -101,7 +101,7 @@ fn rows_of(table: &Tensor<2>, range: &Range<usize>) -> Tensor<2> {
     table.clone().slice([range.clone(), 0..width])
 }
 
-/// Places as a tensor beside rows `like`.
+/// Places as a tensor on the device of `like`.
 fn places(indices: &[u32], like: &Tensor<2>) -> Tensor<1, Int> {
     let (count, indices) = (indices.len(), indices.iter().map(|&i| i as i32).collect::<Vec<_>>());
     Tensor::from_data(TensorData::new(indices, [count]), &like.device())
@@ -113,9 +113,4 @@ fn add(total: &mut Option<Tensor<2>>, part: Tensor<2>) {
         Some(sum) => sum + part,
         None => part,
     });
-}
-
-/// `value` on the side of autodiff that `beside` is on.
-fn constant<const D: usize>(value: Tensor<1>, beside: &Tensor<D>) -> Tensor<1> {
-    if beside.is_autodiff() { Tensor::from_inner(value) } else { value }
 }

@@ -83,7 +83,7 @@ impl PairGate {
     /// `[n, D]`: the gates of n pairs of labels.
     ///
     /// # Errors
-    /// When a label is no class.
+    /// When a label is not a class.
     ///
     /// # Panics
     /// When the two lists differ in length.
@@ -144,7 +144,7 @@ impl ClassPairs {
     /// The paired labels of a step.
     ///
     /// # Errors
-    /// When there are fewer than three rows, a label is no class, or there are too few classes: three for arbitrary pairs, without which
+    /// When there are fewer than three rows, a label is not a class, or there are too few classes: three for arbitrary pairs, without which
     /// mixed pairs have no negatives, and two different ones in the batch for distinct pairs.
     pub fn draw(self, labels: &[i64], classes: usize, step: usize, seed: u64) -> Result<Vec<i64>, SynthesisError> {
         few("rows of a batch", labels.len(), 3)?;
@@ -197,7 +197,7 @@ impl NearClasses {
     /// The paired labels of a step, each one of a class of the batch.
     ///
     /// # Errors
-    /// When there are fewer than three rows, or a label is no class.
+    /// When there are fewer than three rows, or a label is not a class.
     pub fn draw(&self, labels: &[i64], step: usize, seed: u64) -> Result<Vec<i64>, SynthesisError> {
         few("rows of a batch", labels.len(), 3)?;
         check_labels(labels, self.classes)?;

@@ -1,6 +1,6 @@
 //! Draws that the syntheses need.
 
-use crate::head::seeded::standard_normal;
+use contrastive_kernels::scalar::standard_normal;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -1,7 +1,7 @@
 //! What scores do during training.
 
 use super::joined::products;
-use crate::objective::engine::log_sums::host;
+use crate::host::to_f64;
 use crate::objective::{Inputs, LogSums, computed_in};
 use crate::similarity::Similarity;
 use burn::tensor::Tensor;
@@ -60,9 +60,9 @@ impl ScoreTrace {
         let sums = LogSums::new(temperature).unwrap_or_else(|e| panic!("{e}")).with_similarity(Similarity::Dot);
         let count = (m as f64).ln();
         Self {
-            positive: host(products(&plain(queries), &plain(keys))),
-            negative_mean: host((a.clone() * mean).sum_dim(1)),
-            negative_variance: host((a.clone().matmul(covariance) * a.clone()).sum_dim(1).clamp_min(0.0)),
+            positive: to_f64(products(&plain(queries), &plain(keys))),
+            negative_mean: to_f64((a.clone() * mean).sum_dim(1)),
+            negative_variance: to_f64((a.clone().matmul(covariance) * a.clone()).sum_dim(1).clamp_min(0.0)),
             log_mean_exp: sums.values(&Inputs::new(a, c)).iter().map(|l| l - count).collect(),
             temperature,
         }

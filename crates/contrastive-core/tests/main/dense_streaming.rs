@@ -265,7 +265,8 @@ fn compare(dtype: DType, tolerance: f64) {
         let (value, gradients) = case.run(dtype, |o, i| o.dense(i));
         assert!(value.is_finite() && gradients.iter().flatten().all(|g| g.is_finite()), "{}", case.name);
         for portable in [false, true] {
-            let (v, g) = case.run(dtype, |o, i| o.clone().portable(portable).loss(i));
+            let _bodies = contrastive_core::testing::portable(portable);
+            let (v, g) = case.run(dtype, |o, i| o.loss(i));
             let what = format!("{} portable {portable}", case.name);
             close(&format!("{what} value"), &[v], &[value], tolerance * largest(&gradients), tolerance);
             for (k, (g, e)) in g.iter().zip(&gradients).enumerate() {

@@ -214,14 +214,15 @@ fn golden_align_uniform() {
         g.check(loss, &[("x", &x), ("y", &y)]);
     });
     for portable in [false, true] {
+        let _bodies = contrastive_core::testing::portable(portable);
         Golden::each("align_uniform", "uniformity", |g| {
             let x = g.input("x");
-            g.check(Uniformity::new(g.number("t")).unwrap().portable(portable).loss(x.clone()), &[("x", &x)]);
+            g.check(Uniformity::new(g.number("t")).unwrap().loss(x.clone()), &[("x", &x)]);
         });
         Golden::each("align_uniform", "hypersphere", |g| {
             let (x, y) = (g.input("x"), g.input("y"));
             let alignment = Alignment::new(g.number("alpha")).unwrap();
-            let uniformity = Uniformity::new(g.number("t")).unwrap().portable(portable);
+            let uniformity = Uniformity::new(g.number("t")).unwrap();
             let both = AlignmentUniformity::new(alignment, uniformity, g.number("lam")).unwrap();
             g.check(both.loss(x.clone(), y.clone()), &[("x", &x), ("y", &y)]);
         });

@@ -100,7 +100,8 @@ fn golden_infonce() {
                     &[],
                     tolerance,
                 );
-                let portable = objective.objective().clone().portable(true).loss(&Inputs::new(q.clone(), p.clone()));
+                let inputs = Inputs::new(q.clone(), p.clone());
+                let portable = contrastive_core::testing::portably(|| objective.objective().loss(&inputs));
                 check(case, dtype, portable, &[("query", &q), ("positive", &p)], &[], tolerance);
                 let dense = objective.objective().dense(&Inputs::new(q.clone(), p.clone()));
                 check(case, dtype, dense, &[("query", &q), ("positive", &p)], &[], tolerance);
@@ -144,7 +145,7 @@ fn golden_nt_xent() {
             let inputs = [("z0", &a), ("z1", &b)];
             check(case, dtype, objective.loss(a.clone(), b.clone()), &inputs, &[], tolerance(dtype, t));
             let stacked = Inputs::self_contrast(Tensor::cat(vec![a.clone(), b.clone()], 0));
-            let portable = objective.objective().clone().portable(true).loss(&stacked);
+            let portable = contrastive_core::testing::portably(|| objective.objective().loss(&stacked));
             check(case, dtype, portable, &inputs, &[], tolerance(dtype, t));
         });
     }
@@ -197,7 +198,8 @@ fn golden_supcon() {
         let labels = integers(&case["inputs"]["labels"]);
         let objective = SupCon::new(t).unwrap();
         check(case, dtype, objective.loss(x.clone(), &labels), &[("embeddings", &x)], &[], tolerance(dtype, t));
-        let portable = objective.objective(&labels).portable(true).loss(&Inputs::self_contrast(x.clone()));
+        let inputs = Inputs::self_contrast(x.clone());
+        let portable = contrastive_core::testing::portably(|| objective.objective(&labels).loss(&inputs));
         check(case, dtype, portable, &[("embeddings", &x)], &[], tolerance(dtype, t));
     });
 }

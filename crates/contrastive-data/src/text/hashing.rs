@@ -62,11 +62,16 @@ impl Hashing {
         self.grams
     }
 
+    /// The row of a whole word, written as [`split_words`] writes it.
+    pub fn word(&self, word: &str) -> u32 {
+        self.row(word.as_bytes(), 0)
+    }
+
     /// The tokens of a text: of each word itself, then its n-grams; one at least.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut tokens = Vec::new();
         for word in split_words(text) {
-            tokens.push(self.row(word.as_bytes(), 0));
+            tokens.push(self.word(&word));
             let Some((shortest, longest)) = self.grams else { continue };
             let characters: Vec<char> = std::iter::once('<').chain(word.chars()).chain(['>']).collect();
             for length in shortest..=longest.min(characters.len()) {

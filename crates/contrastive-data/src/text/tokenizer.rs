@@ -118,19 +118,35 @@ impl Tokenizer {
     /// When the file cannot be read or is none.
     pub fn json(path: &Path) -> Result<Self, TokenizerError> {
         let bytes = read_text(path, &Limits::default())?;
-        let mut inner = Inner::from_bytes(&bytes).map_err(|error| {
+        Self::from_json(&bytes, path)
+    }
+
+    /// The same from the bytes of such a file; `of` names it in messages.
+    ///
+    /// # Errors
+    /// When they are none.
+    pub fn from_json(bytes: &[u8], of: &Path) -> Result<Self, TokenizerError> {
+        let mut inner = Inner::from_bytes(bytes).map_err(|error| {
             let found = elided(&error.to_string(), 160);
-            TokenizerError::from(Origin::file(path).malformed(found, "a tokenizer.json of the tokenizers library"))
+            TokenizerError::from(Origin::file(of).malformed(found, "a tokenizer.json of the tokenizers library"))
         })?;
         let mut notes = Vec::new();
         if let Some(limit) = inner.get_truncation() {
             let taken =
                 format!("its limit of {} tokens is not applied; give one where texts are encoded", limit.max_length);
-            notes.push(FileNote::Layout { file: file_name(path), taken });
+            notes.push(FileNote::Layout { file: file_name(of), taken });
         }
         inner.with_padding(None);
         inner.with_truncation(None).map_err(internal)?;
         Ok(Self { inner, notes })
+    }
+
+    /// The whole tokenizer as a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When a part of it cannot be written.
+    pub fn to_json(&self) -> Result<String, TokenizerError> {
+        self.inner.to_string(false).map_err(internal)
     }
 
     /// What was in doubt, or left aside.

@@ -84,9 +84,13 @@ impl WordVocabulary {
 
     /// The tokens of a text, one for each word; one at least.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let tokens: Vec<u32> =
-            split_words(text).iter().map(|word| self.numbers.get(word).copied().unwrap_or(0)).collect();
+        let tokens: Vec<u32> = split_words(text).iter().map(|word| self.number(word).unwrap_or(0)).collect();
         if tokens.is_empty() { vec![0] } else { tokens }
+    }
+
+    /// The token of a word, written as [`split_words`] writes it.
+    pub fn number(&self, word: &str) -> Option<u32> {
+        self.numbers.get(word).copied()
     }
 
     /// Tokens, token 0 included.

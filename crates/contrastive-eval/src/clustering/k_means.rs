@@ -4,7 +4,7 @@ use super::report::{ClusterRuns, compare};
 use crate::error::{EvalError, check_enough, check_length, check_setting};
 use crate::rows::Rows;
 use contrastive_kernels::Real;
-use contrastive_kernels::k_means as kernel;
+use contrastive_kernels::k_means::{self as kernel, Clustering};
 use ndarray::{Array2, ArrayView2};
 
 /// k-means clustering: centres that minimise the sum of squared distances of the rows to the nearest of them.
@@ -19,21 +19,6 @@ pub struct KMeans {
     restarts: usize,
     max_iterations: usize,
     unit_length: bool,
-}
-
-/// A clustering of rows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Clusters {
-    /// Cluster of each row, in `0..k`.
-    pub assignments: Vec<u32>,
-    /// Means of the clusters, `[k, D]`.
-    pub centres: Array2<f64>,
-    /// Sum of the squared distances of the rows to their centres.
-    pub inertia: f64,
-    /// Lloyd iterations of the restart that won.
-    pub iterations: usize,
-    /// Whether the assignments no longer changed at the end.
-    pub converged: bool,
 }
 
 impl KMeans {
@@ -64,7 +49,7 @@ impl KMeans {
     ///
     /// # Errors
     /// [`EvalError::Setting`]; [`EvalError::TooFew`] for more clusters than rows; [`EvalError::Empty`], [`EvalError::BadNumber`].
-    pub fn fit<T: Real>(&self, x: ArrayView2<'_, T>, seed: u64) -> Result<Clusters, EvalError> {
+    pub fn fit<T: Real>(&self, x: ArrayView2<'_, T>, seed: u64) -> Result<Clustering<Array2<f64>>, EvalError> {
         Ok(self.fit_rows(&self.prepare(x)?, seed))
     }
 
@@ -83,8 +68,8 @@ impl KMeans {
             return Err(EvalError::Empty { what: "seeds" });
         }
         let data = self.prepare(x)?;
-        let runs: Vec<Clusters> = seeds.iter().map(|&seed| self.fit_rows(&data, seed)).collect();
-        let reports = runs.iter().map(|run| compare(labels, &run.assignments)).collect::<Result<Vec<_>, _>>()?;
+        let runs: Vec<Clustering<Array2<f64>>> = seeds.iter().map(|&seed| self.fit_rows(&data, seed)).collect();
+        let reports = runs.iter().map(|run| compare(labels, &run.labels)).collect::<Result<Vec<_>, _>>()?;
         Ok(ClusterRuns::new(&reports, runs.iter().filter(|run| !run.converged).count()))
     }
 
@@ -102,7 +87,7 @@ impl KMeans {
         Ok(rows)
     }
 
-    fn fit_rows(&self, rows: &Rows, seed: u64) -> Clusters {
+    fn fit_rows(&self, rows: &Rows, seed: u64) -> Clustering<Array2<f64>> {
         let settings = kernel::KMeans {
             iterations: self.max_iterations,
             tolerance: 0.0,
@@ -111,12 +96,6 @@ impl KMeans {
             ..kernel::KMeans::new(self.clusters, seed)
         };
         let found = kernel::k_means(&rows.values, rows.width, &settings).expect("checked rows and settings");
-        Clusters {
-            assignments: found.labels,
-            centres: Rows { values: found.centroids, width: rows.width }.into_array(),
-            inertia: found.inertia,
-            iterations: found.iterations,
-            converged: found.converged,
-        }
+        found.map(|values| Rows { values, width: rows.width }.into_array())
     }
 }

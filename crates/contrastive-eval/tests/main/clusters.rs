@@ -178,21 +178,21 @@ fn k_means_finds_separate_groups_and_explains_itself() {
     let (x, labels) = random.blobs::<f32>(300, 8, 5, 0.05);
     let fitted = same_on_all_threads(|| KMeans::new(5).fit(x.view(), 3).unwrap());
     assert!(fitted.converged);
-    assert_eq!(compare(&labels, &fitted.assignments).unwrap().accuracy, 1.0);
+    assert_eq!(compare(&labels, &fitted.labels).unwrap().accuracy, 1.0);
     // a fixed point: centres are means, assignments are nearest, the inertia is theirs
     let x64 = x.mapv(f64::from);
-    let squared = |row: usize, c: usize| (&x64.row(row) - &fitted.centres.row(c)).mapv(|v| v * v).sum();
+    let squared = |row: usize, c: usize| (&x64.row(row) - &fitted.centroids.row(c)).mapv(|v| v * v).sum();
     let mut inertia = 0.0;
     for row in 0..300 {
-        let own = fitted.assignments[row] as usize;
+        let own = fitted.labels[row] as usize;
         assert!((0..5).all(|c| squared(row, own) <= squared(row, c)));
         inertia += squared(row, own);
     }
     close("inertia", fitted.inertia, inertia, 1e-9);
     for c in 0..5u32 {
-        let rows: Vec<usize> = (0..300).filter(|&row| fitted.assignments[row] == c).collect();
+        let rows: Vec<usize> = (0..300).filter(|&row| fitted.labels[row] == c).collect();
         let mean = x64.select(Axis(0), &rows).mean_axis(Axis(0)).unwrap();
-        mean.iter().zip(fitted.centres.row(c as usize)).for_each(|(m, c)| close("centre", *c, *m, 1e-9));
+        mean.iter().zip(fitted.centroids.row(c as usize)).for_each(|(m, c)| close("centre", *c, *m, 1e-9));
     }
 }
 
@@ -214,7 +214,7 @@ fn k_means_on_few_different_rows_keeps_every_cluster() {
     let x = Array2::from_shape_fn((40, 2), |(row, column)| (row % 2 * (column + 1)) as f32);
     let fitted = KMeans::new(4).with_restarts(2).fit(x.view(), 0).unwrap();
     assert_eq!(fitted.inertia, 0.0);
-    assert!(fitted.centres.iter().all(|v| v.is_finite()));
+    assert!(fitted.centroids.iter().all(|v| v.is_finite()));
     let stopped = KMeans::new(4).with_max_iterations(1).with_restarts(1);
     let mut random = Random::new(2);
     let x = random.table::<f32>(200, 2);

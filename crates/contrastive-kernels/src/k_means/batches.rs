@@ -31,7 +31,7 @@ pub fn k_means_in_batches<T: Element>(
     centroids: Option<&[T]>,
     settings: &KMeans,
     batches: MiniBatches,
-) -> Result<Clustering<T>, KMeansError> {
+) -> Result<Clustering<Vec<T>>, KMeansError> {
     T::k_means_in_batches(x, width, centroids, settings, batches)
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn k_means_in_batches_generic<T: Element>(
     centroids: Option<&[T]>,
     settings: &KMeans,
     batches: MiniBatches,
-) -> Result<Clustering<T>, KMeansError> {
+) -> Result<Clustering<Vec<T>>, KMeansError> {
     let n = check(x, width, settings)?;
     if batches.rows == 0 || batches.batches == 0 {
         return Err(KMeansError::Batches);

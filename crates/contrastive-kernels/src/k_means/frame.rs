@@ -15,7 +15,7 @@ pub fn k_means_from<T: Element>(
     width: usize,
     centroids: &[T],
     settings: &KMeans,
-) -> Result<Clustering<T>, KMeansError> {
+) -> Result<Clustering<Vec<T>>, KMeansError> {
     T::k_means_from(x, width, centroids, settings)
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn k_means_from_generic<T: Element>(
     width: usize,
     centroids: &[T],
     settings: &KMeans,
-) -> Result<Clustering<T>, KMeansError> {
+) -> Result<Clustering<Vec<T>>, KMeansError> {
     let n = check(x, width, settings)?;
     let frame = Frame::new(x, width, settings.spherical);
     let centroids = frame.centroids(centroids, settings.clusters)?;
@@ -79,7 +79,7 @@ impl<T: Element> Frame<T> {
     }
 
     /// Back to where the rows were.
-    pub fn restore(&self, mut found: Clustering<T>) -> Clustering<T> {
+    pub fn restore(&self, mut found: Clustering<Vec<T>>) -> Clustering<Vec<T>> {
         found.centroids.chunks_exact_mut(self.width).for_each(|c| vector::axpy(c, T::one(), &self.centre));
         found
     }

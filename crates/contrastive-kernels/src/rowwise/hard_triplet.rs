@@ -1,7 +1,7 @@
 //! One triplet of each anchor, or of each of its positives.
 
-use super::losses::{logistic, softplus};
 use super::{GenericRowLoss, RowPairs, Sums, hide, nothing};
+use crate::scalar::{logistic, softplus};
 use crate::vector::{self, Element};
 
 /// Which negative a positive meets.

@@ -1,7 +1,8 @@
 //! Lifted structure loss of pairs.
 
-use super::losses::{distance, distance_of, logistic, softplus};
+use super::losses::{distance, distance_of};
 use super::{GenericRowLoss, RowPairs, Sums, compared, hide};
+use crate::scalar::{logistic, softplus};
 use crate::vector::{self, Element};
 use std::sync::Arc;
 

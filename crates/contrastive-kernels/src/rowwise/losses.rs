@@ -1,6 +1,7 @@
 //! Published functions of a row of similarities.
 
 use super::{GenericRowLoss, RowPairs, Sums, compared, hide, nothing};
+use crate::scalar::{logistic, softplus};
 use crate::vector::{self, Element, masked};
 
 /// The distance of two unit rows of inner product `s`, and its derivative. Distances are resolved to the root of the type's
@@ -19,16 +20,6 @@ pub(super) fn distance_of<T: Element>(s: T) -> (T, T) {
 pub(super) fn distance<T: Element>(s: T) -> (f64, f64) {
     let (d, derivative) = distance_of(s);
     (d.f64(), derivative.f64())
-}
-
-/// `log(1 + e^x)`.
-pub(super) fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
-/// `1 / (1 + e^-x)`.
-pub(super) fn logistic(x: f64) -> f64 {
-    if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
 }
 
 /// `log(offset + sum e^x)` of the logits, which become their derivatives.

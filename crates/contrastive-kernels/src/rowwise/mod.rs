@@ -211,7 +211,8 @@ pub struct RowOutput<T> {
     pub candidates: Vec<T>,
 }
 
-/// Value and gradients of `problem` under `loss`. The value is NaN where a row is not finite.
+/// Value and gradients of `problem` under `loss`. The value is NaN where a row is not finite, and all is NaN where the largest entries of both
+/// tables multiply to `4e29 / width` and more.
 ///
 /// # Panics
 /// When anchors or candidates are no whole number of rows, the positives are not of n rows, or name columns that are not
@@ -310,6 +311,11 @@ pub(crate) fn evaluate_generic<T: Element>(problem: &RowProblem<'_, T>, loss: &d
                 }
             });
         }
+    }
+    if vector::out_of_range(problem.anchors, problem.candidates, d) {
+        out.value = f64::NAN;
+        out.sums = [f64::NAN; 4];
+        [&mut out.rows, &mut out.anchors, &mut out.candidates].into_iter().for_each(|x| x.fill(T::nan()));
     }
     // a NaN row that is compared with nothing has no value, but NaN gradients
     if out.value.is_finite() && !vector::all_finite(&[problem.anchors, problem.candidates]) {

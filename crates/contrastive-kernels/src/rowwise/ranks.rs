@@ -1,7 +1,7 @@
 //! Ranks of the positives, smoothed.
 
-use super::losses::logistic;
 use super::{GenericRowLoss, RowPairs, Sums, hide};
+use crate::scalar::logistic;
 use crate::vector::{self, Element};
 
 /// What a positive costs that is number `p` among the positives, with `r` negatives before it; both are smooth, p from 1 on.

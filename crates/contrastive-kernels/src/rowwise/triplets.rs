@@ -1,8 +1,8 @@
 //! Triplets of an anchor: all, or those that a miner keeps.
 
-use super::losses::{logistic, softplus};
 use super::{GenericRowLoss, RowPairs, Sums, compared, hide, nothing};
 use crate::distance::square_within;
+use crate::scalar::{logistic, softplus};
 use crate::vector::{self, Element, LANES, PIECE, masked, total};
 use pulp::{Arch, Simd, WithSimd};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Tuplet margin loss.
 
-use super::losses::{logistic, softplus};
 use super::{GenericRowLoss, RowPairs, Sums, TargetMargin, hide, shares};
+use crate::scalar::{logistic, softplus};
 use crate::vector::{self, Element};
 
 /// Tuplet margin loss (Yu and Tao 2019, equation 5): for each positive p of the row, `log(1 + sum_n e^{scale (s_n - y_p)})` with

@@ -67,8 +67,9 @@ fn block_rows(n: usize, m: usize, size: usize, stripe: usize) -> usize {
 
 /// Value and gradients of `problem`, anchors against candidates.
 ///
-/// Inputs that are not finite make the values that depend on them NaN, and the value of the whole; nothing else does: the largest logit is subtracted
-/// before every exponential, and logits are as exact as their own rounding.
+/// Inputs that are not finite make the values that depend on them NaN, and the value of the whole; so do inputs whose largest entries multiply to
+/// `4e29 / width` and more, and then all values and gradients are NaN. Nothing else does: the largest logit is subtracted before every
+/// exponential, and logits are as exact as their own rounding.
 ///
 /// # Panics
 /// When the problem is not as documented at the fields of [`SoftmaxProblem`]: a slice of the wrong length (the message
@@ -83,6 +84,12 @@ pub(crate) fn rows_generic<T: Element>(problem: &SoftmaxProblem<'_, T>) -> Softm
     // one entry into the thread pool, not one for each step
     rayon::scope(|_| {
         let mut out = evaluate(problem, shape);
+        if vector::out_of_range(problem.anchors, problem.candidates, problem.width) {
+            out.value = f64::NAN;
+            let gradients = [&mut out.anchors, &mut out.candidates, &mut out.paired, &mut out.scale, &mut out.bias];
+            gradients.into_iter().chain([&mut out.rows]).for_each(|x| x.fill(T::nan()));
+            return out;
+        }
         // a NaN row that is compared with nothing has no value, but NaN gradients
         let tables = [problem.anchors, problem.candidates, problem.paired.unwrap_or_default()];
         if out.value.is_finite() && !vector::all_finite(&tables) {

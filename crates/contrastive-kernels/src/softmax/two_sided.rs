@@ -6,7 +6,7 @@
 //! serves both directions (of hard negatives, two); where the logits of a tile are too far apart for that, the tile falls back to one
 //! for each, which hard negatives have not. A thread owns a stripe of columns.
 
-use super::sides::{Direction, Found, LogSum, add_each, logit_bound};
+use super::sides::{Direction, Found, LogSum, Side, add_each, logit_bound};
 use super::tiles::{Engine, Rows, Scratch, Stripe};
 use super::{Denominator, RowSets, RowValue, SCALES, SoftmaxProblem};
 use crate::memory::{PerThread, zeros};
@@ -109,7 +109,8 @@ pub(crate) fn two_sided_generic<T: Element>(problem: &TwoSidedProblem<'_, T>) ->
     rayon::scope(|_| evaluate(problem))
 }
 
-fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
+/// Checks a problem, and says how its tiles are made.
+fn engine<'a, T: Element>(problem: &TwoSidedProblem<'a, T>) -> Engine<'a, T> {
     assert_ne!(problem.denominator, Denominator::OwnPositive, "two-sided: a denominator for each positive");
     assert!(
         problem.value == RowValue::LogRatio || problem.denominator == Denominator::NegativesOnly,
@@ -150,9 +151,8 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     assert!(transposed, "two-sided: the positives of the columns are not the transpose of those of the rows");
     let (bound, hard) = problem.bound();
     assert!(hard.is_some() == problem.hardness().is_some(), "two-sided: {:?} of logits too far apart", problem.value);
-    let soft_reference = hard.map_or(T::zero(), |hard| hard.references()[1]);
     let row_value = (problem.mean, problem.value);
-    let engine = Engine {
+    Engine {
         rows: Direction::new(
             &single,
             problem.positives,
@@ -167,7 +167,14 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
         bound,
         hard,
         symmetric,
-    };
+    }
+}
+
+fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
+    let engine = engine(problem);
+    let (d, hard, symmetric) = (problem.width, engine.hard, engine.symmetric);
+    let [n, m] = [engine.problem.anchors, engine.problem.candidates].map(|table| table.len() / d);
+    let soft_reference = hard.map_or(T::zero(), |hard| hard.references()[1]);
     let side = tile_side(n, m);
     let (panels, line) = (engine.panels, engine.panels.line());
     let pool = PerThread::new(|| Scratch::new(side, line, hard.is_some()));
@@ -216,11 +223,38 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
     if value.is_finite() && !vector::all_finite(&[problem.anchors, problem.candidates.unwrap_or_default()]) {
         value = f64::NAN;
     }
+    let beyond = vector::out_of_range(problem.anchors, problem.candidates.unwrap_or(problem.anchors), problem.width);
     let mut out = TwoSidedOutput { value, rows, columns: column_values, ..TwoSidedOutput::default() };
-    if !problem.gradients {
+    if beyond {
+        out.value = f64::NAN;
+        out.rows.iter_mut().chain(&mut out.columns).for_each(|x| *x = T::nan());
+        if problem.gradients {
+            out.scale = T::nan();
+            out.anchors = vec![T::nan(); n * d];
+            out.candidates = vec![T::nan(); if symmetric { 0 } else { m * d }];
+        }
+    }
+    if !problem.gradients || beyond {
         return out;
     }
     let sides = [&row_sides[..], if symmetric { &row_sides[..] } else { &column_sides[..] }];
+    let (anchors, candidates, scale) = contract(problem, &engine, [n, m], sides, &mut state, &mut transposed, &pool);
+    TwoSidedOutput { anchors, candidates, scale, ..out }
+}
+
+/// The second pass: the gradients of anchors, candidates and scale, by the slopes of rows and columns.
+fn contract<T: Element>(
+    problem: &TwoSidedProblem<'_, T>,
+    engine: &Engine<'_, T>,
+    [n, m]: [usize; 2],
+    sides: [&[Side<T>]; 2],
+    state: &mut [Stripe<T>],
+    transposed: &mut [T],
+    pool: &PerThread<Scratch<T>>,
+) -> (Vec<T>, Vec<T>, T) {
+    let (d, symmetric, panels, line) = (problem.width, engine.symmetric, engine.panels, engine.panels.line());
+    let side = tile_side(n, m);
+    let columns_of = |t: usize| [t * side, side.min(m - t * side)];
     let mut anchors = zeros(n * d);
     let mut table = zeros(if symmetric { 0 } else { m * d });
     state.iter_mut().for_each(|s| s.anchors = zeros(panels.transposed_len(side)));
@@ -254,8 +288,5 @@ fn evaluate<T: Element>(problem: &TwoSidedProblem<'_, T>) -> TwoSidedOutput<T> {
         });
     }
     let moment: f64 = state.iter().map(|s| s.moment).sum();
-    out.scale = T::of(moment / problem.scale.f64());
-    out.anchors = anchors;
-    out.candidates = table;
-    out
+    (anchors, table, T::of(moment / problem.scale.f64()))
 }

@@ -19,7 +19,7 @@ fn squared(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Labels are nearest centroids, centroids means (or unit mean directions) of their rows, and the inertia adds up.
-fn assert_fixed_point(x: &[f64], width: usize, found: &Clustering<f64>, spherical: bool) {
+fn assert_fixed_point(x: &[f64], width: usize, found: &Clustering<Vec<f64>>, spherical: bool) {
     let unit = |row: &[f64]| {
         let length = if spherical { row.iter().map(|v| v * v).sum::<f64>().sqrt() } else { 1.0 };
         row.iter().map(|v| v / length).collect::<Vec<f64>>()

@@ -34,9 +34,9 @@ impl MlpConfig {
     /// # Errors
     /// When there are fewer than two widths or one is 0, or the dropout is not in `0..1`.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("mlp");
+        let check = Check::new("mlp");
         check.that(self.widths.len() >= 2, "number of widths", self.widths.len(), "2 or more")?;
-        self.widths.iter().try_for_each(|&width| check.width("width", width))?;
+        self.widths.iter().try_for_each(|&width| check.count("width", width))?;
         check.share("dropout", self.dropout)?;
         self.activation.validate()
     }

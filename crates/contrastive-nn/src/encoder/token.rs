@@ -51,9 +51,9 @@ impl TokenEmbeddingConfig {
     /// # Errors
     /// When a size is 0, the padding is no token, the first position is none, a number is not finite, or the dropout not in `0..1`.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("token embedding");
-        check.width("vocabulary", self.vocabulary)?;
-        check.width("width", self.width)?;
+        let check = Check::new("token embedding");
+        check.count("vocabulary", self.vocabulary)?;
+        check.count("width", self.width)?;
         let first = self.first_position;
         let fits = first == 0 || first < self.positions;
         check.that(fits, "first_position", first, format!("below the number of positions {}", self.positions))?;
@@ -197,7 +197,7 @@ impl TokenEncoderConfig {
         self.embedding.validate()?;
         self.transformer.validate()?;
         let (wide, width) = (self.embedding.width, self.transformer.width);
-        Check("token encoder").that(wide == width, "width", wide, format!("that of the transformer, {width}"))
+        Check::new("token encoder").that(wide == width, "width", wide, format!("that of the transformer, {width}"))
     }
 
     /// The encoder, tables first.

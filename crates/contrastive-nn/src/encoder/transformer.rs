@@ -99,10 +99,10 @@ impl TransformerConfig {
     /// # Errors
     /// When a size is 0, the heads do not divide the width, a dropout is not in `0..1`, or epsilon not a finite number above 0.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("transformer");
-        check.width("width", self.width)?;
-        check.width("inner", self.inner)?;
-        check.width("layers", self.layers)?;
+        let check = Check::new("transformer");
+        check.count("width", self.width)?;
+        check.count("inner", self.inner)?;
+        check.count("layers", self.layers)?;
         let fits = self.heads > 0 && self.width.is_multiple_of(self.heads);
         check.that(fits, "heads", self.heads, format!("a divisor of the width {}", self.width))?;
         check.share("dropout", self.dropout)?;

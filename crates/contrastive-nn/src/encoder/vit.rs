@@ -42,9 +42,9 @@ impl VitConfig {
     /// # Errors
     /// When one is 0, the patch does not divide the image, or a setting of the transformer is wrong.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("vit");
-        check.width("image", self.image)?;
-        check.width("channels", self.channels)?;
+        let check = Check::new("vit");
+        check.count("image", self.image)?;
+        check.count("channels", self.channels)?;
         let fits = self.patch > 0 && self.image.is_multiple_of(self.patch);
         check.that(fits, "patch", self.patch, format!("a divisor of the image's side {}", self.image))?;
         self.transformer.validate()

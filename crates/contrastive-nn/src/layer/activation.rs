@@ -42,7 +42,7 @@ impl Activation {
     /// When it is not finite.
     pub fn validate(&self) -> Result<(), SettingError> {
         match self {
-            Self::LeakyRelu(slope) => Check("activation").finite("slope", *slope),
+            Self::LeakyRelu(slope) => Check::new("activation").finite("slope", *slope),
             _ => Ok(()),
         }
     }

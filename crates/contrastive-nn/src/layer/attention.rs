@@ -252,8 +252,8 @@ impl AttentionConfig {
     /// # Errors
     /// When a size is 0, the heads do not divide the width, or the dropout is not in `0..1`.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("attention");
-        check.width("width", self.width)?;
+        let check = Check::new("attention");
+        check.count("width", self.width)?;
         let fits = self.heads > 0 && self.width.is_multiple_of(self.heads);
         check.that(fits, "heads", self.heads, format!("a divisor of the width {}", self.width))?;
         check.share("dropout", self.dropout)

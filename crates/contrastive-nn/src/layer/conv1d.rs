@@ -77,13 +77,13 @@ impl Conv1dConfig {
     /// # Errors
     /// When one is 0, or the groups do not divide the channels.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("conv1d");
-        check.width("input", self.input)?;
-        check.width("output", self.output)?;
-        check.width("taps", self.taps)?;
-        check.width("dilation", self.dilation)?;
-        check.width("stride", self.stride)?;
-        check.width("groups", self.groups)?;
+        let check = Check::new("conv1d");
+        check.count("input", self.input)?;
+        check.count("output", self.output)?;
+        check.count("taps", self.taps)?;
+        check.count("dilation", self.dilation)?;
+        check.count("stride", self.stride)?;
+        check.count("groups", self.groups)?;
         let divides = self.input.is_multiple_of(self.groups) && self.output.is_multiple_of(self.groups);
         check.that(divides, "groups", self.groups, "a divisor of both numbers of channels")
     }

@@ -29,9 +29,9 @@ impl EmbeddingConfig {
     /// # Errors
     /// When one is 0, or the padding row is not in the table.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("embedding");
-        check.width("rows", self.rows)?;
-        check.width("width", self.width)?;
+        let check = Check::new("embedding");
+        check.count("rows", self.rows)?;
+        check.count("width", self.width)?;
         let padding = self.padding.unwrap_or(0);
         check.that(padding < self.rows, "padding row", padding, format!("below the number of rows {}", self.rows))
     }

@@ -28,8 +28,8 @@ impl LinearConfig {
     /// # Errors
     /// When one is 0.
     pub fn validate(&self) -> Result<(), SettingError> {
-        Check("linear").width("input", self.input)?;
-        Check("linear").width("output", self.output)
+        Check::new("linear").count("input", self.input)?;
+        Check::new("linear").count("output", self.output)
     }
 
     /// The map: its weight is drawn first, its bias after it.

@@ -29,8 +29,8 @@ impl LayerNormConfig {
     /// # Errors
     /// When the width is 0, or epsilon not a finite number above 0.
     pub fn validate(&self) -> Result<(), SettingError> {
-        Check("layer norm").width("width", self.width)?;
-        Check("layer norm").positive("epsilon", self.epsilon)
+        Check::new("layer norm").count("width", self.width)?;
+        Check::new("layer norm").positive("epsilon", self.epsilon)
     }
 
     /// The norm, gains 1 and biases 0.
@@ -94,8 +94,8 @@ impl RmsNormConfig {
     /// # Errors
     /// When the width is 0, or epsilon not a finite number above 0.
     pub fn validate(&self) -> Result<(), SettingError> {
-        Check("rms norm").width("width", self.width)?;
-        Check("rms norm").positive("epsilon", self.epsilon)
+        Check::new("rms norm").count("width", self.width)?;
+        Check::new("rms norm").positive("epsilon", self.epsilon)
     }
 
     /// The norm, gains 1.

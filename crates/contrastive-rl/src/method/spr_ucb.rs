@@ -5,10 +5,10 @@
 //! replayed or of new transitions ([`ReplayBonus`]), and its n-step sum ([`n_step_bonus`]). There are no negatives.
 
 use crate::error::{RlError, setting};
-use crate::to_array;
 use crate::world::grid::{MOVES, Videos};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use contrastive_core::host::to_array;
 use contrastive_core::linear::EllipticalBonus;
 use contrastive_core::memory::Ema;
 use contrastive_nn::Pass;

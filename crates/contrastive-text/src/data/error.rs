@@ -14,7 +14,7 @@ pub enum TextDataError {
     File(#[from] FileError),
     /// A vocabulary, or a text that it cannot encode.
     #[error(transparent)]
-    Tokenizer(#[from] TokenizerError),
+    Tokenizer(Box<TokenizerError>),
     /// A line that cannot be read.
     #[error("{}:{line}: {problem}; allowed: {allowed}", shown(path))]
     BadLine {
@@ -65,8 +65,13 @@ pub enum TextDataError {
     },
 }
 
+impl From<TokenizerError> for TextDataError {
+    fn from(error: TokenizerError) -> Self {
+        Self::Tokenizer(Box::new(error))
+    }
+}
+
 impl TextDataError {
-    #[allow(dead_code, reason = "the readers use it")]
     pub(crate) fn nothing(what: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Nothing { what: what.into(), problem: problem.into() }
     }

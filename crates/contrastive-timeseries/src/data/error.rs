@@ -74,9 +74,6 @@ pub enum SeriesError {
     /// A setting of the training or of a layer.
     #[error(transparent)]
     Training(#[from] contrastive_train::SettingError),
-    /// A setting of a layer.
-    #[error(transparent)]
-    Layer(#[from] contrastive_nn::SettingError),
     /// A setting of an objective.
     #[error(transparent)]
     Objective(#[from] contrastive_core::error::ObjectiveError),

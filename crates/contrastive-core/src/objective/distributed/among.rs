@@ -5,7 +5,7 @@ use crate::objective::{Evaluation, Inputs, LogSums, PairObjective, Wanted};
 use crate::similarity::{Sides, Similarity};
 use burn::tensor::Tensor;
 
-/// Whose rows are compared: those of this process, or those of all ranks. In one process nothing fails.
+/// The rows that are compared: those of this process, or those of all ranks. In one process nothing fails.
 #[derive(Clone, Copy)]
 pub(crate) struct Among<'a>(Option<Ranks<'a>>);
 

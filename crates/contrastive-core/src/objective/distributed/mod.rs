@@ -106,7 +106,7 @@ impl<'a> Ranks<'a> {
         self.communicator.world()
     }
 
-    /// Checks that all ranks mean the same, before anyone waits for a message that is not sent; everyone's `counts`, by rank.
+    /// Checks that all ranks mean the same, before a rank waits for a message that is not sent; all ranks' `counts`, by rank.
     fn agree<const K: usize>(
         &self,
         counts: [usize; K],
@@ -206,10 +206,4 @@ fn starts(counts: impl Iterator<Item = usize>) -> Vec<usize> {
         Some(*at)
     }));
     starts
-}
-
-/// `[1]` on the side of autodiff that `like` is on.
-fn constant(value: f64, like: &Tensor<2>, plain: &Tensor<2>) -> Tensor<1> {
-    let value = Tensor::from_data([value], (&plain.device(), plain.dtype()));
-    if like.is_autodiff() { Tensor::from_inner(value) } else { value }
 }

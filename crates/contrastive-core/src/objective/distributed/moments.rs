@@ -1,9 +1,9 @@
 //! Objectives of column moments over ranks. Moments are sums over rows: ranks add them up, and know all they need for the
 //! gradients of their rows.
 
-use super::{DistributedError, ObjectiveId, Ranks, constant, starts};
-use crate::attach::attach;
-use crate::objective::engine::log_sums::host;
+use super::{DistributedError, ObjectiveId, Ranks, starts};
+use crate::attach::attach_gradients;
+use crate::host::{numbers, to_f64};
 use crate::objective::{BarlowTwins, Variance, VicReg, computed_in};
 use burn::tensor::{DType, Tensor};
 
@@ -50,7 +50,7 @@ fn apart(square: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
 }
 
 fn squares(x: &Tensor<2>) -> f64 {
-    host((x.clone() * x.clone()).sum())[0]
+    to_f64((x.clone() * x.clone()).sum())[0]
 }
 
 impl BarlowTwins {
@@ -80,9 +80,9 @@ impl BarlowTwins {
         let (off, diagonal) = apart(correlation.clone());
         let miss = diagonal * -1.0 + 1.0;
         let value = (squares(&miss) + self.lambda * squares(&off)) * self.scale;
-        let mut loss = constant(value, if a.is_autodiff() { &a } else { &b }, &x);
+        let value = numbers(&[value], &x);
         if !a.is_tracked() && !b.is_tracked() {
-            return Ok(loss);
+            return Ok(attach_gradients(value, [(&a, None), (&b, None)]));
         }
         let (device, dtype) = (x.device(), x.dtype());
         let eye = Tensor::<2>::eye(d, &device).cast(dtype);
@@ -90,10 +90,9 @@ impl BarlowTwins {
         let slope = (off * (2.0 * self.lambda) - eye * miss * 2.0) * self.scale;
         let pull = slope.clone() * correlation;
         // of the standardised rows first; what their columns have in common with the rows themselves is lost to the variance
-        let rows = y.clone().matmul(slope.clone().transpose()) - x.clone() * pull.clone().sum_dim(1).transpose();
-        loss = attach(loss, &a, rows * share / p);
-        let rows = x.matmul(slope) - y * pull.sum_dim(0);
-        Ok(attach(loss, &b, rows * share / q))
+        let first = y.clone().matmul(slope.clone().transpose()) - x.clone() * pull.clone().sum_dim(1).transpose();
+        let second = x.matmul(slope) - y * pull.sum_dim(0);
+        Ok(attach_gradients(value, [(&a, Some(first * share / p)), (&b, Some(second * share / q))]))
     }
 }
 
@@ -127,13 +126,11 @@ impl VicReg {
             let deviations = (variances + self.epsilon).sqrt();
             let short = (deviations.clone() * -1.0 + 1.0).clamp_min(0.0);
             let (spread, mixed) = (form * self.variance / d as f64, self.covariance / d as f64);
-            value += host(short.clone().sum())[0] * spread + squares(&off) * mixed;
+            value += to_f64(short.clone().sum())[0] * spread + squares(&off) * mixed;
             let below = short.zeros_like().mask_fill(short.greater_elem(0.0), spread * share);
             let pulled = rows.clone().matmul(off * (4.0 * mixed * share)) - rows * (below / deviations);
-            gradients.push(pulled + gap.clone() * (2.0 * pairs * sign));
+            gradients.push(Some(pulled + gap.clone() * (2.0 * pairs * sign)));
         }
-        let loss = constant(value, if a.is_autodiff() { &a } else { &b }, &x);
-        let parts = [&a, &b].into_iter().zip(gradients);
-        Ok(parts.fold(loss, |loss, (input, gradient)| attach(loss, input, gradient)))
+        Ok(attach_gradients(numbers(&[value], &x), [&a, &b].into_iter().zip(gradients)))
     }
 }

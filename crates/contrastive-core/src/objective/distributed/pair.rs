@@ -5,8 +5,7 @@ use super::relation::Relation;
 use super::{DistributedError, Exchange, Ranks, ring, starts};
 use crate::distributed::Floats;
 use crate::error::ObjectiveError;
-use crate::objective::engine::evaluate::attached;
-use crate::objective::engine::log_sums::{host, numbers};
+use crate::host::{numbers, to_f64};
 use crate::objective::{Direction, Evaluation, Gradients, Inputs, PairObjective, Reduction, Wanted};
 use crate::pairs::{PairLists, Pairs};
 use crate::similarity::{Compared, Sides};
@@ -93,8 +92,8 @@ impl Side<'_> {
             let result = local.evaluate(&inputs, self.wanted);
             let g = result.gradients;
             part = Part {
-                value: host(result.value)[0],
-                rows: host(result.rows),
+                value: to_f64(result.value)[0],
+                rows: to_f64(result.rows),
                 anchors: g.anchors,
                 paired: g.paired,
                 scale: g.scale,
@@ -146,8 +145,17 @@ fn reversed_lists(
     Ok(PairLists::new(offsets, mine.iter().map(|t| t.1).collect(), weights)?)
 }
 
+/// What ranks found out about each other.
+struct Agreed {
+    wanted: Wanted,
+    /// Where each rank's anchors start among all, and how many there are.
+    anchor_starts: Vec<usize>,
+    /// The same of candidates.
+    candidate_starts: Vec<usize>,
+}
+
 impl PairObjective {
-    /// A number that tells choices apart, without what is given for each row.
+    /// A hash of the choices, without what is given for each row.
     fn choices(&self) -> f64 {
         let kinds = (
             std::mem::discriminant(&self.pairs),
@@ -169,6 +177,57 @@ impl PairObjective {
         let mut hasher = DefaultHasher::new();
         (kinds, plain).hash(&mut hasher);
         f64::from(hasher.finish() as u32)
+    }
+
+    /// What is chosen that has no meaning over ranks, or contradicts itself.
+    fn contradicts(&self, inputs: &Inputs, scale: &Tensor<1>, itself: bool) -> Option<&'static str> {
+        let both = self.direction == Direction::Both;
+        let local_only = self.reduction == Reduction::MeanNonZero
+            || matches!(self.pairs, Pairs::Views(_) | Pairs::Band(_))
+            || !inputs.pair_terms.is_empty();
+        match () {
+            () if local_only => {
+                Some("over ranks there are no counts of pairs, views, bands or means of what is above 0")
+            }
+            () if both && (inputs.bias.is_some() || itself) => Some("both directions have no bias and need two tables"),
+            () if both && scale.dims() != [1] => Some("both directions have one temperature"),
+            () => None,
+        }
+    }
+
+    /// Do all ranks mean the same objective? Which gradients any of them needs, and where each one's rows stand.
+    fn agree(
+        &self,
+        ranks: &Ranks<'_>,
+        plain: &Inputs,
+        [n, m]: [usize; 2],
+        itself: bool,
+        wanted: Wanted,
+    ) -> Result<Agreed, DistributedError> {
+        let like = &plain.anchors;
+        let both = self.direction == Direction::Both;
+        let flag = |on: bool| f64::from(u8::from(on));
+        let same = [
+            ("objective and its choices, as a hash", self.choices()),
+            ("width of the rows", like.dims()[1] as f64),
+            ("f64 rather than f32", flag(like.dtype() == DType::F64)),
+            ("a table with itself", flag(itself)),
+            ("a bias", flag(plain.bias.is_some())),
+        ];
+        let fit = Relation::own_rows_fit(self, [n, m], itself);
+        let mine = [n, m, usize::from(wanted.anchors), usize::from(wanted.candidates), usize::from(fit)];
+        let counts = ranks.agree(mine, &same)?;
+        if counts.iter().any(|c| c[4] == 0) {
+            let what = "over ranks, the anchors' own rows must be among the candidates of the same rank";
+            return Err(ObjectiveError::Contradiction(what).into());
+        }
+        let wanted = Wanted {
+            anchors: counts.iter().any(|c| c[2] > 0 || (c[3] > 0 && (itself || both))),
+            candidates: counts.iter().any(|c| c[3] > 0 || (c[2] > 0 && (itself || both))),
+        };
+        let anchor_starts = starts(counts.iter().map(|c| c[0]));
+        let candidate_starts = starts(counts.iter().map(|c| c[1]));
+        Ok(Agreed { wanted, anchor_starts, candidate_starts })
     }
 
     /// The objective of the rows of all ranks together: its value, and the gradients of this rank's inputs.
@@ -195,46 +254,17 @@ impl PairObjective {
     ) -> Result<Evaluation, DistributedError> {
         let (n, m, itself) = inputs.check(&self.pairs, &self.temperature);
         self.validate()?;
-        let local_only = self.reduction == Reduction::MeanNonZero
-            || matches!(self.pairs, Pairs::Views(_) | Pairs::Band(_))
-            || !inputs.pair_terms.is_empty();
-        if local_only {
-            let what = "over ranks there are no counts of pairs, views, bands or means of what is above 0";
-            return Err(ObjectiveError::Contradiction(what).into());
-        }
         let both = self.direction == Direction::Both;
         let plain = inputs.plain();
-        if both && (plain.bias.is_some() || itself) {
-            return Err(ObjectiveError::Contradiction("both directions have no bias and need two tables").into());
-        }
         let like = plain.anchors.clone();
-        let flag = |on: bool| f64::from(u8::from(on));
         let scale = self.scale(&plain, &like);
-        if both && scale.dims() != [1] {
-            return Err(ObjectiveError::Contradiction("both directions have one temperature").into());
-        }
-        let same = [
-            ("objective and its choices, as a hash", self.choices()),
-            ("width of the rows", like.dims()[1] as f64),
-            ("f64 rather than f32", flag(like.dtype() == DType::F64)),
-            ("a table with itself", flag(itself)),
-            ("a bias", flag(plain.bias.is_some())),
-        ];
-        let any = wanted != Wanted::VALUE;
-        let fit = Relation::own_rows_fit(self, [n, m], itself);
-        let mine = [n, m, usize::from(wanted.anchors), usize::from(wanted.candidates), usize::from(fit)];
-        let counts = ranks.agree(mine, &same)?;
-        if counts.iter().any(|c| c[4] == 0) {
-            let what = "over ranks, the anchors' own rows must be among the candidates of the same rank";
+        if let Some(what) = self.contradicts(&plain, &scale, itself) {
             return Err(ObjectiveError::Contradiction(what).into());
         }
-        let wanted = Wanted {
-            anchors: counts.iter().any(|c| c[2] > 0 || (c[3] > 0 && (itself || both))),
-            candidates: counts.iter().any(|c| c[3] > 0 || (c[2] > 0 && (itself || both))),
-        };
+        let Agreed { wanted: agreed, anchor_starts, candidate_starts } =
+            self.agree(ranks, &plain, [n, m], itself, wanted)?;
+        let (any, wanted) = (wanted != Wanted::VALUE, agreed);
         let rank = ranks.rank();
-        let anchor_starts = starts(counts.iter().map(|c| c[0]));
-        let candidate_starts = starts(counts.iter().map(|c| c[1]));
         let [all_anchors, all_candidates] = [&anchor_starts, &candidate_starts].map(|s| s[s.len() - 1]);
 
         let sides = ranks.sides(self.similarity, plain.anchors, plain.candidates, plain.paired)?;
@@ -323,6 +353,6 @@ impl PairObjective {
     /// # Panics
     /// As [`distributed_evaluate`](Self::distributed_evaluate).
     pub fn distributed_loss(&self, ranks: &Ranks<'_>, inputs: &Inputs) -> Result<Tensor<1>, DistributedError> {
-        Ok(attached(inputs, self.distributed_evaluate(ranks, inputs, self.wanted_by(inputs))?))
+        Ok(self.distributed_evaluate(ranks, inputs, self.wanted_by(inputs))?.attach_to(inputs))
     }
 }

@@ -1,4 +1,4 @@
-//! Who belongs to whom, when candidates come in blocks.
+//! Which pairs are positive, when candidates come in blocks.
 
 use super::keys::Keys;
 use crate::objective::PairObjective;
@@ -18,7 +18,7 @@ enum Positives {
     Listed(Arc<PairLists>),
 }
 
-/// This rank's anchors and everyone's candidates.
+/// This rank's anchors and all ranks' candidates.
 #[derive(Clone)]
 pub(super) struct Relation {
     n: usize,

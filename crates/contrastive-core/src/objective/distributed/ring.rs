@@ -10,11 +10,13 @@ use super::links::Links;
 use super::pair::{Part, Side};
 use super::{DistributedError, Ranks};
 use crate::distributed::CommunicationError;
-use crate::objective::engine::log_sums::{LogSums, beside, column, host};
+use crate::host::{column, to_f64};
+use crate::objective::engine::log_sums::{LogSums, row_products};
 use crate::objective::engine::spec::Spec;
-use crate::objective::{Denominator, Inputs, PairObjective, Placement, PositiveWeights, Wanted};
+use crate::objective::{Denominator, Inputs, Placement, PositiveWeights, Wanted};
 use crate::pairs::{Exclusions, PairLists};
 use burn::tensor::Tensor;
+use contrastive_kernels::scalar::{log_add_exp, logistic, softplus};
 
 /// A positive whose logit counts by itself.
 struct Pair {
@@ -52,20 +54,8 @@ struct Slopes {
     own: Vec<f64>,
 }
 
-/// `log(e^a + e^b)`.
-fn log_add(a: f64, b: f64) -> f64 {
-    let (high, low) = if a > b { (a, b) } else { (b, a) };
-    if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
-}
-
-/// `log(1 + e^x)` and its derivative.
-fn softplus(x: f64) -> (f64, f64) {
-    let small = (-x.abs()).exp();
-    (x.max(0.0) + small.ln_1p(), if x >= 0.0 { 1.0 } else { small } / (1.0 + small))
-}
-
 /// The log-sums of the denominators of a comparison.
-fn denominators(objective: &PairObjective, spec: &Spec) -> LogSums {
+fn denominators(spec: &Spec) -> LogSums {
     let positives = spec.positives.as_ref().filter(|_| spec.denominator != Denominator::WithPositives);
     let hidden = match (positives, &spec.excluded) {
         (Some(p), Some(e)) => Some(p.with(e)),
@@ -74,7 +64,7 @@ fn denominators(objective: &PairObjective, spec: &Spec) -> LogSums {
     };
     let mut exclusions = hidden.map_or_else(Exclusions::none, Exclusions::lists);
     exclusions.offset = spec.self_offset;
-    LogSums::with_input_scale().portable(objective.portable).with_exclusions(exclusions)
+    LogSums::with_input_scale().with_exclusions(exclusions)
 }
 
 fn inputs(side: &Side<'_>, keys: &Keys) -> Inputs {
@@ -85,10 +75,9 @@ fn inputs(side: &Side<'_>, keys: &Keys) -> Inputs {
     }
 }
 
-fn spec_of(side: &Side<'_>, keys: &Keys) -> (PairObjective, Spec) {
+fn spec_of(side: &Side<'_>, keys: &Keys) -> Spec {
     let local = side.relation.within(side.objective, keys);
-    let spec = local.spec([side.anchors.dims()[0], keys.len()], false, keys.bias.is_some(), side.wanted, None);
-    (local, spec)
+    local.spec([side.anchors.dims()[0], keys.len()], false, keys.bias.is_some(), side.wanted, None)
 }
 
 impl Tally {
@@ -109,10 +98,10 @@ impl Tally {
 
     fn add(&mut self, side: &Side<'_>, keys: &Keys) {
         let (n, m) = (side.anchors.dims()[0], keys.len());
-        let (local, spec) = spec_of(side, keys);
-        let sums = denominators(&local, &spec);
-        let bias = keys.bias.clone().map_or_else(|| vec![0.0; m], host);
-        let mut logs = host(sums.weighted(&inputs(side, keys), vec![1.0; n], Wanted::VALUE).rows);
+        let spec = spec_of(side, keys);
+        let sums = denominators(&spec);
+        let bias = keys.bias.clone().map_or_else(|| vec![0.0; m], to_f64);
+        let mut logs = to_f64(sums.weighted(&inputs(side, keys), vec![1.0; n], Wanted::VALUE).rows);
         // an anchor that is compared with nothing has the value 0 as well
         let out = |i: usize, j: usize| {
             let positive = spec.denominator != Denominator::WithPositives
@@ -123,7 +112,7 @@ impl Tally {
             if logs[i] == 0.0 && (0..m).all(|j| out(i, j)) {
                 logs[i] = f64::NEG_INFINITY;
             }
-            self.log[i] = log_add(self.log[i], logs[i]);
+            self.log[i] = log_add_exp(self.log[i], logs[i]);
         }
         self.logs.push(logs);
         if spec.positives.is_none() {
@@ -145,12 +134,12 @@ impl Tally {
     fn add_sums(&mut self, side: &Side<'_>, keys: &Keys, spec: &Spec) {
         let n = side.anchors.dims()[0];
         let (links, counts) = Links::of(spec, n, keys.len());
-        let mut logits = beside(side.anchors, &links.apply(keys.rows.clone())) * side.scale_column();
+        let mut logits = row_products(side.anchors, &links.apply(keys.rows.clone())) * side.scale_column();
         if let Some(bias) = &keys.bias {
             logits = logits + links.apply(bias.clone().reshape([keys.len(), 1]));
         }
         let ones = Tensor::ones([keys.len(), 1], (&keys.rows.device(), keys.rows.dtype()));
-        let (logits, weights) = (host(logits), host(links.apply(ones)));
+        let (logits, weights) = (to_f64(logits), to_f64(links.apply(ones)));
         for i in 0..n {
             self.counts[i] += counts[i];
             self.weights[i] += weights[i];
@@ -168,10 +157,10 @@ impl Tally {
         };
         for i in 0..n {
             if let Some(own) = own.filter(|_| objective.denominator != Denominator::NegativesOnly) {
-                self.log[i] = log_add(self.log[i], own[i]);
+                self.log[i] = log_add_exp(self.log[i], own[i]);
             }
             if objective.offset > 0.0 {
-                self.log[i] = log_add(self.log[i], objective.offset.ln());
+                self.log[i] = log_add_exp(self.log[i], objective.offset.ln());
             }
         }
         let clamped =
@@ -216,7 +205,7 @@ impl Tally {
                 let i = pair.row;
                 let weight = pair.weight * target(i, self.counts[i]);
                 if weight > 0.0 {
-                    inner[i] = log_add(inner[i], weight.ln() + pair.logit);
+                    inner[i] = log_add_exp(inner[i], weight.ln() + pair.logit);
                 }
             }
             for i in (0..n).filter(|_| inside) {
@@ -235,7 +224,8 @@ impl Tally {
                 } else if inside {
                     -weight * (s - inner[i]).exp()
                 } else if own_denominators {
-                    let (gap, share) = softplus(self.log[i] - s);
+                    let gap = self.log[i] - s;
+                    let (gap, share) = (softplus(gap), logistic(gap));
                     slopes.rows[i] += weight * (gap + s - kept);
                     slopes.logs[i] += weight * share;
                     weight * (1.0 - free - share)
@@ -257,8 +247,8 @@ impl Tally {
 /// The positives of a block, each with its logit.
 fn pairs(side: &Side<'_>, keys: &Keys, spec: &Spec, bias: &[f64]) -> Vec<Pair> {
     let [n, d] = side.anchors.dims();
-    let scale = host(side.scale.clone());
-    let (anchors, rows) = (host(side.anchors.clone()), host(keys.rows.clone()));
+    let scale = to_f64(side.scale.clone());
+    let (anchors, rows) = (to_f64(side.anchors.clone()), to_f64(keys.rows.clone()));
     let listed = |at: usize| match &spec.targets {
         crate::objective::engine::spec::Targets::Each(t) => t[at],
         _ => 1.0,
@@ -286,7 +276,7 @@ impl Collected {
     /// The gradient of `sum_i pull_i scale_i <a_i, x_i>`, `pull` `[n, 1]`.
     fn add(&mut self, side: &Side<'_>, pull: &Tensor<2>, x: Tensor<2>) {
         let pulled = x * pull.clone();
-        let moment = beside(side.anchors, &pulled);
+        let moment = row_products(side.anchors, &pulled);
         let scale = match side.scale.dims()[0] {
             1 => moment.sum(),
             n => moment.reshape([n]),
@@ -304,7 +294,7 @@ pub(super) fn evaluate(ranks: &Ranks<'_>, side: &Side<'_>) -> Result<Part, Distr
         tally.add(side, keys);
         Ok::<_, CommunicationError>(())
     })?;
-    let own = side.paired.map(|p| host(beside(side.anchors, p) * side.scale_column()));
+    let own = side.paired.map(|p| to_f64(row_products(side.anchors, p) * side.scale_column()));
     let weights = side.row_weights(ranks, &tally.counts)?;
     let slopes = tally.finish(side, own.as_deref(), &weights);
     let value = slopes.rows.iter().zip(&weights).map(|(l, w)| l * w).sum();
@@ -314,12 +304,12 @@ pub(super) fn evaluate(ranks: &Ranks<'_>, side: &Side<'_>) -> Result<Part, Distr
     let pulls = column(&slopes.pulls, side.anchors);
     let mut collected = Collected::default();
     let keys = ranks.visit_back(&side.keys, side.starts, |k, keys| {
-        let (local, spec) = spec_of(side, keys);
+        let spec = spec_of(side, keys);
         let share = |i: usize| match tally.logs[k][i] == f64::NEG_INFINITY {
             true => 0.0,
             false => slopes.logs[i] * (tally.logs[k][i] - tally.log[i]).exp(),
         };
-        let sums = denominators(&local, &spec);
+        let sums = denominators(&spec);
         let g = sums.weighted(&inputs(side, keys), (0..n).map(share).collect(), side.wanted).gradients;
         collected.anchors = plus(collected.anchors.take(), g.anchors);
         collected.scale = plus(collected.scale.take(), g.scale);

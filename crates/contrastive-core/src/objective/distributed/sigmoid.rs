@@ -1,9 +1,9 @@
 //! SigLIP over ranks: a sum over all pairs, so that one round is enough.
 
 use super::keys::{KeyGradients, Keys, plus};
-use super::{DistributedError, ObjectiveId, Ranks, constant, starts};
-use crate::attach::attach;
-use crate::objective::engine::log_sums::{host, numbers};
+use super::{DistributedError, ObjectiveId, Ranks, starts};
+use crate::attach::attach_gradients;
+use crate::host::{numbers, to_f64};
 use crate::objective::engine::rowwise::Comparison;
 use crate::objective::{SigLip, Wanted, computed_in};
 use crate::pairs::PairLists;
@@ -32,8 +32,11 @@ impl SigLip {
         assert_eq!([n, d], texts.dims(), "the shapes of images and texts");
         assert_eq!([scale.dims(), bias.dims()], [[1], [1]], "the shapes of scale and bias");
         let dtype = computed_in(images.dtype());
-        let function =
-            Sigmoid { scale: host(scale.clone().inner())[0], bias: host(bias.clone().inner())[0], weights: [1.0; 2] };
+        let function = Sigmoid {
+            scale: to_f64(scale.clone().inner())[0],
+            bias: to_f64(bias.clone().inner())[0],
+            weights: [1.0; 2],
+        };
         let tracked = images.is_tracked() || texts.is_tracked();
         let same = [
             ObjectiveId::Sigmoid.to_agree(),
@@ -62,7 +65,7 @@ impl SigLip {
                 weights: None,
             };
             let comparison = Comparison { positives, excluded: None, own: None };
-            let out = comparison.evaluate(&function, &a.rows, &keys.rows, wanted, self.portable);
+            let out = comparison.evaluate(&function, &a.rows, &keys.rows, wanted);
             value += out.value;
             sums.iter_mut().zip(out.sums).for_each(|(t, s)| *t += s);
             if wanted == Wanted::VALUE {
@@ -71,16 +74,11 @@ impl SigLip {
             anchors = plus(anchors.take(), Some(out.anchors));
             Ok(KeyGradients { rows: Some(out.candidates), bias: None })
         })?;
-        let autodiff = [&images, &texts].into_iter().find(|x| x.is_autodiff()).unwrap_or(&images);
-        let mut loss = constant(ranks.total(value)? * share, autodiff, &a.rows);
-        for (input, rows, gradient) in [(&images, &a, anchors), (&texts, &c, keys.rows)] {
-            if let Some(gradient) = gradient {
-                loss = attach(loss, input, rows.backward(gradient * share));
-            }
-        }
-        for (input, sum) in [(&scale, sums[0]), (&bias, sums[1])] {
-            loss = attach(loss, input, numbers(&[sum * share], &a.rows));
-        }
-        Ok(loss)
+        let value = numbers(&[ranks.total(value)? * share], &a.rows);
+        let by_rows = [(&images, &a, anchors), (&texts, &c, keys.rows)];
+        let by_rows = by_rows.map(|(input, rows, gradient)| (input, gradient.map(|g| rows.backward(g * share))));
+        let loss = attach_gradients(value, by_rows);
+        let slope = |sum: f64| Some(numbers(&[sum * share], &a.rows));
+        Ok(attach_gradients(loss, [(&scale, slope(sums[0])), (&bias, slope(sums[1]))]))
     }
 }

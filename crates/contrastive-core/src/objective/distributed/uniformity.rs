@@ -1,9 +1,9 @@
 //! Alignment and uniformity over ranks.
 
 use super::keys::Keys;
-use super::{DistributedError, ObjectiveId, Ranks, constant, starts};
-use crate::attach::attach;
-use crate::objective::engine::log_sums::{column, host};
+use super::{DistributedError, ObjectiveId, Ranks, starts};
+use crate::attach::attach_gradients;
+use crate::host::{column, numbers, to_f64};
 use crate::objective::{Alignment, AlignmentUniformity, Inputs, Uniformity, Wanted, computed_in};
 use crate::pairs::Exclusions;
 use crate::similarity::{Compared, Similarity};
@@ -82,18 +82,18 @@ impl Uniformity {
             let result = self.engine.clone().with_exclusions(exclusions).evaluate(&inputs, wanted);
             let logs = match here && keys.len() == 1 {
                 true => vec![f64::NEG_INFINITY],
-                false => host(result.rows),
+                false => to_f64(result.rows),
             };
             merged.add(&logs, result.gradients.anchors, &rows);
             Ok::<_, DistributedError>(())
         })?;
-        let r: Vec<f64> = merged.logs.iter().zip(host(squares)).map(|(log, square)| log - square).collect();
+        let r: Vec<f64> = merged.logs.iter().zip(to_f64(squares)).map(|(log, square)| log - square).collect();
         let total = ranks.log_sum(&r)?;
-        let value = constant(total - (all as f64).ln() - ((all - 1) as f64).ln(), &x, &rows);
-        let Some(pulled) = merged.gradients else { return Ok(value) };
+        let value = numbers(&[total - (all as f64).ln() - ((all - 1) as f64).ln()], &rows);
         let weights: Vec<f64> = r.iter().map(|r| (r - total).exp()).collect();
-        let gradient = (pulled * 2.0 - rows.clone() * (4.0 * self.t)) * column(&weights, &rows);
-        Ok(attach(value, &x, compared.backward(gradient)))
+        let gradient = |pulled| (pulled * 2.0 - rows.clone() * (4.0 * self.t)) * column(&weights, &rows);
+        let gradient = merged.gradients.map(|pulled| compared.backward(gradient(pulled)));
+        Ok(attach_gradients(value, [(&x, gradient)]))
     }
 }
 

@@ -4,10 +4,10 @@
 //! evaluated so. The engine's kernels are several times faster where they apply.
 
 use super::dense::row_values;
-use super::log_sums::{column, host};
 use super::pair_terms::PairTerms;
 use super::spec::Spec;
-use crate::attach::attach;
+use crate::attach::attach_gradients;
+use crate::host::{column, to_f64};
 use crate::objective::{Wanted, computed, computed_in};
 use burn::tensor::{Tensor, TensorData};
 
@@ -35,7 +35,7 @@ fn sweep(by_row: &[Tensor<2>], shared: &[Tensor<2>], weights: &[f64], block: usi
         let cut = |x: &Tensor<2>| x.clone().slice([i0..i0 + b, 0..x.dims()[1]]);
         if !gradients {
             let own: Vec<Tensor<2>> = by_row.iter().map(cut).collect();
-            rows.extend(host(f(i0, &own, shared)));
+            rows.extend(to_f64(f(i0, &own, shared)));
             continue;
         }
         let leaf = |x: Tensor<2>| Tensor::<2>::from_inner(x).require_grad();
@@ -43,7 +43,7 @@ fn sweep(by_row: &[Tensor<2>], shared: &[Tensor<2>], weights: &[f64], block: usi
         let tables: Vec<Tensor<2>> = shared.iter().map(|x| leaf(x.clone())).collect();
         let values = f(i0, &own, &tables);
         assert_eq!(values.dims(), [b, 1], "the values of a block of {b} rows");
-        rows.extend(host(values.clone()));
+        rows.extend(to_f64(values.clone()));
         let weighted = (values.clone() * column(&weights[i0..i0 + b], &values)).sum();
         if !weighted.is_tracked() {
             own.iter().zip(&mut parts).for_each(|(x, parts)| parts.push(x.clone().inner().zeros_like()));
@@ -63,7 +63,7 @@ fn sweep(by_row: &[Tensor<2>], shared: &[Tensor<2>], weights: &[f64], block: usi
     Swept { rows, by_row, shared: sums }
 }
 
-/// `sum_i w_i f_i`, `[1]`, with its exact gradient, in memory for one block of rows at a time: an objective of one's own.
+/// `sum_i w_i f_i`, `[1]`, with its exact gradient, in memory for one block of rows at a time: a user-defined objective.
 ///
 /// `f(i0, rows, shared)` gets the number of the block's first row, the block's rows of each table of `by_row` (`[b, ..]`), and
 /// the shared tables whole; it returns the values of its rows, `[b, 1]`, by differentiable tensor operations. It may make a
@@ -71,7 +71,7 @@ fn sweep(by_row: &[Tensor<2>], shared: &[Tensor<2>], weights: &[f64], block: usi
 /// (`1 / n` each for a mean); `block` is how many rows a block has. Tables in half precision come to `f` in f32.
 ///
 /// # Panics
-/// When the tables by row have not as many rows as there are weights, a block is of 0 rows, there is no row, or `f` returns
+/// When the tables by row have another number of rows than there are weights, a block is of 0 rows, there is no row, or `f` returns
 /// another shape.
 pub fn row_blocks(
     by_row: &[Tensor<2>],
@@ -91,8 +91,9 @@ pub fn row_blocks(
     let swept = sweep(&plain(by_row), &plain(shared), weights, block, tracked, &f);
     let value: f64 = swept.rows.iter().zip(weights).map(|(v, w)| v * w).sum();
     let value = Tensor::<1>::from_data([value], (&like.device(), computed_in(like.dtype())));
-    let pairs = by_row.iter().zip(swept.by_row).chain(shared.iter().zip(swept.shared));
-    pairs.fold(value, |value, (input, gradient)| attach(value, input, gradient))
+    let (mut own, mut all) = (swept.by_row.into_iter(), swept.shared.into_iter());
+    let own = by_row.iter().map(|table| (table, own.next()));
+    attach_gradients(value, own.chain(shared.iter().map(|table| (table, all.next()))))
 }
 
 /// The values of [`row_blocks`] alone, of plain tables of `n` rows.

@@ -73,7 +73,7 @@ impl CandidateBlocks {
         self.rows
     }
 
-    /// Is there none?
+    /// Are there no candidates?
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }

@@ -1,4 +1,4 @@
-//! How positives are weighted, which side asks, and how rows become one value.
+//! How positives are weighted, which direction is compared, and how rows become one value.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub enum PositiveWeights {
     Listed,
 }
 
-/// Which side asks.
+/// Which direction is compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Direction {
     /// Anchors among candidates.

@@ -1,15 +1,14 @@
 //! The same objectives in plain tensor operations, with the whole matrix: the readable definition.
 
-use super::log_sums::{column, mean_above_zero};
+use super::log_sums::mean_above_zero;
+use crate::host::column;
+use crate::objective::MASKED;
 use crate::objective::engine::spec::Spec;
-use crate::objective::{Direction, Inputs, PairObjective, Reduction};
+use crate::objective::{Direction, Inputs, PairObjective, Reduction, in_range};
 use crate::similarity::defined;
 use crate::temperature::Temperature;
 use burn::tensor::{Tensor, TensorData};
 use contrastive_kernels::softmax::{Denominator, Placement, Wanted};
-
-/// Stands for minus infinity in a logit.
-const MASKED: f64 = -1e30;
 
 impl PairObjective {
     /// The value `[1]` by plain, differentiable tensor operations: materialises several anchors x candidates matrices.
@@ -26,6 +25,7 @@ impl PairObjective {
             (Temperature::Fixed(t), _) => Tensor::from_data([1.0 / t], (&a.device(), a.dtype())),
             (Temperature::Input, None) => panic!("the inverse temperature is an input, but the inputs have none"),
         };
+        let scale = scale * in_range(&a, &c);
         let spec = self.spec([n, m], itself, inputs.bias.is_some(), Wanted::ALL, None);
         let bias = inputs.bias.as_ref();
         let weighted = |rows: Tensor<2>, weights: &[f64]| {
@@ -78,34 +78,7 @@ pub(crate) fn row_values(
     }
     let own = paired.map(|p| (a.clone() * p.clone()).sum_dim(1) * scale);
 
-    // n x m: target weights of the positives, and what stays in the denominator
-    let (mut target, mut positive, mut hidden) = (vec![0f64; n * m], vec![0f64; n * m], vec![0f64; n * m]);
-    let (mut has, mut total) = (vec![0f64; n], vec![0f64; n]);
-    for i in 0..n {
-        let count = spec.positives_of(i).count();
-        for (at, j) in spec.positives_of(i) {
-            let cell = i * m + j as usize;
-            (target[cell], positive[cell], has[i]) = (spec.target(i, at, count), 1.0, 1.0);
-            total[i] += target[cell];
-        }
-        for j in 0..m {
-            let out =
-                spec.is_excluded(i, j) || (spec.denominator != Denominator::WithPositives && positive[i * m + j] > 0.0);
-            hidden[i * m + j] = f64::from(out);
-        }
-        if spec.placement == Placement::Inside && total[i] == 0.0 {
-            has[i] = 0.0;
-        }
-        if own.is_some() {
-            (has[i], total[i]) = (1.0, spec.own_target(i));
-        }
-        let beside = own.is_some() && spec.denominator != Denominator::NegativesOnly;
-        let full = beside || spec.offset > 0.0 || hidden[i * m..(i + 1) * m].contains(&0.0);
-        let own_denominators = spec.denominator == Denominator::OwnPositive && own.is_none();
-        if !full && !own_denominators {
-            has[i] = 0.0;
-        }
-    }
+    let Cells { target, positive, hidden, has, total } = Cells::new(spec, [n, m], own.is_some());
     let column = |values: Vec<f64>| column(&values, a);
     let (target, positive, hidden) = (matrix(target, [n, m]), matrix(positive, [n, m]), matrix(hidden, [n, m]));
     let has = column(has);
@@ -156,4 +129,52 @@ pub(crate) fn row_values(
         l
     };
     l * has
+}
+
+/// Which pairs count how, as numbers.
+struct Cells {
+    /// n x m: target weights of the positives.
+    target: Vec<f64>,
+    /// n x m: 1 for positives.
+    positive: Vec<f64>,
+    /// n x m: 1 for what no denominator holds.
+    hidden: Vec<f64>,
+    /// n: 1 for anchors that have a value.
+    has: Vec<f64>,
+    /// n: sums of target weights.
+    total: Vec<f64>,
+}
+
+impl Cells {
+    /// `own`: does each anchor bring a positive of its own?
+    fn new(spec: &Spec, [n, m]: [usize; 2], own: bool) -> Self {
+        let (mut target, mut positive, mut hidden) = (vec![0f64; n * m], vec![0f64; n * m], vec![0f64; n * m]);
+        let (mut has, mut total) = (vec![0f64; n], vec![0f64; n]);
+        for i in 0..n {
+            let count = spec.positives_of(i).count();
+            for (at, j) in spec.positives_of(i) {
+                let cell = i * m + j as usize;
+                (target[cell], positive[cell], has[i]) = (spec.target(i, at, count), 1.0, 1.0);
+                total[i] += target[cell];
+            }
+            for j in 0..m {
+                let out = spec.is_excluded(i, j)
+                    || (spec.denominator != Denominator::WithPositives && positive[i * m + j] > 0.0);
+                hidden[i * m + j] = f64::from(out);
+            }
+            if spec.placement == Placement::Inside && total[i] == 0.0 {
+                has[i] = 0.0;
+            }
+            if own {
+                (has[i], total[i]) = (1.0, spec.own_target(i));
+            }
+            let beside = own && spec.denominator != Denominator::NegativesOnly;
+            let full = beside || spec.offset > 0.0 || hidden[i * m..(i + 1) * m].contains(&0.0);
+            let own_denominators = spec.denominator == Denominator::OwnPositive && !own;
+            if !full && !own_denominators {
+                has[i] = 0.0;
+            }
+        }
+        Self { target, positive, hidden, has, total }
+    }
 }

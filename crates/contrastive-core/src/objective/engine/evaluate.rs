@@ -4,9 +4,9 @@ use super::blocks::{self, Blocked};
 use super::log_sums::mean_above_zero;
 use super::ops::PairOps;
 use super::spec::Spec;
-use crate::attach::attach;
-use crate::native::is_native;
-use crate::objective::{Direction, Evaluation, Gradients, Inputs, PairObjective, Reduction, Wanted};
+use crate::attach::attach_gradients;
+use crate::host::is_native;
+use crate::objective::{Direction, Evaluation, Gradients, Inputs, PairObjective, Reduction, Wanted, in_range};
 use crate::similarity::Sides;
 use crate::temperature::Temperature;
 use burn::backend::Dispatch;
@@ -20,7 +20,7 @@ impl PairObjective {
             (Temperature::Fixed(t), None) => Tensor::from_data([1.0 / t], (&like.device(), like.dtype())),
             (Temperature::Input, Some(scale)) => {
                 let scale = scale.clone().inner();
-                if is_native(like) && !self.portable && inputs.pair_terms.is_empty() {
+                if is_native(like) && inputs.pair_terms.is_empty() {
                     // the kernels refuse what cannot be
                     return scale;
                 }
@@ -60,6 +60,8 @@ impl PairObjective {
         let a = anchors.rows.clone();
         let c = candidates.as_ref().map_or_else(|| a.clone(), |c| c.rows.clone());
         let terms = plain.pair_terms;
+        // the kernels see it themselves
+        let scale = if is_native(&a) { scale } else { scale * in_range(&a, &c) };
 
         let shorter = terms.is_empty() && (!itself || candidates.is_none());
         if let Some(spec) = self.both_spec(&spec, [n, m], itself, scales, known).filter(|_| shorter) {
@@ -140,7 +142,7 @@ impl PairObjective {
     /// # Panics
     /// As [`evaluate`](Self::evaluate).
     pub fn loss(&self, inputs: &Inputs) -> Tensor<1> {
-        attached(inputs, self.evaluate(inputs, self.wanted_by(inputs)))
+        self.evaluate(inputs, self.wanted_by(inputs)).attach_to(inputs)
     }
 
     /// What the inputs that carry a gradient need.
@@ -159,29 +161,24 @@ impl PairObjective {
     }
 }
 
-/// The value of an evaluation, attached to every input that carries a gradient.
-pub(crate) fn attached(inputs: &Inputs, result: Evaluation) -> Tensor<1> {
-    let mut value = if inputs.anchors.is_autodiff() { Tensor::from_inner(result.value) } else { result.value };
-    let g = result.gradients;
-    let pairs = [
-        (Some(&inputs.anchors), g.anchors),
-        (inputs.candidates.as_ref(), g.candidates),
-        (inputs.paired.as_ref(), g.paired),
-    ];
-    for (input, gradient) in pairs {
-        if let (Some(input), Some(gradient)) = (input, gradient) {
-            value = attach(value, input, gradient);
-        }
+impl Evaluation {
+    /// The value `[1]`, attached to every input that carries a gradient: how a loss is made of an evaluation.
+    ///
+    /// # Panics
+    /// When a gradient and its input differ in shape.
+    pub fn attach_to(self, inputs: &Inputs) -> Tensor<1> {
+        let g = self.gradients;
+        let rows = [
+            (Some(&inputs.anchors), g.anchors),
+            (inputs.candidates.as_ref(), g.candidates),
+            (inputs.paired.as_ref(), g.paired),
+        ];
+        let rows = rows.into_iter().filter_map(|(input, gradient)| Some((input?, gradient)));
+        let terms = inputs.pair_terms.tensors().into_iter().zip(g.pair_terms.into_iter().map(Some));
+        let value = attach_gradients(self.value, rows.chain(terms));
+        let columns = [(&inputs.scale, g.scale), (&inputs.bias, g.bias)];
+        attach_gradients(value, columns.into_iter().filter_map(|(input, gradient)| Some((input.as_ref()?, gradient))))
     }
-    for (input, gradient) in inputs.pair_terms.tensors().into_iter().zip(g.pair_terms) {
-        value = attach(value, input, gradient);
-    }
-    for (input, gradient) in [(&inputs.scale, g.scale), (&inputs.bias, g.bias)] {
-        if let (Some(input), Some(gradient)) = (input, gradient) {
-            value = attach(value, input, gradient);
-        }
-    }
-    value
 }
 
 /// One direction on the engine's kernels, or their portable body.

@@ -7,8 +7,8 @@
 
 mod batch;
 
-use crate::attach::attach;
-use crate::native::{is_native, like};
+use crate::attach::attach_gradients;
+use crate::host::{is_native, like};
 use crate::objective::{
     Denominator, Direction, Evaluation, Inputs, PairObjective, Placement, Reduction, Wanted, computed_in,
 };
@@ -41,7 +41,7 @@ impl GroupedInputs {
         Self { anchors: table, candidates: None, paired: None, scale: None }
     }
 
-    /// `[G, n, d]`: the positive of each anchor, beside the candidates; with [`Pairs::Beside`].
+    /// `[G, n, d]`: the own positive of each anchor, which is not a candidate; with [`Pairs::Beside`].
     pub fn with_paired(mut self, positives: Tensor<3>) -> Self {
         self.paired = Some(positives);
         self
@@ -136,12 +136,6 @@ impl Grouped {
         self
     }
 
-    /// Uses backend operations even where native kernels exist.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.objective = self.objective.portable(portable);
-        self
-    }
-
     /// The objective of group g, of rows that are already as they are compared.
     fn of_group(&self, g: usize) -> PairObjective {
         let objective = self.objective.clone().with_similarity(Similarity::Dot);
@@ -161,21 +155,14 @@ impl Grouped {
             || tracked(&inputs.paired)
             || inputs.scale.as_ref().is_some_and(Tensor::is_tracked);
         let result = self.evaluate(inputs, Wanted { anchors, candidates: tracked(&inputs.candidates) });
-        let mut value = if inputs.anchors.is_autodiff() { Tensor::from_inner(result.value) } else { result.value };
         let parts = [
             (Some(&inputs.anchors), result.anchors),
             (inputs.candidates.as_ref(), result.candidates),
             (inputs.paired.as_ref(), result.paired),
         ];
-        for (input, gradient) in parts {
-            if let (Some(input), Some(gradient)) = (input, gradient) {
-                value = attach(value, input, gradient);
-            }
-        }
-        match (&inputs.scale, result.scale) {
-            (Some(scale), Some(gradient)) => attach(value, scale, gradient),
-            _ => value,
-        }
+        let parts = parts.into_iter().filter_map(|(input, gradient)| Some((input?, gradient)));
+        let value = attach_gradients(result.value, parts);
+        attach_gradients(value, inputs.scale.iter().map(|scale| (scale, result.scale.clone())))
     }
 
     /// Value and gradients of the inputs, eagerly: 6 G n m d flops (value alone 2). f16 and bf16 are computed in f32.
@@ -210,7 +197,7 @@ impl Grouped {
         let scale = inputs.scale.clone().map(|scale| scale.inner().cast(dtype));
         let share = |g: usize| self.weights.as_ref().map_or(1.0 / groups as f64, |w| w[g]);
 
-        let native = is_native(&anchors.rows) && !self.objective.portable;
+        let native = is_native(&anchors.rows);
         let parts = match !native && self.fits_a_batch(n, m) {
             true => {
                 self.by_batches(groups, &anchors, candidates.as_ref(), paired.as_ref(), scale.as_ref(), itself, &share)

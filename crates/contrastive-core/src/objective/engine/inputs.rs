@@ -35,7 +35,7 @@ impl Inputs {
         Self { candidates: None, ..Self::new(table.clone(), table) }
     }
 
-    /// `[n, d]`: the positive of each anchor, beside the candidates; with [`Pairs::Beside`].
+    /// `[n, d]`: the own positive of each anchor, which is not a candidate; with [`Pairs::Beside`].
     pub fn with_paired(mut self, positives: Tensor<2>) -> Self {
         self.paired = Some(positives);
         self
@@ -83,6 +83,11 @@ impl Inputs {
         let [m, e] = self.candidates.as_ref().map_or([n, d], Tensor::dims);
         assert!(n > 0 && m > 0 && d > 0, "an objective of anchors [{n}, {d}] and candidates [{m}, {e}]");
         assert_eq!(d, e, "the widths of anchors [{n}, {d}] and candidates [{m}, {e}]");
+        let type_of = |t: &Tensor<2>| computed_in(t.dtype());
+        for (what, other) in [("candidates", &self.candidates), ("paired positives", &self.paired)] {
+            let dtype = other.as_ref().map_or(type_of(&self.anchors), type_of);
+            assert_eq!(type_of(&self.anchors), dtype, "the element types of anchors and {what}");
+        }
         assert_eq!(
             self.paired.is_some(),
             *pairs == Pairs::Beside,

@@ -1,12 +1,12 @@
 //! Log-sum-exps over candidates, the building block of objectives that combine several of them.
 
-use crate::attach::attach;
 use crate::error::ObjectiveError;
+use crate::host::to_f64;
 use crate::objective::distributed::{DistributedError, Ranks};
 use crate::objective::{Denominator, Evaluation, Inputs, PairObjective, PositiveWeights, Reduction, Wanted};
 use crate::pairs::{Exclusions, Pairs};
 use crate::similarity::Similarity;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use std::sync::Arc;
 
 /// `L_i = log sum_j exp(sim(a_i, c_j) / tau)` over the candidates j that anchor i is compared with: the engine without
@@ -46,11 +46,6 @@ impl LogSums {
         Self(self.0.with_exclusions(exclusions))
     }
 
-    /// Uses the body of backend operations even where a native kernel exists.
-    pub fn portable(self, portable: bool) -> Self {
-        Self(self.0.portable(portable))
-    }
-
     /// A constant inside each sum: `log(offset + sum_j ..)`.
     ///
     /// # Errors
@@ -76,7 +71,7 @@ impl LogSums {
         let n = inputs.anchors.dims()[0];
         let m = inputs.candidates.as_ref().map_or(n, |c| c.dims()[0]);
         let spec = self.0.spec([n, m], inputs.candidates.is_none(), false, Wanted::VALUE, None);
-        let mut sums = host(self.weighted(inputs, vec![1.0; n], Wanted::VALUE).rows);
+        let mut sums = to_f64(self.weighted(inputs, vec![1.0; n], Wanted::VALUE).rows);
         for (i, sum) in sums.iter_mut().enumerate() {
             let listed = spec.excluded.as_ref().map_or(&[][..], |e| e.of(i));
             let own = spec.self_offset.map(|o| i + o).filter(|&j| j < m && listed.binary_search(&(j as u32)).is_err());
@@ -109,7 +104,7 @@ impl LogSums {
     pub fn distributed_values(&self, ranks: &Ranks<'_>, inputs: &Inputs) -> Result<Vec<f64>, DistributedError> {
         let rows = |sums: &Self| {
             let ones = vec![1.0; inputs.anchors.dims()[0]];
-            Ok::<_, DistributedError>(host(sums.distributed_weighted(ranks, inputs, ones, Wanted::VALUE)?.rows))
+            Ok::<_, DistributedError>(to_f64(sums.distributed_weighted(ranks, inputs, ones, Wanted::VALUE)?.rows))
         };
         let mut sums = rows(self)?;
         // so has an anchor that is compared with nothing; with 1 inside the sums, it alone
@@ -172,39 +167,14 @@ impl LogSums {
     }
 }
 
-/// All numbers of a tensor.
-pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data().iter::<f64>().collect()
-}
-
-/// `[n, 1]`, beside rows `like`.
-pub(crate) fn column(values: &[f64], like: &Tensor<2>) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len(), 1]), (&like.device(), like.dtype()))
-}
-
-/// `[n]`, beside rows `like`.
-pub(crate) fn numbers(values: &[f64], like: &Tensor<2>) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&like.device(), like.dtype()))
-}
-
 /// What makes a sum of row values the mean of those above 0.
 pub(crate) fn mean_above_zero<const D: usize>(rows: &Tensor<D>) -> Vec<f64> {
-    let rows = host(rows.clone());
+    let rows = to_f64(rows.clone());
     let count = rows.iter().filter(|v| **v > 0.0).count().max(1);
     rows.iter().map(|v| f64::from(*v > 0.0) / count as f64).collect()
 }
 
 /// `[n, 1]`: the inner products of rows with rows.
-pub(crate) fn beside(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
+pub(crate) fn row_products(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
     (a.clone() * b.clone()).sum_dim(1)
-}
-
-/// The value of an evaluation with its gradients attached to the tensors they belong to.
-pub(crate) fn attached<const P: usize>(value: Tensor<1>, parts: [(&Tensor<2>, Option<Tensor<2>>); P]) -> Tensor<1> {
-    let autodiff = parts.iter().any(|(input, _)| input.is_autodiff());
-    let value = if autodiff { Tensor::from_inner(value) } else { value };
-    parts.into_iter().fold(value, |value, (input, gradient)| match gradient {
-        Some(gradient) => attach(value, input, gradient),
-        None => value,
-    })
 }

@@ -1,8 +1,8 @@
 //! What the objectives on rows of similarities share: tensor operations of their definitions, and the way from inputs to a value
 //! with its gradients.
 
-use super::log_sums::{attached, numbers};
 use super::rowwise::{Comparison, RowFunction};
+use crate::host::numbers;
 use crate::objective::{Evaluation, Gradients, Inputs};
 use crate::pairs::Pairs;
 use crate::similarity::{Compared, Sides, Similarity, defined};
@@ -11,11 +11,8 @@ use burn::tensor::{DType, Tensor};
 use contrastive_kernels::rowwise as kernel;
 use contrastive_kernels::softmax::Wanted;
 
-/// Stands for minus infinity in a logit.
-pub(crate) const MASKED: f64 = -1e30;
-
-// Burn's own is linear from 20 on, 2e-9 beside the truth
-pub(crate) use crate::objective::ranking::sampled_bce::softplus;
+// Burn's own softplus is linear from 20 on, an error of 2e-9
+pub(crate) use crate::objective::{MASKED, softplus};
 
 /// `[b]` sums of rows.
 pub(crate) fn sum_rows(x: Tensor<2>) -> Tensor<1> {
@@ -119,14 +116,7 @@ pub(crate) fn wanted(inputs: &Inputs) -> Wanted {
     Wanted { anchors: inputs.anchors.is_tracked(), candidates }
 }
 
-/// The value with its gradients attached.
-pub(crate) fn hang(inputs: &Inputs, result: Evaluation) -> Tensor<1> {
-    let g = result.gradients;
-    let other = inputs.candidates.as_ref().unwrap_or(&inputs.anchors);
-    attached(result.value, [(&inputs.anchors, g.anchors), (other, g.candidates)])
-}
-
-/// Rows as they are compared, and with whom.
+/// Rows as they are compared, and which pairs.
 pub(crate) struct Problem {
     pub comparison: Comparison,
     pub anchors: Compared,
@@ -177,20 +167,14 @@ impl Problem {
 
     /// Value, rows and gradients (of a table compared with itself, the whole as that of the anchors), and the sums; rows are
     /// not multiplied with the share.
-    pub fn evaluate(
-        &self,
-        function: &impl RowFunction,
-        wanted: Wanted,
-        share: Share,
-        portable: bool,
-    ) -> (Evaluation, kernel::Sums) {
+    pub fn evaluate(&self, function: &impl RowFunction, wanted: Wanted, share: Share) -> (Evaluation, kernel::Sums) {
         let [a, c] = self.rows();
         // a table against itself: its gradient has both parts
         let any = self.itself && (wanted.anchors || wanted.candidates);
         let wanted = Wanted { anchors: wanted.anchors || any, candidates: wanted.candidates || any };
         let out = match &self.candidates {
-            None => self.comparison.evaluate_table(function, a, any, portable),
-            Some(_) => self.comparison.evaluate(function, a, c, wanted, portable),
+            None => self.comparison.evaluate_table(function, a, any),
+            Some(_) => self.comparison.evaluate(function, a, c, wanted),
         };
         let share = share(a.dims()[0], &out.sums);
         let mut gradients = Gradients::default();
@@ -226,80 +210,3 @@ pub(crate) fn dense(
     host.iter_mut().zip(sums.into_data().iter::<f64>()).for_each(|(t, s)| *t = s);
     value * share(a.dims()[0], &host)
 }
-
-/// What every objective of rows under labels has that can be evaluated: its loss, and the choice of the body.
-macro_rules! labelled_loss {
-    ($name:ident) => {
-        impl $name {
-            /// Rows `[n, d]` with a label each, compared by direction. The value is `[1]`.
-            ///
-            /// # Panics
-            /// When there are no rows, or rows and labels differ in number.
-            pub fn loss(&self, rows: burn::tensor::Tensor<2>, labels: &[i64]) -> burn::tensor::Tensor<1> {
-                let result = self.evaluate(&rows, labels, rows.is_tracked());
-                $crate::objective::engine::metric_rows::hang(&$crate::objective::Inputs::self_contrast(rows), result)
-            }
-
-            /// Uses the body of tensor operations also where a native kernel exists.
-            pub fn portable(mut self, portable: bool) -> Self {
-                self.portable = portable;
-                self
-            }
-        }
-    };
-}
-pub(crate) use labelled_loss;
-
-/// An objective of rows under labels, compared by direction: a function of the kernels' module, of its own name unless another is
-/// given, and what divides its sum.
-macro_rules! row_loss {
-    ($(#[$doc:meta])* $name:ident, $share:ident) => {
-        $crate::objective::engine::metric_rows::row_loss!($(#[$doc])* $name of $name, $share);
-    };
-    ($(#[$doc:meta])* $name:ident of $function:ident, $share:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug)]
-        pub struct $name {
-            function: contrastive_kernels::rowwise::$function,
-            portable: bool,
-        }
-
-        $crate::objective::engine::metric_rows::labelled_loss!($name);
-
-        impl $name {
-            /// Value, each row's part before the division, and, if wanted, the gradient of the rows (as that of the
-            /// anchors); no tape, memory linear in the rows.
-            ///
-            /// # Panics
-            /// As [`loss`](Self::loss).
-            pub fn evaluate(
-                &self,
-                rows: &burn::tensor::Tensor<2>,
-                labels: &[i64],
-                gradients: bool,
-            ) -> $crate::objective::Evaluation {
-                use $crate::objective::{Wanted, engine::metric_rows};
-                let (inputs, pairs) = metric_rows::labelled(rows, labels);
-                let problem = metric_rows::Problem::new(&inputs, &pairs, $crate::similarity::Similarity::Cosine);
-                let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
-                problem.evaluate(&self.function, wanted, metric_rows::$share, self.portable).0
-            }
-
-            /// The same by plain, differentiable tensor operations: materialises several n x n matrices.
-            ///
-            /// # Panics
-            /// As [`loss`](Self::loss).
-            pub fn dense(
-                &self,
-                rows: burn::tensor::Tensor<2>,
-                labels: &[i64],
-            ) -> burn::tensor::Tensor<1> {
-                use $crate::objective::engine::metric_rows;
-                let (inputs, pairs) = metric_rows::labelled(&rows, labels);
-                let similarity = $crate::similarity::Similarity::Cosine;
-                metric_rows::dense(&self.function, &inputs, &pairs, similarity, metric_rows::$share)
-            }
-        }
-    };
-}
-pub(crate) use row_loss;

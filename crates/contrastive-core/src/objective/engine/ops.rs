@@ -34,7 +34,7 @@ pub trait PairOps: Backend {
         FloatTensor<Self>,
         FloatTensor<Self>,
     ) {
-        portable::rows::<Self>(anchors, candidates, paired, scale, bias, &spec)
+        portable::rows::<Self>(anchors, candidates, paired, scale, bias, &spec).into_tuple()
     }
 
     /// Both directions, or a table against itself (`candidates` is then ignored). Scale `[1]`. Returns the value `[1]`, row
@@ -53,7 +53,7 @@ pub trait PairOps: Backend {
         FloatTensor<Self>,
         FloatTensor<Self>,
     ) {
-        portable::both::<Self>(anchors, candidates, scale, &spec)
+        portable::both::<Self>(anchors, candidates, scale, &spec).into_tuple()
     }
 
     /// Rows `[n, d]` scaled to length 1, and the lengths `[n, 1]` they were divided by: infinity for rows shorter than
@@ -165,12 +165,21 @@ mod native {
             scale: FloatTensor<Self>,
             bias: FloatTensor<Self>,
             spec: Arc<Spec>,
-        ) -> portable::Rows<FloatTensor<Self>> {
-            match anchors.dtype() {
+        ) -> (
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+        ) {
+            let out = match anchors.dtype() {
                 DType::F32 if !spec.portable => rows::<f32>(anchors, candidates, paired, scale, bias, &spec),
                 DType::F64 if !spec.portable => rows::<f64>(anchors, candidates, paired, scale, bias, &spec),
                 _ => portable::rows::<Self>(anchors, candidates, paired, scale, bias, &spec),
-            }
+            };
+            out.into_tuple()
         }
 
         fn pair_softmax_both(
@@ -178,8 +187,15 @@ mod native {
             candidates: FloatTensor<Self>,
             scale: FloatTensor<Self>,
             spec: Arc<BothSpec>,
-        ) -> portable::Both<FloatTensor<Self>> {
-            by_type!(anchors, both(anchors, candidates, scale, &spec))
+        ) -> (
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+            FloatTensor<Self>,
+        ) {
+            by_type!(anchors, both(anchors, candidates, scale, &spec)).into_tuple()
         }
 
         fn unit_rows(x: FloatTensor<Self>, shortest: f64) -> (FloatTensor<Self>, FloatTensor<Self>) {
@@ -328,15 +344,15 @@ mod native {
         let out = kernel::rows(&problem);
         let d_scale = if scales.len() == 1 { vec![out.scale.iter().copied().sum::<T>()] } else { out.scale };
         let d_scale_shape = [scales.len()];
-        (
-            tensor(vec![T::of(out.value)], &[1]),
-            tensor(out.rows, &[n]),
-            tensor(out.anchors, &[n, d]),
-            tensor(out.candidates, &[m, d]),
-            tensor(out.paired, &[n, d]),
-            tensor(d_scale, &d_scale_shape),
-            tensor(out.bias, &[m]),
-        )
+        portable::Rows {
+            value: tensor(vec![T::of(out.value)], &[1]),
+            rows: tensor(out.rows, &[n]),
+            anchors: tensor(out.anchors, &[n, d]),
+            candidates: tensor(out.candidates, &[m, d]),
+            paired: tensor(out.paired, &[n, d]),
+            scale: tensor(d_scale, &d_scale_shape),
+            bias: tensor(out.bias, &[m]),
+        }
     }
 
     fn both<T: Native>(
@@ -365,13 +381,13 @@ mod native {
             column_weights: &column_weights,
             gradients: spec.gradients,
         });
-        (
-            tensor(vec![T::of(out.value)], &[1]),
-            tensor(out.rows, &[n]),
-            tensor(out.columns, &[m]),
-            tensor(out.anchors, &[n, d]),
-            tensor(out.candidates, &[m, d]),
-            tensor(vec![out.scale], &[1]),
-        )
+        portable::Both {
+            value: tensor(vec![T::of(out.value)], &[1]),
+            rows: tensor(out.rows, &[n]),
+            columns: tensor(out.columns, &[m]),
+            anchors: tensor(out.anchors, &[n, d]),
+            candidates: tensor(out.candidates, &[m, d]),
+            scale: tensor(vec![out.scale], &[1]),
+        }
     }
 }

@@ -24,7 +24,6 @@ pub struct PairObjective {
     pub(crate) reduction: Reduction,
     pub(crate) offset: f64,
     pub(crate) clamp: Option<f64>,
-    pub(crate) portable: bool,
 }
 
 impl PairObjective {
@@ -52,7 +51,6 @@ impl PairObjective {
             reduction: Reduction::Mean,
             offset: 0.0,
             clamp: None,
-            portable: false,
         }
     }
 
@@ -67,7 +65,7 @@ impl PairObjective {
         self
     }
 
-    /// Who belongs to whom.
+    /// Which pairs are positive.
     pub fn with_pairs(mut self, pairs: Pairs) -> Self {
         self.pairs = pairs;
         self
@@ -143,12 +141,6 @@ impl PairObjective {
     pub fn with_positive_clamp(mut self, limit: f64) -> Result<Self, ObjectiveError> {
         self.clamp = Some(positive("clamp of the positive logits", limit)?);
         Ok(self)
-    }
-
-    /// Uses the body of backend operations even where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
     }
 
     /// Checks that the choices fit each other.

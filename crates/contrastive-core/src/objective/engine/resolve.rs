@@ -75,7 +75,7 @@ impl PairObjective {
             clamp: self.clamp,
             biased,
             wanted,
-            portable: self.portable,
+            portable: crate::testing::is_portable(),
         };
         spec.row_weights = self.row_weights(&spec, n, 0, known);
         spec

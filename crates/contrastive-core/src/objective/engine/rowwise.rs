@@ -2,8 +2,8 @@
 //! ([`contrastive_kernels::rowwise`]); elsewhere the definition itself, block by block, in memory linear in anchors and
 //! candidates.
 
-use crate::native::is_native;
-use crate::objective::computed_in;
+use crate::host::is_native;
+use crate::objective::{computed_in, in_range};
 use crate::pairs::PairLists;
 use burn::tensor::{DType, Element as BurnElement, Tensor, TensorData};
 use contrastive_kernels::rowwise::{self as kernel, RowLoss, RowProblem, Sums};
@@ -13,14 +13,22 @@ use contrastive_kernels::vector::Element;
 /// Elements of a block of similarities.
 const BLOCK_ELEMENTS: usize = 1 << 22;
 
-/// A function of rows of similarities, twice: as tensor operations, and as a kernel.
-pub(crate) trait RowFunction: RowLoss<f32> + RowLoss<f64> + Clone {
+/// A function of rows of similarities, twice: as a kernel ([`RowLoss`]), and as tensor operations, which are its definition and run where
+/// there is no kernel.
+pub trait RowFunction: RowLoss<f32> + RowLoss<f64> + Clone {
     /// The definition: row values `[b]` and sums `[4]` of similarities `[b, m]`, given which pairs are positive and which
-    /// negative (`[b, m]` of 0 and 1).
+    /// negative (`[b, m]` of 0 and 1), by differentiable tensor operations.
     fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>);
+
+    /// What turns the sum over rows into the loss of a [`LabelledLoss`](crate::objective::LabelledLoss); `sums` are those of all rows. The
+    /// mean over rows unless a function says otherwise.
+    fn share(rows: usize, sums: &Sums) -> f64 {
+        let _ = sums;
+        1.0 / rows as f64
+    }
 }
 
-/// Who is compared with whom.
+/// Which rows are compared.
 pub(crate) struct Comparison {
     pub positives: PairLists,
     pub excluded: Option<PairLists>,
@@ -59,38 +67,26 @@ impl Comparison {
     pub fn dense(&self, function: &impl RowFunction, a: &Tensor<2>, c: &Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let (n, m) = (a.dims()[0], c.dims()[0]);
         let [positive, negative] = self.masks(0, n, m, a);
-        let (rows, sums) = function.dense(a.clone().matmul(c.clone().transpose()), positive, negative);
+        let range = in_range(a, c).reshape([1, 1]);
+        let (rows, sums) = function.dense(a.clone().matmul(c.clone().transpose()) * range, positive, negative);
         (rows.sum(), sums)
     }
 
     /// Value and gradients of anchors `a` `[n, d]` and candidates `c` `[m, d]`, plain tensors.
-    pub fn evaluate(
-        &self,
-        function: &impl RowFunction,
-        a: &Tensor<2>,
-        c: &Tensor<2>,
-        wanted: Wanted,
-        portable: bool,
-    ) -> Evaluated {
+    pub fn evaluate(&self, function: &impl RowFunction, a: &Tensor<2>, c: &Tensor<2>, wanted: Wanted) -> Evaluated {
         let dtype = computed_in(a.dtype());
         let (a, c) = (a.clone().cast(dtype), c.clone().cast(dtype));
-        if !portable && is_native(&a) {
+        if is_native(&a) {
             return self.on_host(function, &a, Some(&c), wanted);
         }
         self.by_blocks(function, &a, &c, wanted)
     }
 
     /// Value and gradient of a table `[n, d]` against itself, a plain tensor; the gradient, if wanted, is that of the anchors.
-    pub fn evaluate_table(
-        &self,
-        function: &impl RowFunction,
-        table: &Tensor<2>,
-        gradient: bool,
-        portable: bool,
-    ) -> Evaluated {
+    pub fn evaluate_table(&self, function: &impl RowFunction, table: &Tensor<2>, gradient: bool) -> Evaluated {
         let table = table.clone().cast(computed_in(table.dtype()));
         let wanted = if gradient { Wanted::ALL } else { Wanted::VALUE };
-        if !portable && is_native(&table) {
+        if is_native(&table) {
             return self.on_host(function, &table, None, wanted);
         }
         let out = self.by_blocks(function, &table, &table, wanted);
@@ -145,6 +141,7 @@ impl Comparison {
     fn by_blocks(&self, function: &impl RowFunction, a: &Tensor<2>, c: &Tensor<2>, wanted: Wanted) -> Evaluated {
         let ([n, d], m) = (a.dims(), c.dims()[0]);
         let block = (BLOCK_ELEMENTS / m).clamp(1, n);
+        let a = &(a.clone() * in_range(a, c).reshape([1, 1]));
         let (mut each, mut sums) = (Vec::with_capacity(n), Sums::default());
         let mut parts = Vec::new();
         let mut candidates: Option<Tensor<2>> = None;

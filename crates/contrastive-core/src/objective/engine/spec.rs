@@ -1,4 +1,4 @@
-//! An objective with every rule resolved to lists and numbers: what travels to a backend.
+//! An objective with every rule resolved to lists and numbers: what a backend gets.
 
 use crate::pairs::PairLists;
 use contrastive_kernels::softmax as kernel;
@@ -39,7 +39,7 @@ pub struct Spec {
     pub offset: f64,
     /// Positive logits count as clamped to `[-c, c]`.
     pub clamp: Option<f64>,
-    /// Is there a positive beside the candidates for each anchor?
+    /// Does each anchor bring a positive that is not a candidate?
     pub paired: bool,
     /// Is there a bias for each candidate?
     pub biased: bool,

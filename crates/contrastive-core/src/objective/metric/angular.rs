@@ -1,8 +1,8 @@
 //! Angular loss.
 
-use crate::attach::attach;
+use crate::attach::attach_gradients;
 use crate::error::ObjectiveError;
-use crate::objective::engine::log_sums::beside;
+use crate::objective::engine::log_sums::row_products;
 use crate::objective::engine::metric_rows::labelled;
 use crate::objective::{Inputs, PairObjective, Reduction, computed, row_blocks};
 use crate::pairs::{Exclusions, PairLists, Pairs};
@@ -56,8 +56,7 @@ impl Angular {
         if pairs == 0 {
             // 0, or NaN
             let value = (rows.clone().inner() * 0.0).sum();
-            let value = if rows.is_autodiff() { Tensor::from_inner(value) } else { value };
-            return attach(value, &rows, rows.clone().inner().zeros_like());
+            return attach_gradients(value, [(&rows, Some(rows.clone().inner().zeros_like()))]);
         }
         let weights = vec![1.0 / pairs as f64; blocks.len()];
         row_blocks(&[], &[unit_rows(computed(rows))], &weights, 1, |at, _, tables| {
@@ -73,7 +72,7 @@ impl Angular {
             let places = Tensor::<1, Int>::from_data(TensorData::new(places, [k]), &x.device());
             x.clone().select(0, places)
         });
-        let own = beside(&first, &second) * (2.0 * (1.0 + self.square));
+        let own = row_products(&first, &second) * (2.0 * (1.0 + self.square));
         let nothing = x.clone().slice([0..labels.len(), 0..1]).zeros_like();
         let anchors = Tensor::cat(vec![(first.clone() + second) * (4.0 * self.square), own.ones_like()], 1);
         let paired = Tensor::cat(vec![first.zeros_like(), own], 1);

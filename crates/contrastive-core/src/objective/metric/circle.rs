@@ -1,17 +1,15 @@
 //! Circle loss.
 
 use crate::error::{ObjectiveError, not_negative, positive};
+use crate::objective::LabelledLoss;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use burn::tensor::Tensor;
 use contrastive_kernels::rowwise as kernel;
 
-row_loss!(
-    /// Circle loss (Sun et al. 2020, equation 6), the mean over rows whose value is above 0; rows without
-    /// positives or without negatives have the value 0.
-    Circle,
-    mean_of_counted
-);
+/// Circle loss (Sun et al. 2020, equation 6), the mean over rows whose value is above 0; rows without
+/// positives or without negatives have the value 0.
+pub type Circle = LabelledLoss<kernel::Circle>;
 
 impl Circle {
     /// The paper's values are a margin of 0.25 and gamma 256 for faces; PyTorch Metric Learning's are 0.4 and 80.
@@ -21,7 +19,7 @@ impl Circle {
     pub fn new(margin: f64, gamma: f64) -> Result<Self, ObjectiveError> {
         not_negative("margin", margin)?;
         positive("gamma", gamma)?;
-        Ok(Self { function: kernel::Circle { margin, gamma }, portable: false })
+        Ok(Self { function: kernel::Circle { margin, gamma } })
     }
 }
 
@@ -37,5 +35,9 @@ impl RowFunction for kernel::Circle {
         let rows = softplus((all * both.clone()).reshape([b, 1])).reshape([b]) * both;
         let sums = sums(vec![ones_above_zero(rows.clone()).sum()]);
         (rows, sums)
+    }
+
+    fn share(rows: usize, sums: &kernel::Sums) -> f64 {
+        mean_of_counted(rows, sums)
     }
 }

@@ -1,7 +1,8 @@
 //! Dynamic soft margin.
 
 use crate::error::{ObjectiveError, positive};
-use crate::objective::engine::log_sums::{beside, column, host};
+use crate::host::{column, to_f64};
+use crate::objective::engine::log_sums::row_products;
 use crate::objective::{Inputs, computed, hardest_negatives};
 use crate::pairs::Pairs;
 use crate::similarity::{Similarity, unit_rows};
@@ -61,7 +62,7 @@ impl DynamicSoftMargin {
         assert!(n > 0 && d > 0, "pairs of rows [{n}, {d}]");
         assert_eq!([n, d], positives.dims(), "the shapes of anchors and positives");
         let (a, p) = (unit_rows(computed(anchors)), unit_rows(computed(positives)));
-        if !host((a.clone() + p.clone()).inner().sum())[0].is_finite() {
+        if !to_f64((a.clone() + p.clone()).inner().sum())[0].is_finite() {
             return Err(ObjectiveError::Contradiction("rows that are not finite: the histogram would keep them"));
         }
         if n == 1 {
@@ -84,7 +85,7 @@ impl DynamicSoftMargin {
             both.clone().select(0, places)
         };
         let gaps = distance(a, p) - distance(rows(from), rows(to));
-        let values = host(gaps.clone().inner());
+        let values = to_f64(gaps.clone().inner());
         self.count(&values);
         let weights: Vec<f64> = values.iter().map(|v| self.easier(*v) / n as f64).collect();
         Ok((gaps.clone() * column(&weights, &gaps)).sum())
@@ -121,5 +122,5 @@ impl DynamicSoftMargin {
 /// `[n, 1]` distances of rows, whose slope at 0 is 0.
 fn distance(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
     let gap = x - y;
-    beside(&gap, &gap).clamp_min(1e-16).sqrt()
+    row_products(&gap, &gap).clamp_min(1e-16).sqrt()
 }

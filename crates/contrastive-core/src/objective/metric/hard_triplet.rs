@@ -1,8 +1,8 @@
 //! Triplets of the hardest rows of a batch, on Euclidean distances of raw rows.
 
-use crate::attach::attach;
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::engine::log_sums::numbers;
+use crate::host::numbers;
 use crate::objective::{Evaluation, Gradients, Inputs, Wanted};
 use crate::pairs::Pairs;
 use burn::tensor::{Tensor, TensorData};
@@ -55,11 +55,7 @@ impl HardTriplet {
     /// When there are no rows, or rows and labels differ in number.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
         let result = self.evaluate(&rows, labels, rows.is_tracked());
-        let value = if rows.is_autodiff() { Tensor::from_inner(result.value) } else { result.value };
-        match result.gradients.anchors {
-            Some(gradient) => attach(value, &rows, gradient),
-            None => value,
-        }
+        attach_gradients(result.value, [(&rows, result.gradients.anchors)])
     }
 
     /// Value, each row's part before the division, and, if wanted, the gradient of the rows (as that of the anchors); no tape,

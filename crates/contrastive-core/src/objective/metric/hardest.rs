@@ -1,10 +1,11 @@
 //! Mining: the hardest positives and negatives of every anchor, exactly and without the matrix.
 
+use crate::host::to_vec;
 use crate::objective::Inputs;
 use crate::objective::engine::metric_rows::Problem;
 use crate::pairs::{PairLists, Pairs};
 use crate::similarity::Similarity;
-use burn::tensor::{DType, Element as BurnElement, Tensor};
+use burn::tensor::{DType, Element as BurnElement};
 use contrastive_kernels::rowwise::{RowProblem, best_below};
 use contrastive_kernels::softmax::{RowSets, Wanted};
 use contrastive_kernels::top_k::{ItemSets, NO_ITEM, Score, top_k};
@@ -23,8 +24,7 @@ struct Tables<T> {
 impl<T: BurnElement + Element> Tables<T> {
     fn new(problem: &Problem) -> Self {
         let [anchors, candidates] = problem.rows();
-        let host = |x: &Tensor<2>| x.to_data().as_slice::<T>().expect("the type that was matched").to_vec();
-        Self { anchors: host(anchors), candidates: host(candidates), width: anchors.dims()[1] }
+        Self { anchors: to_vec(anchors), candidates: to_vec(candidates), width: anchors.dims()[1] }
     }
 
     fn similarity(&self, i: usize, j: usize) -> T {
@@ -51,7 +51,7 @@ macro_rules! in_type {
 }
 
 /// Of every anchor the `k` most similar negatives, most similar first and equal ones by place. Positives, by `pairs`, and the anchor
-/// itself in a table compared with itself are no negatives. An anchor with fewer than `k` negatives has as many
+/// itself in a table compared with itself are not negatives. An anchor with fewer than `k` negatives has as many
 /// ([`TopK::row`] gives no more), and a `k` above the number of candidates is that number. A NaN similarity comes before all others.
 ///
 /// Computed on the host, exactly, in the type of the inputs (f16 and bf16 in f32): 2 n m d flops, memory linear in n + m and in the

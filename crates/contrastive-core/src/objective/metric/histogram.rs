@@ -1,7 +1,8 @@
 //! Histogram loss.
 
 use crate::error::ObjectiveError;
-use crate::native::numbers_of;
+use crate::host::to_vec;
+use crate::objective::engine::labelled::loss_of;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use crate::objective::{Evaluation, Wanted};
@@ -29,10 +30,7 @@ const PART: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Histogram {
     bins: usize,
-    portable: bool,
 }
-
-labelled_loss!(Histogram);
 
 impl Histogram {
     /// The number of steps from -1 to 1 (the paper's values are 100 to 200; PyTorch Metric Learning's default is 100).
@@ -43,7 +41,15 @@ impl Histogram {
         if bins == 0 || bins > 1 << 16 {
             return Err(ObjectiveError::Outside { name: "bins", value: bins as f64, allowed: "1 to 65536" });
         }
-        Ok(Self { bins, portable: false })
+        Ok(Self { bins })
+    }
+
+    /// Rows `[n, d]` with a label each, compared by direction. The value is `[1]`.
+    ///
+    /// # Panics
+    /// When there are no rows, or rows and labels differ in number.
+    pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
+        loss_of(rows, |rows, gradients| self.evaluate(rows, labels, gradients))
     }
 
     /// Value, each row's part of it, and, if wanted, the gradient of the rows (as that of the anchors); no tape.
@@ -63,7 +69,7 @@ impl Histogram {
         let before: Vec<f64> = near.iter().scan(0.0, |sum, c| add(sum, c * share)).collect();
         let function = PairCurves { points: [after.into(), before.into()] };
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
-        problem.evaluate(&function, wanted, as_it_is, self.portable).0
+        problem.evaluate(&function, wanted, as_it_is).0
     }
 
     /// What the pairs of unit rows leave at each point, positives and negatives.
@@ -74,7 +80,7 @@ impl Histogram {
         for i0 in (0..n).step_by(block) {
             let b = block.min(n - i0);
             let s = rows.clone().slice([i0..i0 + b, 0..d]).matmul(rows.clone().transpose());
-            let s: Vec<f64> = numbers_of(&s);
+            let s: Vec<f64> = to_vec(&s);
             let parts: Vec<[Vec<f64>; 2]> = s
                 .par_chunks(PART * n)
                 .enumerate()

@@ -1,6 +1,7 @@
 //! Intra-pair variance loss.
 
 use crate::error::{ObjectiveError, not_negative};
+use crate::objective::engine::labelled::loss_of;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use crate::objective::{Evaluation, Wanted, computed};
@@ -17,10 +18,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub struct IntraPairVariance {
     epsilons: [f64; 2],
-    portable: bool,
 }
-
-labelled_loss!(IntraPairVariance);
 
 impl IntraPairVariance {
     /// How far from the means pairs may be without cost, positives and negatives (0.01 and 0.01).
@@ -30,7 +28,15 @@ impl IntraPairVariance {
     pub fn new(positive: f64, negative: f64) -> Result<Self, ObjectiveError> {
         let epsilons =
             [not_negative("epsilon of positives", positive)?, not_negative("epsilon of negatives", negative)?];
-        Ok(Self { epsilons, portable: false })
+        Ok(Self { epsilons })
+    }
+
+    /// Rows `[n, d]` with a label each, compared by direction. The value is `[1]`.
+    ///
+    /// # Panics
+    /// When there are no rows, or rows and labels differ in number.
+    pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
+        loss_of(rows, |rows, gradients| self.evaluate(rows, labels, gradients))
     }
 
     /// Value, each row's part of it, and, if wanted, the gradient of the rows (as that of the anchors); no tape.
@@ -48,7 +54,7 @@ impl IntraPairVariance {
         let [positive, negative] = [0, 1].map(|side| factors[side] * totals[side] * share[side]);
         let function = SquaredMargins { positive, negative, weights: share };
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
-        let (mut result, sums) = problem.evaluate(&function, wanted, as_it_is, self.portable);
+        let (mut result, sums) = problem.evaluate(&function, wanted, as_it_is);
         // what moves the margins: a hinge rises with the one and falls with the other
         let pulls = [0, 1].map(|side| 2.0 * factors[side] * sums[side] * share[side] * share[side]);
         let means = || problem.anchors.backward(classes.slope([pulls[0], -pulls[1]], &problem.anchors.rows));

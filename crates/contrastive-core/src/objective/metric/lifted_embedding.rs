@@ -1,7 +1,8 @@
 //! Lifted structured embedding: the published form, of pairs.
 
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::engine::log_sums::host;
+use crate::host::to_f64;
+use crate::objective::engine::labelled::loss_of;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use crate::objective::{Evaluation, Wanted};
@@ -22,10 +23,7 @@ use contrastive_kernels::rowwise::LiftedPairs;
 #[derive(Clone, Debug)]
 pub struct LiftedStructuredEmbedding {
     function: LiftedPairs,
-    portable: bool,
 }
-
-labelled_loss!(LiftedStructuredEmbedding);
 
 impl LiftedStructuredEmbedding {
     /// The margin of the negatives (1); distances of positives are measured from 0.
@@ -34,7 +32,7 @@ impl LiftedStructuredEmbedding {
     /// When it is negative or not finite.
     pub fn new(margin: f64) -> Result<Self, ObjectiveError> {
         let function = LiftedPairs { positive: 0.0, negative: not_negative("margin", margin)?, levels: None };
-        Ok(Self { function, portable: false })
+        Ok(Self { function })
     }
 
     /// Distances of positives are measured from this margin.
@@ -46,6 +44,14 @@ impl LiftedStructuredEmbedding {
         Ok(self)
     }
 
+    /// Rows `[n, d]` with a label each, compared by direction. The value is `[1]`.
+    ///
+    /// # Panics
+    /// When there are no rows, or rows and labels differ in number.
+    pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
+        loss_of(rows, |rows, gradients| self.evaluate(rows, labels, gradients))
+    }
+
     /// Value, each row's part before the division, and, if wanted, the gradient of the rows (as that of the anchors); no tape.
     ///
     /// # Panics
@@ -53,12 +59,12 @@ impl LiftedStructuredEmbedding {
     pub fn evaluate(&self, rows: &Tensor<2>, labels: &[i64], gradients: bool) -> Evaluation {
         let (inputs, pairs) = labelled(rows, labels);
         let problem = Problem::new(&inputs, &pairs, Similarity::Cosine);
-        let first = problem.evaluate(&self.function, Wanted::VALUE, as_it_is, self.portable).0;
+        let first = problem.evaluate(&self.function, Wanted::VALUE, as_it_is).0;
         let level = |l: f64| if l < 0.5 * MASKED { f64::NEG_INFINITY } else { l };
-        let levels = host(first.rows).into_iter().map(level).collect();
+        let levels = to_f64(first.rows).into_iter().map(level).collect();
         let function = LiftedPairs { levels: Some(levels), ..self.function.clone() };
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
-        problem.evaluate(&function, wanted, mean_of_counted, self.portable).0
+        problem.evaluate(&function, wanted, mean_of_counted).0
     }
 }
 

@@ -1,17 +1,15 @@
 //! Lifted structure loss: the generalised form, of rows.
 
 use crate::error::{ObjectiveError, not_negative};
+use crate::objective::LabelledLoss;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use burn::tensor::Tensor;
 use contrastive_kernels::rowwise as kernel;
 
-row_loss!(
-    /// Generalised lifted structure loss (Hermans et al. 2017, equation 9) on distances of unit rows, the mean over rows;
-    /// for a row without positives (or negatives) that part is 0.
-    LiftedStructure,
-    mean_of_rows
-);
+/// Generalised lifted structure loss (Hermans et al. 2017, equation 9) on distances of unit rows, the mean over rows;
+/// for a row without positives (or negatives) that part is 0.
+pub type LiftedStructure = LabelledLoss<kernel::LiftedStructure>;
 
 impl LiftedStructure {
     /// Negatives farther than the margin weigh little (1).
@@ -20,7 +18,7 @@ impl LiftedStructure {
     /// When the margin is negative or not finite.
     pub fn new(margin: f64) -> Result<Self, ObjectiveError> {
         let margin = not_negative("margin", margin)?;
-        Ok(Self { function: kernel::LiftedStructure { margin }, portable: false })
+        Ok(Self { function: kernel::LiftedStructure { margin } })
     }
 }
 

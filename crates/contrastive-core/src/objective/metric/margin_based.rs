@@ -2,7 +2,7 @@
 
 use crate::attach::attach;
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::engine::log_sums::{host, numbers};
+use crate::host::{numbers, to_f64};
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use crate::objective::{Evaluation, Wanted};
@@ -25,7 +25,6 @@ use std::collections::HashMap;
 pub struct MarginBased {
     margin: f64,
     penalty: f64,
-    portable: bool,
 }
 
 impl MarginBased {
@@ -34,7 +33,7 @@ impl MarginBased {
     /// # Errors
     /// When it is negative or not finite.
     pub fn new(margin: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self { margin: not_negative("margin", margin)?, penalty: 0.0, portable: false })
+        Ok(Self { margin: not_negative("margin", margin)?, penalty: 0.0 })
     }
 
     /// Adds `penalty beta` (the paper's nu, equation 6; 0): of one beta just that, of betas of classes the sum over the triplets'
@@ -47,12 +46,6 @@ impl MarginBased {
         Ok(self)
     }
 
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
-    }
-
     /// Rows `[n, d]` with a label each, compared by direction, and the betas: `[1]`, or `[c]` for labels that are class numbers. The
     /// value is `[1]`.
     ///
@@ -61,7 +54,7 @@ impl MarginBased {
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64], betas: Tensor<1>) -> Tensor<1> {
         let (inputs, pairs) = labelled(&rows, labels);
         let problem = Problem::new(&inputs, &pairs, Similarity::Cosine);
-        let table = host(betas.clone().inner());
+        let table = to_f64(betas.clone().inner());
         let shared = table.len() == 1;
         let class = |label: i64| match shared {
             true => 0,
@@ -74,7 +67,7 @@ impl MarginBased {
         let of: Vec<usize> = labels.iter().map(|&l| class(l)).collect();
         let each = of.iter().map(|&c| table[c]).collect();
         let function = kernel::MarginBased { margin: self.margin, betas: each, by_beta: false };
-        let (result, sums) = problem.evaluate(&function, wanted(&inputs), mean_of_counted, self.portable);
+        let (result, sums) = problem.evaluate(&function, wanted(&inputs), mean_of_counted);
         let share = mean_of_counted(labels.len(), &sums);
 
         let triplets = triplets(labels);
@@ -91,14 +84,14 @@ impl MarginBased {
         let penalty: f64 = penalties.iter().zip(&table).map(|(w, beta)| w * beta).sum();
         let like = problem.rows()[0].clone();
         let result = Evaluation { value: result.value + numbers(&[penalty], &like), ..result };
-        let value = hang(&inputs, result);
+        let value = result.attach_to(&inputs);
         if !betas.is_tracked() {
             return value;
         }
         let function = kernel::MarginBased { by_beta: true, ..function };
-        let slopes = problem.evaluate(&function, Wanted::VALUE, as_it_is, self.portable).0;
+        let slopes = problem.evaluate(&function, Wanted::VALUE, as_it_is).0;
         let mut gradient = penalties;
-        host(slopes.rows).iter().zip(&of).for_each(|(slope, &c)| gradient[c] += share * slope);
+        to_f64(slopes.rows).iter().zip(&of).for_each(|(slope, &c)| gradient[c] += share * slope);
         let data = TensorData::new(gradient, [table.len()]).convert_dtype(betas.dtype());
         attach(value, &betas, Tensor::from_data(data, (&betas.device().inner(), betas.dtype())))
     }

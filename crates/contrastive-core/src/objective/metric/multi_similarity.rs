@@ -1,30 +1,28 @@
 //! Multi-similarity loss.
 
 use crate::error::{ObjectiveError, not_negative, positive};
+use crate::objective::LabelledLoss;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use burn::tensor::Tensor;
 use contrastive_kernels::rowwise as kernel;
 
-row_loss!(
-    /// Multi-similarity loss (Wang et al. 2019, equation 15): `log(1 + sum_p e^{-alpha (s_p - base)}) / alpha +
-    /// log(1 + sum_n e^{beta (s_n - base)}) / beta`, the mean over rows; for a row without
-    /// positives (or negatives) that part is 0.
-    MultiSimilarity,
-    mean_of_rows
-);
+/// Multi-similarity loss (Wang et al. 2019, equation 15): `log(1 + sum_p e^{-alpha (s_p - base)}) / alpha +
+/// log(1 + sum_n e^{beta (s_n - base)}) / beta`, the mean over rows; for a row without
+/// positives (or negatives) that part is 0.
+pub type MultiSimilarity = LabelledLoss<kernel::MultiSimilarity>;
 
 impl MultiSimilarity {
     /// The paper's values are 2, 50 and 0.5 (its base is 1 on its own data).
     ///
     /// # Errors
-    /// When alpha or beta is no finite number above 0, or the base not finite.
+    /// When alpha or beta is not a finite number above 0, or the base not finite.
     pub fn new(alpha: f64, beta: f64, base: f64) -> Result<Self, ObjectiveError> {
         positive("alpha", alpha)?;
         positive("beta", beta)?;
         not_negative("base", base.abs())?;
         let (bases, weights) = ([base; 2], [1.0 / alpha, 1.0 / beta]);
-        Ok(Self { function: kernel::MultiSimilarity { alpha, beta, bases, weights, epsilon: None }, portable: false })
+        Ok(Self { function: kernel::MultiSimilarity { alpha, beta, bases, weights, epsilon: None } })
     }
 
     /// Only the pairs the paper's miner keeps (equations 11 and 12): negatives within `epsilon` of the hardest positive,

@@ -1,7 +1,8 @@
 //! The contrastive loss of pairs: positives pulled up to a margin, negatives pushed beyond another.
 
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::engine::log_sums::{attached, numbers};
+use crate::host::numbers;
 use crate::objective::engine::rowwise::{Comparison, Evaluated};
 use crate::objective::{Evaluation, Gradients, Inputs, Wanted};
 use crate::pairs::{Exclusions, Pairs};
@@ -29,7 +30,6 @@ pub struct PairContrastive {
     weights: [f64; 2],
     pairs: Pairs,
     exclusions: Exclusions,
-    portable: bool,
 }
 
 impl PairContrastive {
@@ -61,7 +61,6 @@ impl PairContrastive {
             weights: [1.0; 2],
             pairs: Pairs::Diagonal,
             exclusions: Exclusions::none(),
-            portable: false,
         })
     }
 
@@ -74,7 +73,7 @@ impl PairContrastive {
         Ok(self)
     }
 
-    /// Who belongs to whom; the diagonal unless given. Positives beside the candidates are not supported.
+    /// Which pairs are positive; the diagonal unless given. Own positives (`Inputs::with_paired`) are not supported.
     pub fn with_pairs(mut self, pairs: Pairs) -> Self {
         self.pairs = pairs;
         self
@@ -83,12 +82,6 @@ impl PairContrastive {
     /// Who is never compared.
     pub fn with_exclusions(mut self, exclusions: Exclusions) -> Self {
         self.exclusions = exclusions;
-        self
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
         self
     }
 
@@ -101,7 +94,7 @@ impl PairContrastive {
         let result = self.evaluate(inputs, Wanted { anchors: inputs.anchors.is_tracked(), candidates });
         let g = result.gradients;
         let other = inputs.candidates.as_ref().unwrap_or(&inputs.anchors);
-        attached(result.value, [(&inputs.anchors, g.anchors), (other, g.candidates)])
+        attach_gradients(result.value, [(&inputs.anchors, g.anchors), (other, g.candidates)])
     }
 
     /// Value, each anchor's part of it, and gradients (of a table compared with itself, the whole as that of the anchors).
@@ -124,7 +117,7 @@ impl PairContrastive {
         let comparison = Comparison { positives, excluded, own };
         let function =
             Margins { measure: self.measure, positive: self.positive, negative: self.negative, weights: self.weights };
-        let out = mean_beyond(&comparison, function, [a, c], wanted, self.portable);
+        let out = mean_beyond(&comparison, function, [a, c], wanted);
 
         let mut gradients = Gradients::default();
         match &other {
@@ -145,11 +138,10 @@ pub(crate) fn mean_beyond(
     function: Margins,
     [a, c]: [&Tensor<2>; 2],
     wanted: Wanted,
-    portable: bool,
 ) -> Evaluated {
     // the first pass counts the pairs that cost something
-    let counts = comparison.evaluate(&function, a, c, Wanted::VALUE, portable).sums;
+    let counts = comparison.evaluate(&function, a, c, Wanted::VALUE).sums;
     let [near, far] = function.weights;
     let weights = [near / counts[1].max(1.0), far / counts[3].max(1.0)];
-    comparison.evaluate(&Margins { weights, ..function }, a, c, wanted, portable)
+    comparison.evaluate(&Margins { weights, ..function }, a, c, wanted)
 }

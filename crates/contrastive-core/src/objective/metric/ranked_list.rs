@@ -1,24 +1,22 @@
 //! Ranked list loss.
 
 use crate::error::{ObjectiveError, not_negative};
+use crate::objective::LabelledLoss;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use burn::tensor::Tensor;
 use contrastive_kernels::rowwise as kernel;
 
-row_loss!(
-    /// Ranked list loss (Wang et al. 2019, equations 6 to 12) of unit rows: with distances d, each anchor has
-    ///
-    /// ```text
-    /// positives  x = d - (alpha - margin) where that is above 0          negatives  x = alpha - d where that is above 0
-    /// (1 - imbalance) sum_p w_p x_p / (sum_p w_p + e) + imbalance sum_n w_n x_n / (sum_n w_n + e)          w = e^{T x}
-    /// ```
-    ///
-    /// with e = 1e-5 for each row of the batch (the released code; it lets a side without cost be 0); the mean over rows. The gradient
-    /// goes through the weights.
-    RankedList,
-    mean_of_rows
-);
+/// Ranked list loss (Wang et al. 2019, equations 6 to 12) of unit rows: with distances d, each anchor has
+///
+/// ```text
+/// positives  x = d - (alpha - margin) where that is above 0          negatives  x = alpha - d where that is above 0
+/// (1 - imbalance) sum_p w_p x_p / (sum_p w_p + e) + imbalance sum_n w_n x_n / (sum_n w_n + e)          w = e^{T x}
+/// ```
+///
+/// with e = 1e-5 for each row of the batch (the released code; it lets a side without cost be 0); the mean over rows. The gradient
+/// goes through the weights.
+pub type RankedList = LabelledLoss<kernel::RankedList>;
 
 impl RankedList {
     /// The margin between the positives' and the negatives' boundaries, and the temperature of the negatives (the paper's values are 0.4
@@ -30,7 +28,7 @@ impl RankedList {
         let (margin, t) = (not_negative("margin", margin)?, not_negative("temperature of negatives", temperature)?);
         let alpha = 1.0 + 0.5 * margin;
         let function = kernel::RankedList { margin, alpha, weights: [0.5; 2], temperatures: [0.0, t] };
-        Ok(Self { function, portable: false })
+        Ok(Self { function })
     }
 
     /// Negatives are to be farther than this.

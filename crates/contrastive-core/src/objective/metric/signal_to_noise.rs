@@ -1,9 +1,9 @@
 //! Contrastive loss on signal-to-noise ratios.
 
 use super::pair_contrastive::mean_beyond;
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::engine::log_sums::attached;
-use crate::objective::engine::log_sums::numbers;
+use crate::host::numbers;
 use crate::objective::engine::metric_rows::labelled;
 use crate::objective::engine::rowwise::Comparison;
 use crate::objective::{Inputs, Wanted, computed};
@@ -23,7 +23,6 @@ const LEAST: f64 = 1e-6;
 #[derive(Clone, Debug)]
 pub struct SignalToNoise {
     margins: [f64; 2],
-    portable: bool,
 }
 
 impl SignalToNoise {
@@ -33,13 +32,7 @@ impl SignalToNoise {
     /// When a margin is negative or not finite.
     pub fn new(positive: f64, negative: f64) -> Result<Self, ObjectiveError> {
         let margins = [not_negative("margin of positives", positive)?, not_negative("margin of negatives", negative)?];
-        Ok(Self { margins, portable: false })
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
+        Ok(Self { margins })
     }
 
     /// Rows `[n, d]` with a label each, compared by direction. The value is `[1]`.
@@ -66,9 +59,9 @@ impl SignalToNoise {
         let [positive, negative] = self.margins.map(|m| -m);
         let function = Margins { measure: Measure::Similarity, positive, negative, weights: [1.0; 2] };
         let wanted = if anchors.is_tracked() { Wanted::ALL } else { Wanted::VALUE };
-        let out = mean_beyond(&comparison, function, [&a, &c], wanted, self.portable);
+        let out = mean_beyond(&comparison, function, [&a, &c], wanted);
         let some = |x: Tensor<2>| anchors.is_tracked().then_some(x);
         let gradients = [(&anchors, some(out.anchors)), (&candidates, some(out.candidates))];
-        attached(numbers(&[out.value], &a), gradients)
+        attach_gradients(numbers(&[out.value], &a), gradients)
     }
 }

@@ -1,7 +1,9 @@
 //! Triplets: a positive is to be nearer than a negative, by a margin.
 
+use crate::attach::constant_beside;
 use crate::error::{ObjectiveError, not_negative};
-use crate::native::{is_native, numbers_of};
+use crate::host::{is_native, to_vec};
+use crate::objective::engine::labelled::loss_of;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use crate::objective::{Evaluation, Wanted, computed};
@@ -14,7 +16,7 @@ pub use contrastive_kernels::rowwise::Mining;
 
 /// The triplet loss of a labelled batch (Weinberger and Saul 2009; Schroff et al. 2015, whose
 /// distances are squared): the mean of
-/// `max(0, d_ap - d_an + margin)` over triplets, of Euclidean distances of unit rows unless told otherwise.
+/// `max(0, d_ap - d_an + margin)` over triplets, of Euclidean distances of unit rows by default.
 ///
 /// Memory is linear in n, never n^3 nor n^2: 6 n^2 d flops for value and gradient, and for the triplets of an anchor's P positives and N
 /// negatives N P steps of vector code or, from 64 positives on, N log P of a search; the smooth form takes N P,
@@ -28,15 +30,12 @@ pub struct Triplet {
     swap: bool,
     over_all: bool,
     similarity: Similarity,
-    portable: bool,
 }
 
 /// The mean over all triplets that count.
 fn mean_of_all(_: usize, sums: &Sums) -> f64 {
     if sums[1] > 0.0 { 1.0 / sums[1] } else { 0.0 }
 }
-
-labelled_loss!(Triplet);
 
 impl Triplet {
     /// All triplets with this margin; the mean over those above 0.
@@ -51,7 +50,6 @@ impl Triplet {
             swap: false,
             over_all: false,
             similarity: Similarity::Cosine,
-            portable: false,
         })
     }
 
@@ -98,6 +96,14 @@ impl Triplet {
         }
     }
 
+    /// Rows `[n, d]` with a label each, compared by direction. The value is `[1]`.
+    ///
+    /// # Panics
+    /// When there are no rows, or rows and labels differ in number.
+    pub fn loss(&self, rows: Tensor<2>, labels: &[i64]) -> Tensor<1> {
+        loss_of(rows, |rows, gradients| self.evaluate(rows, labels, gradients))
+    }
+
     /// Value, each row's part before the division, and, if wanted, the gradient of the rows (as that of the anchors); no tape,
     /// memory linear in the rows. Rows of one label are each other's positives, all others negatives; 0 where there is no triplet. Rows at the
     /// same place do not push each other.
@@ -107,15 +113,14 @@ impl Triplet {
     pub fn evaluate(&self, rows: &Tensor<2>, labels: &[i64], gradients: bool) -> Evaluation {
         let plain = computed(rows.clone().inner());
         let dtype = plain.dtype();
-        let native = !self.portable && is_native(&plain);
+        let native = is_native(&plain);
         let unit = self.similarity == Similarity::Cosine;
         let plain = if native && !unit { plain.cast(DType::F64) } else { plain };
         let (inputs, pairs) = labelled(&plain, labels);
         let problem = Problem::new(&inputs, &pairs, self.compared());
         let function = self.function(&problem, native, plain);
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
-        let Evaluation { value, rows, columns, mut gradients } =
-            problem.evaluate(&function, wanted, self.share(), self.portable).0;
+        let Evaluation { value, rows, columns, mut gradients } = problem.evaluate(&function, wanted, self.share()).0;
         gradients.anchors = gradients.anchors.map(|g| g.cast(dtype));
         Evaluation { value: value.cast(dtype), rows: rows.cast(dtype), columns, gradients }
     }
@@ -146,7 +151,7 @@ impl Triplet {
         let unit = self.similarity == Similarity::Cosine;
         let points = (native && (self.swap || !unit)).then(|| {
             let rows = if unit { problem.rows()[0].clone() } else { plain.clone() - plain.clone().mean_dim(0) };
-            Points { rows: numbers_of::<2, f64>(&rows).into(), width: rows.dims()[1] }
+            Points { rows: to_vec::<2, f64>(&rows).into(), width: rows.dims()[1] }
         });
         let tables = problem.rows().map(Tensor::clone);
         let (margin, mining, smooth, swap) = (self.margin, self.mining, self.smooth, self.swap);
@@ -187,7 +192,7 @@ impl Function {
     /// `[b, m]` distances of other rows, numbers `[b, 1]`, and all rows.
     fn distances_of(&self, rows: Tensor<2, Int>, like: &Tensor<2>) -> Tensor<2> {
         let b = rows.dims()[0];
-        let [a, c] = self.tables.clone().map(|x| if like.is_autodiff() { Tensor::from_inner(x) } else { x });
+        let [a, c] = self.tables.clone().map(|x| constant_beside(x, like));
         let s = a.select(0, rows.reshape([b])).matmul(c.transpose());
         let ones = s.ones_like();
         self.distances(s, ones)
@@ -252,7 +257,7 @@ impl RowFunction for Function {
                 false => times,
             };
             let (cost, slope) = match kernel.smooth {
-                true => (softplus(over.clone()), crate::objective::ranking::sampled_bce::logistic(over)),
+                true => (softplus(over.clone()), crate::objective::logistic(over)),
                 false => (over.clone().clamp_min(0.0), ones_above_zero(over)),
             };
             let (counted, slope) = (times.clone(), slope * times.clone());

@@ -1,14 +1,14 @@
 //! Alignment and uniformity on the hypersphere.
 
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative, positive};
-use crate::objective::engine::log_sums::attached;
 use crate::objective::{Denominator, Inputs, PairObjective, PositiveWeights, Reduction, Wanted, computed_in};
 use crate::pairs::Pairs;
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::{Tensor, TensorData};
 use std::sync::Arc;
 
-/// Alignment (Wang and Isola 2020): `mean_i |x_i - y_i|^alpha`, of unit rows unless told otherwise.
+/// Alignment (Wang and Isola 2020): `mean_i |x_i - y_i|^alpha`, of unit rows by default.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alignment {
     alpha: f64,
@@ -43,7 +43,7 @@ impl Alignment {
     /// When the shapes differ, or there are no rows.
     pub fn loss(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
         let (value, [dx, dy]) = self.evaluate(&x, &y);
-        attached(value, [(&x, dx), (&y, dy)])
+        attach_gradients(value, [(&x, dx), (&y, dy)])
     }
 
     /// The value and the gradients of inputs that have one; plain tensors.
@@ -74,7 +74,7 @@ impl Alignment {
 /// Squared distances below this count as this under powers other than 2.
 const SMALLEST: f64 = 1e-30;
 
-/// Uniformity (Wang and Isola 2020): `log mean_{i < j} e^{-t |x_i - x_j|^2}`, of unit rows unless told otherwise.
+/// Uniformity (Wang and Isola 2020): `log mean_{i < j} e^{-t |x_i - x_j|^2}`, of unit rows by default.
 ///
 /// Streaming: with `-t |x_i - x_j|^2 = 2t x_i . x_j - t |x_i|^2 - t |x_j|^2`, a row's sum is a log-denominator of the engine
 /// with scale 2t and bias `-t |x_j|^2`, and the whole a log-sum-exp of the rows' `r_i`. With `w = softmax(r)` and the engine's
@@ -115,19 +115,13 @@ impl Uniformity {
         self
     }
 
-    /// Uses the engine's body of backend operations even where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.engine = self.engine.portable(portable);
-        self
-    }
-
     /// Rows `[n, d]`; the value is `[1]`.
     ///
     /// # Panics
     /// When there are fewer than two rows.
     pub fn loss(&self, x: Tensor<2>) -> Tensor<1> {
         let (value, gradient) = self.evaluate(&x);
-        attached(value, [(&x, gradient)])
+        attach_gradients(value, [(&x, gradient)])
     }
 
     /// The engine for n rows of one table. A row's value is its log-denominator alone: its one positive, the row after it, has
@@ -199,6 +193,6 @@ impl AlignmentUniformity {
         };
         let [dx, dy] = gradients;
         let (dx, dy) = (both(&x, dx), both(&y, dy));
-        attached(value, [(&x, dx), (&y, dy)])
+        attach_gradients(value, [(&x, dx), (&y, dy)])
     }
 }

@@ -1,4 +1,4 @@
-//! BYOL: a prediction from one view meets the projection of the other by a slowly moving copy of the network.
+//! BYOL: a prediction from one view is compared with the projection of the other by a moving average of the network.
 
 use super::simsiam::negative_cosine;
 use burn::tensor::Tensor;

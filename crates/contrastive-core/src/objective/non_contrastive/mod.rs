@@ -16,8 +16,6 @@ mod vicreg;
 mod w_mse;
 mod whitening;
 
-use burn::tensor::Tensor;
-
 pub use alignment_uniformity::{Alignment, AlignmentUniformity, Uniformity};
 pub use barlow_twins::BarlowTwins;
 pub use byol::byol;
@@ -31,8 +29,3 @@ pub use swav::{SwAv, SwAvQueues, SwAvSizes};
 pub use vicreg::{Variance, VicReg};
 pub use w_mse::WMse;
 pub use whitening::{Whitening, WhiteningError, WhiteningForm};
-
-/// `value` as a constant on the side of autodiff that the inputs are on.
-fn beside<const D: usize>(value: Tensor<1>, inputs: &[&Tensor<D>]) -> Tensor<1> {
-    if inputs.iter().any(|input| input.is_autodiff()) { Tensor::from_inner(value) } else { value }
-}

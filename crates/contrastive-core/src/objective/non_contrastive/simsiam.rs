@@ -1,7 +1,6 @@
-//! SimSiam: a prediction from one view meets the other view's projection, which stands still.
+//! SimSiam: a prediction from one view is compared with the other view's projection, which has no gradient.
 
-use super::beside;
-use crate::attach::attach;
+use crate::attach::attach_gradients;
 use crate::objective::computed_in;
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::Tensor;
@@ -22,11 +21,8 @@ pub fn negative_cosine(predictions: Tensor<2>, targets: Tensor<2>) -> Tensor<1> 
     let (p, z) = (unit(&predictions), unit(&targets).rows);
     let share = -1.0 / n as f64;
     let value = (p.rows.clone() * z.clone()).sum() * share;
-    let value = beside(value, &[&predictions, &targets]);
-    if !predictions.is_tracked() {
-        return value;
-    }
-    attach(value, &predictions, p.backward(z * share))
+    let gradient = predictions.is_tracked().then(|| p.backward(z * share));
+    attach_gradients(value, [(&predictions, gradient), (&targets, None)])
 }
 
 /// SimSiam (Chen and He 2021, equation 4): half of `-cos(p0, stop(z1))` and half of `-cos(p1, stop(z0))`, the mean over

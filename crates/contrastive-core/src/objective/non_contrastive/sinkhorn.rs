@@ -2,7 +2,8 @@
 //! does it in place ([`contrastive_kernels::sinkhorn`]); elsewhere it is plain tensor operations.
 
 use crate::error::{ObjectiveError, positive};
-use crate::native::{is_native, like, numbers_of};
+use crate::host::{is_native, like, to_vec};
+use crate::objective::engine::numeric::log_sum_exp_along;
 use burn::tensor::{DType, Element as BurnElement, Tensor, TensorData};
 use contrastive_kernels::sinkhorn::{SinkhornProblem, sinkhorn};
 use contrastive_kernels::vector::Element;
@@ -24,7 +25,7 @@ pub enum SinkhornError {
         /// The largest difference allowed.
         tolerance: f64,
     },
-    /// A marginal that is no distribution of mass.
+    /// A marginal that is not a distribution of mass.
     #[error("marginal of the {side}: {problem}")]
     Marginal {
         /// Rows or columns.
@@ -45,7 +46,6 @@ pub struct Sinkhorn {
     epsilon: f64,
     iterations: usize,
     log: bool,
-    portable: bool,
 }
 
 /// Iterations between two looks at the residual: each look waits for the device.
@@ -59,18 +59,12 @@ impl Sinkhorn {
     /// When epsilon is not a finite number above 0, or there are no iterations.
     pub fn new(epsilon: f64, iterations: usize) -> Result<Self, ObjectiveError> {
         positive("Sinkhorn's iterations", iterations as f64)?;
-        Ok(Self { epsilon: positive("Sinkhorn's epsilon", epsilon)?, iterations, log: false, portable: false })
+        Ok(Self { epsilon: positive("Sinkhorn's epsilon", epsilon)?, iterations, log: false })
     }
 
     /// The same in the log domain: for costs whose range is many times epsilon (above 80 or so in f32, 700 in f64).
     pub fn with_log_domain(mut self) -> Self {
         self.log = true;
-        self
-    }
-
-    /// Uses tensor operations even where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
         self
     }
 
@@ -109,7 +103,7 @@ impl Sinkhorn {
         let constant = !(cost.is_autodiff() || rows.is_autodiff() || columns.is_autodiff());
         if constant && self.runs_natively(&cost) {
             check_shapes(&cost, &rows, &columns);
-            return self.in_place(&(cost * -1.0), [numbers_of(&rows), numbers_of(&columns)], None).0;
+            return self.in_place(&(cost * -1.0), [to_vec(&rows), to_vec(&columns)], None).0;
         }
         let mut state = self.start(cost, rows, columns);
         (0..self.iterations).for_each(|_| state.step());
@@ -146,7 +140,7 @@ impl Sinkhorn {
         check_shapes(&cost, &rows, &columns);
         check_masses(&rows, &columns)?;
         if self.runs_natively(&cost) {
-            let masses = [numbers_of(&rows), numbers_of(&columns)];
+            let masses = [to_vec(&rows), to_vec(&columns)];
             let (plan, iterations, residual) = self.in_place(&(cost * -1.0), masses, Some(tolerance));
             return match residual <= tolerance {
                 true => Ok((plan, iterations, residual)),
@@ -174,7 +168,7 @@ impl Sinkhorn {
     }
 
     fn runs_natively(&self, x: &Tensor<2>) -> bool {
-        !self.portable && is_native(x) && matches!(x.dtype(), DType::F32 | DType::F64)
+        is_native(x) && matches!(x.dtype(), DType::F32 | DType::F64)
     }
 
     /// The plan of plain scores in the kernels' memory, iterations and residual.
@@ -191,7 +185,7 @@ impl Sinkhorn {
         masses: [Vec<f64>; 2],
         tolerance: Option<f64>,
     ) -> (Tensor<2>, usize, f64) {
-        let mut plan = numbers_of::<2, T>(scores);
+        let mut plan = to_vec::<2, T>(scores);
         let [rows, columns] = masses.map(|side| side.into_iter().map(T::of).collect::<Vec<T>>());
         let problem = SinkhornProblem {
             rows: &rows,
@@ -265,8 +259,8 @@ impl State {
 
     fn step(&mut self) {
         if self.log {
-            self.v = self.columns.clone() - log_sum_exp(self.kernel.clone() + self.u.clone(), 0);
-            self.u = self.rows.clone() - log_sum_exp(self.kernel.clone() + self.v.clone(), 1);
+            self.v = self.columns.clone() - log_sum_exp_along(self.kernel.clone() + self.u.clone(), 0);
+            self.u = self.rows.clone() - log_sum_exp_along(self.kernel.clone() + self.v.clone(), 1);
         } else {
             self.v = self.columns.clone() / self.u.clone().transpose().matmul(self.kernel.clone());
             self.u = self.rows.clone() / self.kernel.clone().matmul(self.v.clone().transpose());
@@ -279,9 +273,4 @@ impl State {
             false => self.kernel.clone() * self.u.clone() * self.v.clone(),
         }
     }
-}
-
-fn log_sum_exp(x: Tensor<2>, dim: usize) -> Tensor<2> {
-    let top = x.clone().detach().max_dim(dim);
-    (x - top.clone()).exp().sum_dim(dim).log() + top
 }

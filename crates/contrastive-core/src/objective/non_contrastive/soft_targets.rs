@@ -1,7 +1,6 @@
 //! Cross-entropy against a distribution over candidates.
 
-use super::beside;
-use crate::attach::attach;
+use crate::attach::attach_gradients;
 use crate::error::ObjectiveError;
 use crate::objective::computed_in;
 use crate::temperature::Temperature;
@@ -39,9 +38,6 @@ pub(super) fn cross_entropy(targets: Tensor<2>, scores: &Tensor<2>, temperature:
     let mass = q.clone().sum_dim(1);
     let share = factor / n as f64;
     let value = ((sum.clone().log() * mass.clone()).sum() - (q.clone() * s).sum()) * share;
-    let value = beside(value, &[scores]);
-    if !scores.is_tracked() {
-        return value;
-    }
-    attach(value, scores, (e * (mass / sum) - q) * (share / temperature))
+    let gradient = scores.is_tracked().then(|| (e * (mass / sum) - q) * (share / temperature));
+    attach_gradients(value, [(scores, gradient)])
 }

@@ -142,7 +142,7 @@ impl SwAvQueues {
     /// for batches of 256).
     ///
     /// # Errors
-    /// When capacity, batch or width is 0, or the capacity is no multiple of the batch.
+    /// When capacity, batch or width is 0, or the capacity is not a multiple of the batch.
     pub fn new(
         large: usize,
         capacity: usize,

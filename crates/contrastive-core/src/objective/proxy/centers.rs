@@ -1,11 +1,14 @@
 //! Rows among classes of several learned centres each.
 
 use super::classes::classes;
-use crate::objective::Inputs;
+use crate::objective::engine::metric_rows::{Problem, dense, mean_of_rows, wanted};
 use crate::objective::engine::rowwise::RowFunction;
+use crate::objective::{Evaluation, Inputs, Wanted};
 use crate::pairs::Pairs;
+use crate::similarity::Similarity;
 use burn::tensor::Tensor;
 use contrastive_kernels::rowwise::{CenterPool, CenterSoftmax};
+use std::marker::PhantomData;
 
 impl RowFunction for CenterSoftmax {
     fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
@@ -29,8 +32,8 @@ impl RowFunction for CenterSoftmax {
 /// Rows, their class numbers, and the centres of all classes, class by class.
 ///
 /// # Panics
-/// When the shapes do not fit, or a label is no class.
-pub(crate) fn among_centers(rows: &Tensor<2>, labels: &[i64], centers: &Tensor<2>, each: usize) -> (Inputs, Pairs) {
+/// When the shapes do not fit, or a label is not a class.
+fn among_centers(rows: &Tensor<2>, labels: &[i64], centers: &Tensor<2>, each: usize) -> (Inputs, Pairs) {
     let ([n, d], [m, e]) = (rows.dims(), centers.dims());
     assert_eq!((labels.len(), d), (n, e), "labels and width of rows [{n}, {d}] and centres [{m}, {e}]");
     assert!(m > 0 && m.is_multiple_of(each), "centres [{m}, {e}] of classes of {each} each");
@@ -39,76 +42,56 @@ pub(crate) fn among_centers(rows: &Tensor<2>, labels: &[i64], centers: &Tensor<2
     (Inputs::new(rows.clone(), centers.clone()), Pairs::labels_between(labels, &of))
 }
 
-/// An objective of rows among the centres of classes.
-macro_rules! center_loss {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug)]
-        pub struct $name {
-            function: contrastive_kernels::rowwise::CenterSoftmax,
-            portable: bool,
-        }
-
-        impl $name {
-            /// Rows `[n, d]`, their class numbers, and K centres for each of c classes, `[c K, d]`, class by class; both compared by
-            /// direction. The mean over rows, `[1]`.
-            ///
-            /// # Panics
-            /// When rows and labels differ in number, widths differ, the centres are not K for each class, or a label is no
-            /// class.
-            pub fn loss(
-                &self,
-                rows: burn::tensor::Tensor<2>,
-                labels: &[i64],
-                centers: burn::tensor::Tensor<2>,
-            ) -> burn::tensor::Tensor<1> {
-                use $crate::objective::{Inputs, engine::metric_rows};
-                let inputs = Inputs::new(rows.clone(), centers.clone());
-                metric_rows::hang(&inputs, self.evaluate(&rows, labels, &centers, metric_rows::wanted(&inputs)))
-            }
-
-            /// Value, each row's value, and the gradients of rows (anchors) and centres (candidates) that are wanted; no tape.
-            ///
-            /// # Panics
-            /// As [`loss`](Self::loss).
-            pub fn evaluate(
-                &self,
-                rows: &burn::tensor::Tensor<2>,
-                labels: &[i64],
-                centers: &burn::tensor::Tensor<2>,
-                wanted: $crate::objective::Wanted,
-            ) -> $crate::objective::Evaluation {
-                use $crate::objective::{engine::metric_rows, proxy::centers::among_centers};
-                let (inputs, pairs) = among_centers(rows, labels, centers, self.function.centers);
-                let problem = metric_rows::Problem::new(&inputs, &pairs, $crate::similarity::Similarity::Cosine);
-                problem.evaluate(&self.function, wanted, metric_rows::mean_of_rows, self.portable).0
-            }
-
-            /// The same by plain, differentiable tensor operations: materialises several n x c K matrices.
-            ///
-            /// # Panics
-            /// As [`loss`](Self::loss).
-            pub fn dense(
-                &self,
-                rows: burn::tensor::Tensor<2>,
-                labels: &[i64],
-                centers: burn::tensor::Tensor<2>,
-            ) -> burn::tensor::Tensor<1> {
-                use $crate::objective::{engine::metric_rows, proxy::centers::among_centers};
-                let (inputs, pairs) = among_centers(&rows, labels, &centers, self.function.centers);
-                let similarity = $crate::similarity::Similarity::Cosine;
-                metric_rows::dense(&self.function, &inputs, &pairs, similarity, metric_rows::mean_of_rows)
-            }
-
-            /// Uses the body of tensor operations also where a native kernel exists.
-            pub fn portable(mut self, portable: bool) -> Self {
-                self.portable = portable;
-                self
-            }
-        }
-    };
+/// A loss of rows among K learned centres of each class, of which `P` says how they make one similarity:
+/// [`SoftTriple`](crate::objective::SoftTriple) and [`SubCenterArcFace`](crate::objective::SubCenterArcFace).
+#[derive(Clone, Debug)]
+pub struct CenterLoss<P> {
+    pub(crate) function: CenterSoftmax,
+    pool: PhantomData<P>,
 }
-pub(crate) use center_loss;
+
+/// The centres of a class share a row by a softmax.
+#[derive(Clone, Copy, Debug)]
+pub struct SoftAssignment;
+
+/// The nearest centre of a class takes a row.
+#[derive(Clone, Copy, Debug)]
+pub struct NearestCenter;
+
+impl<P> CenterLoss<P> {
+    pub(crate) fn of(function: CenterSoftmax) -> Self {
+        Self { function, pool: PhantomData }
+    }
+
+    /// Rows `[n, d]`, their class numbers, and K centres for each of c classes, `[c K, d]`, class by class; both compared by
+    /// direction. The mean over rows, `[1]`.
+    ///
+    /// # Panics
+    /// When rows and labels differ in number, widths differ, the centres are not K for each class, or a label is not a class.
+    pub fn loss(&self, rows: Tensor<2>, labels: &[i64], centers: Tensor<2>) -> Tensor<1> {
+        let inputs = Inputs::new(rows.clone(), centers.clone());
+        self.evaluate(&rows, labels, &centers, wanted(&inputs)).attach_to(&inputs)
+    }
+
+    /// Value, each row's value, and the gradients of rows (anchors) and centres (candidates) that are wanted; no tape.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss).
+    pub fn evaluate(&self, rows: &Tensor<2>, labels: &[i64], centers: &Tensor<2>, wanted: Wanted) -> Evaluation {
+        let (inputs, pairs) = among_centers(rows, labels, centers, self.function.centers);
+        let problem = Problem::new(&inputs, &pairs, Similarity::Cosine);
+        problem.evaluate(&self.function, wanted, mean_of_rows).0
+    }
+
+    /// The same by plain, differentiable tensor operations: materialises several n x c K matrices.
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss).
+    pub fn dense(&self, rows: Tensor<2>, labels: &[i64], centers: Tensor<2>) -> Tensor<1> {
+        let (inputs, pairs) = among_centers(&rows, labels, &centers, self.function.centers);
+        dense(&self.function, &inputs, &pairs, Similarity::Cosine, mean_of_rows)
+    }
+}
 
 /// `centers` if there is one at least.
 pub(crate) fn checked(centers: usize) -> Result<usize, crate::error::ObjectiveError> {

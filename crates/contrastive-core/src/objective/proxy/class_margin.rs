@@ -15,7 +15,6 @@ use contrastive_kernels::rowwise::{MarginSoftmax, TargetMargin};
 #[derive(Clone, Debug)]
 pub struct ClassMargin {
     function: MarginSoftmax,
-    portable: bool,
 }
 
 impl ClassMargin {
@@ -45,13 +44,7 @@ impl ClassMargin {
     }
 
     fn new(margin: TargetMargin, scale: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self { function: MarginSoftmax { scale: positive("scale", scale)?, margin }, portable: false })
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
+        Ok(Self { function: MarginSoftmax { scale: positive("scale", scale)?, margin } })
     }
 
     fn inputs(rows: &Tensor<2>, labels: &[i64], weights: &Tensor<2>) -> (Inputs, Pairs) {
@@ -63,10 +56,10 @@ impl ClassMargin {
     /// Rows `[n, d]`, their class numbers, and a weight row for each class, `[c, d]`. The mean over rows, `[1]`.
     ///
     /// # Panics
-    /// When rows and labels differ in number, widths differ, or a label is no class.
+    /// When rows and labels differ in number, widths differ, or a label is not a class.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>) -> Tensor<1> {
         let inputs = Inputs::new(rows.clone(), weights.clone());
-        hang(&inputs, self.evaluate(&rows, labels, &weights, wanted(&inputs)))
+        self.evaluate(&rows, labels, &weights, wanted(&inputs)).attach_to(&inputs)
     }
 
     /// Value, each row's value, and the gradients of rows (anchors) and weights (candidates) that are wanted; no tape.
@@ -76,7 +69,7 @@ impl ClassMargin {
     pub fn evaluate(&self, rows: &Tensor<2>, labels: &[i64], weights: &Tensor<2>, wanted: Wanted) -> Evaluation {
         let (inputs, pairs) = Self::inputs(rows, labels, weights);
         let problem = Problem::new(&inputs, &pairs, Similarity::Cosine);
-        problem.evaluate(&self.function, wanted, mean_of_rows, self.portable).0
+        problem.evaluate(&self.function, wanted, mean_of_rows).0
     }
 
     /// The same by plain, differentiable tensor operations: materialises several n x c matrices.

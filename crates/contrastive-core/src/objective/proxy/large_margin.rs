@@ -25,7 +25,7 @@ impl LargeMarginSoftmax {
     /// Rows `[n, d]`, their class numbers, and a weight row for each class, `[c, d]`. The mean over rows, `[1]`.
     ///
     /// # Panics
-    /// When there are no rows, rows and labels differ in number, widths differ, or a label is no class.
+    /// When there are no rows, rows and labels differ in number, widths differ, or a label is not a class.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>) -> Tensor<1> {
         self.margin.loss(rows, labels, weights, self.scale)
     }

@@ -10,6 +10,7 @@ pub(crate) mod soft_triple;
 pub(crate) mod sphere_face;
 pub(crate) mod sub_center_arcface;
 
+pub use centers::{CenterLoss, NearestCenter, SoftAssignment};
 pub use class_margin::ClassMargin;
 pub use large_margin::LargeMarginSoftmax;
 pub use p2s_grad::P2sGrad;

@@ -2,7 +2,7 @@
 
 use super::sphere_face::own_weights;
 use crate::objective::computed;
-use crate::objective::engine::log_sums::beside;
+use crate::objective::engine::log_sums::row_products;
 use crate::similarity::unit_rows;
 use burn::tensor::Tensor;
 
@@ -23,10 +23,10 @@ impl P2sGrad {
     /// Rows `[n, d]`, their class numbers, and a weight row for each class, `[c, d]`; both compared by direction. The value is `[1]`.
     ///
     /// # Panics
-    /// When there are no rows, rows and labels differ in number, widths differ, or a label is no class.
+    /// When there are no rows, rows and labels differ in number, widths differ, or a label is not a class.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>) -> Tensor<1> {
         let (rows, weights) = (unit_rows(computed(rows)), unit_rows(computed(weights)));
-        let own = beside(&rows, &own_weights(&rows, labels, &weights));
+        let own = row_products(&rows, &own_weights(&rows, labels, &weights));
         let pairs = rows.dims()[0] * weights.dims()[0];
         let moments = |x: Tensor<2>| x.clone().transpose().matmul(x);
         let squares = (moments(rows) * moments(weights)).sum();

@@ -2,7 +2,7 @@
 
 use super::classes::classes;
 use crate::error::{ObjectiveError, not_negative, positive};
-use crate::objective::engine::metric_rows::{Problem, as_it_is, dense, hang, wanted};
+use crate::objective::engine::metric_rows::{Problem, as_it_is, dense, wanted};
 use crate::objective::{Evaluation, Inputs, Wanted};
 use crate::pairs::Pairs;
 use crate::similarity::Similarity;
@@ -22,7 +22,6 @@ use std::collections::HashSet;
 pub struct ProxyAnchor {
     margin: f64,
     alpha: f64,
-    portable: bool,
 }
 
 impl ProxyAnchor {
@@ -31,13 +30,7 @@ impl ProxyAnchor {
     /// # Errors
     /// When the margin is negative, alpha not above 0, or either not finite.
     pub fn new(margin: f64, alpha: f64) -> Result<Self, ObjectiveError> {
-        Ok(Self { margin: not_negative("margin", margin)?, alpha: positive("alpha", alpha)?, portable: false })
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
+        Ok(Self { margin: not_negative("margin", margin)?, alpha: positive("alpha", alpha)? })
     }
 
     fn parts(&self, rows: &Tensor<2>, labels: &[i64], proxies: &Tensor<2>) -> (Inputs, Pairs, MultiSimilarity) {
@@ -59,10 +52,10 @@ impl ProxyAnchor {
     /// Rows `[n, d]`, their class numbers, and a proxy for each class, `[c, d]`. The value is `[1]`.
     ///
     /// # Panics
-    /// When there are no rows, rows and labels differ in number, widths differ, or a label is no class.
+    /// When there are no rows, rows and labels differ in number, widths differ, or a label is not a class.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64], proxies: Tensor<2>) -> Tensor<1> {
         let inputs = Inputs::new(proxies.clone(), rows.clone());
-        hang(&inputs, self.evaluate(&rows, labels, &proxies, wanted(&inputs)))
+        self.evaluate(&rows, labels, &proxies, wanted(&inputs)).attach_to(&inputs)
     }
 
     /// Value, each proxy's part of it, and the gradients of proxies (anchors) and rows (candidates) that are wanted; no tape.
@@ -72,7 +65,7 @@ impl ProxyAnchor {
     pub fn evaluate(&self, rows: &Tensor<2>, labels: &[i64], proxies: &Tensor<2>, wanted: Wanted) -> Evaluation {
         let (inputs, pairs, function) = self.parts(rows, labels, proxies);
         let problem = Problem::new(&inputs, &pairs, Similarity::Cosine);
-        problem.evaluate(&function, wanted, as_it_is, self.portable).0
+        problem.evaluate(&function, wanted, as_it_is).0
     }
 
     /// The same by plain, differentiable tensor operations: materialises several c x n matrices.

@@ -1,23 +1,21 @@
 //! SoftTriple.
 
-use super::centers::{center_loss, checked};
+use super::centers::{CenterLoss, SoftAssignment, checked};
 use crate::error::{ObjectiveError, not_negative, positive};
 use crate::objective::computed;
 use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorData};
 use contrastive_kernels::rowwise::{CenterPool, CenterSoftmax, MarginSoftmax, TargetMargin};
 
-center_loss!(
-    /// SoftTriple (Qian et al. 2019, equations 6 and 7) of unit rows and K centres `w` of each class:
-    ///
-    /// ```text
-    /// S_ic = sum_k q_ick x_i . w_ck         q_ick = softmax over k of x_i . w_ck / gamma
-    /// -log( e^{lambda (S_iy - margin)} / (e^{lambda (S_iy - margin)} + sum_{c != y} e^{lambda S_ic}) )
-    /// ```
-    ///
-    /// The paper adds a [`regularizer`](Self::regularizer) of the centres.
-    SoftTriple
-);
+/// SoftTriple (Qian et al. 2019, equations 6 and 7) of unit rows and K centres `w` of each class:
+///
+/// ```text
+/// S_ic = sum_k q_ick x_i . w_ck         q_ick = softmax over k of x_i . w_ck / gamma
+/// -log( e^{lambda (S_iy - margin)} / (e^{lambda (S_iy - margin)} + sum_{c != y} e^{lambda S_ic}) )
+/// ```
+///
+/// The paper adds a [`regularizer`](CenterLoss::regularizer) of the centres.
+pub type SoftTriple = CenterLoss<SoftAssignment>;
 
 impl SoftTriple {
     /// The paper's values are lambda 20, gamma 0.1, a margin of 0.01, and 10 centres of a class.
@@ -28,7 +26,7 @@ impl SoftTriple {
         let margin = TargetMargin::Cosine(not_negative("margin", margin)?);
         let softmax = MarginSoftmax { scale: positive("lambda", lambda)?, margin };
         let pool = CenterPool::Soft(1.0 / positive("gamma", gamma)?);
-        Ok(Self { function: CenterSoftmax { softmax, centers: checked(centers)?, pool }, portable: false })
+        Ok(Self::of(CenterSoftmax { softmax, centers: checked(centers)?, pool }))
     }
 
     /// Half the mean distance of two centres `[c K, d]` of a class, scaled to length 1 (equation 8 over c K (K - 1)); added to the loss

@@ -2,7 +2,8 @@
 
 use super::classes::classes;
 use crate::error::{ObjectiveError, positive};
-use crate::objective::engine::log_sums::{beside, column, host};
+use crate::host::{column, to_f64};
+use crate::objective::engine::log_sums::row_products;
 use crate::objective::{Inputs, PairObjective, computed};
 use crate::pairs::{Exclusions, PairLists, Pairs};
 use crate::similarity::{Similarity, unit_rows};
@@ -34,7 +35,7 @@ impl SphereFace {
     /// Rows `[n, d]`, their class numbers, and a weight row for each class, `[c, d]`. The mean over rows, `[1]`.
     ///
     /// # Panics
-    /// When there are no rows, rows and labels differ in number, widths differ, or a label is no class.
+    /// When there are no rows, rows and labels differ in number, widths differ, or a label is not a class.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>) -> Tensor<1> {
         self.margin.loss(rows, labels, unit_rows(computed(weights)), self.scale)
     }
@@ -43,7 +44,7 @@ impl SphereFace {
 /// `[n, d]`: of each row `[n, d]` the weights of its class, among `[c, d]`.
 ///
 /// # Panics
-/// When there are no rows, rows and labels differ in number, widths differ, or a label is no class.
+/// When there are no rows, rows and labels differ in number, widths differ, or a label is not a class.
 pub(crate) fn own_weights(rows: &Tensor<2>, labels: &[i64], weights: &Tensor<2>) -> Tensor<2> {
     let ([n, d], [c, e]) = (rows.dims(), weights.dims());
     assert!(n > 0 && c > 0, "rows [{n}, {d}] of {c} classes");
@@ -68,7 +69,7 @@ impl MultipleAngle {
     /// The mean cross-entropy of `scale x_i . w_c`, where the right class has `psi` in place of the cosine.
     ///
     /// # Panics
-    /// When the shapes do not fit, or a label is no class.
+    /// When the shapes do not fit, or a label is not a class.
     pub fn loss(self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>, scale: f64) -> Tensor<1> {
         let [rows, weights] = [rows, weights].map(computed);
         let own = own_weights(&rows, labels, &weights);
@@ -79,9 +80,9 @@ impl MultipleAngle {
 
     /// `[n, 1]`: `|x| |w| psi` of rows and the weights beside them.
     fn target(self, rows: &Tensor<2>, weights: &Tensor<2>) -> Tensor<2> {
-        let length = |x: &Tensor<2>| beside(x, x).clamp_min(1e-24).sqrt();
+        let length = |x: &Tensor<2>| row_products(x, x).clamp_min(1e-24).sqrt();
         let lengths = length(rows) * length(weights);
-        let cosines = beside(rows, weights) / lengths.clone();
+        let cosines = row_products(rows, weights) / lengths.clone();
         // cos(m theta) by its recurrence in m
         let (mut before, mut now) = (cosines.ones_like(), cosines.clone());
         for _ in 1..self.0 {
@@ -91,7 +92,7 @@ impl MultipleAngle {
             let k = (s.clamp(-1.0, 1.0).acos() * self.0 as f64 / std::f64::consts::PI) as usize;
             k.min(self.0 - 1)
         };
-        let parts: Vec<usize> = host(cosines.detach()).into_iter().map(part).collect();
+        let parts: Vec<usize> = to_f64(cosines.detach()).into_iter().map(part).collect();
         let signs: Vec<f64> = parts.iter().map(|k| if k.is_multiple_of(2) { 1.0 } else { -1.0 }).collect();
         let steps: Vec<f64> = parts.iter().map(|k| 2.0 * *k as f64).collect();
         let (signs, steps) = (column(&signs, &now), column(&steps, &now));

@@ -1,14 +1,12 @@
 //! Sub-centre ArcFace.
 
-use super::centers::{center_loss, checked};
+use super::centers::{CenterLoss, NearestCenter, checked};
 use crate::error::{ObjectiveError, not_negative, positive};
 use contrastive_kernels::rowwise::{CenterPool, CenterSoftmax, MarginSoftmax, TargetMargin};
 
-center_loss!(
-    /// Sub-centre ArcFace (Deng et al. 2020, equation 3): [ArcFace](crate::objective::ClassMargin::arcface) whose classes have K centres each, of which
-    /// the nearest counts, so that one of them can gather what is labelled wrongly.
-    SubCenterArcFace
-);
+/// Sub-centre ArcFace (Deng et al. 2020, equation 3): [ArcFace](crate::objective::ClassMargin::arcface) whose classes have K centres each, of which
+/// the nearest counts, so that one of them can gather what is labelled wrongly.
+pub type SubCenterArcFace = CenterLoss<NearestCenter>;
 
 impl SubCenterArcFace {
     /// The margin in radians, the scale, and the number of centres of a class (the paper's values are 0.5, 64 and 3).
@@ -19,6 +17,6 @@ impl SubCenterArcFace {
         let margin = TargetMargin::Angle(not_negative("margin", margin)?);
         let softmax = MarginSoftmax { scale: positive("scale", scale)?, margin };
         let function = CenterSoftmax { softmax, centers: checked(centers)?, pool: CenterPool::Nearest };
-        Ok(Self { function, portable: false })
+        Ok(Self::of(function))
     }
 }

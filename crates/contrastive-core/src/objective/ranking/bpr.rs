@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, activation::softplus};
 
 /// Bayesian personalised ranking (Rendle et al. 2009, BPR-Opt): the mean of `log(1 + e^{-(u.p - u.n)})`.
 ///
-/// Users, positives and negatives are `[n, d]`, row by row; the value is `[1]`. Gaps of any size are safe; what is not finite makes the value NaN.
+/// Users, positives and negatives are `[n, d]`, row by row; the value is `[1]`. Gaps of any size are safe; a NaN or infinite entry makes the value NaN.
 ///
 /// # Panics
 /// When the three shapes differ, or there are no rows.

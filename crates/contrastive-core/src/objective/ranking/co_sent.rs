@@ -1,8 +1,9 @@
 //! CoSENT.
 
 use super::sentence_pairs::{check, cosines};
-use crate::attach::attach;
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, positive};
+use crate::host::to_vec;
 use crate::objective::engine::metric_rows::log_sum_exp;
 use burn::tensor::{Tensor, TensorData};
 
@@ -43,15 +44,13 @@ impl CoSent {
     /// When the labels are not n finite numbers, or there are none.
     pub fn loss_of_scores(&self, scores: Tensor<1>, labels: &[f64]) -> Tensor<1> {
         let plain = scores.clone().inner();
-        let host: Vec<f64> = plain.to_data().iter::<f64>().collect();
-        let (value, gradient) = self.evaluate(&host, labels);
+        let similarities: Vec<f64> = to_vec(&plain);
+        let (value, gradient) = self.evaluate(&similarities, labels);
         let number = |x: Vec<f64>| {
             let n = x.len();
             Tensor::<1>::from_data(TensorData::new(x, [n]), (&plain.device(), plain.dtype()))
         };
-        let value = number(vec![value]);
-        let value = if scores.is_autodiff() { Tensor::from_inner(value) } else { value };
-        attach(value, &scores, number(gradient))
+        attach_gradients(number(vec![value]), [(&scores, Some(number(gradient)))])
     }
 
     /// Value and gradient of the similarities; NaN if one of them is NaN.

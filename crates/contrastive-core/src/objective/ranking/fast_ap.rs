@@ -1,24 +1,22 @@
 //! FastAP.
 
 use crate::error::ObjectiveError;
+use crate::objective::LabelledLoss;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use burn::tensor::Tensor;
 use contrastive_kernels::rowwise as kernel;
 
-row_loss!(
-    /// FastAP (Cakir et al. 2019, equations 5 to 7): one less the average precision of ranking all other rows by their distance to
-    /// the anchor, the mean over anchors that have positives; 0 without any.
-    ///
-    /// ```text
-    /// h_l, t_l  what bin l of [0, 4] holds of the positives' and of all squared distances 2 - 2 s, shared between two bins
-    /// 1 - 1 / P sum_l h_l H_l / T_l        H_l, T_l: sums of h and t up to bin l
-    /// ```
-    ///
-    /// Piecewise smooth: its gradient jumps where a distance passes the middle of a bin.
-    FastAp,
-    mean_of_counted
-);
+/// FastAP (Cakir et al. 2019, equations 5 to 7): one less the average precision of ranking all other rows by their distance to
+/// the anchor, the mean over anchors that have positives; 0 without any.
+///
+/// ```text
+/// h_l, t_l  what bin l of [0, 4] holds of the positives' and of all squared distances 2 - 2 s, shared between two bins
+/// 1 - 1 / P sum_l h_l H_l / T_l        H_l, T_l: sums of h and t up to bin l
+/// ```
+///
+/// Piecewise smooth: its gradient jumps where a distance passes the middle of a bin.
+pub type FastAp = LabelledLoss<kernel::FastAp>;
 
 impl FastAp {
     /// The number of bin widths in [0, 4] (10).
@@ -29,7 +27,7 @@ impl FastAp {
         if bins == 0 || bins > 1 << 16 {
             return Err(ObjectiveError::Outside { name: "bins", value: bins as f64, allowed: "1 to 65536" });
         }
-        Ok(Self { function: kernel::FastAp { bins }, portable: false })
+        Ok(Self { function: kernel::FastAp { bins } })
     }
 }
 
@@ -50,5 +48,9 @@ impl RowFunction for kernel::FastAp {
         }
         let rows = (value / sum_rows(positive).clamp_min(1.0) * -1.0 + 1.0) * some.clone();
         (rows, sums(vec![some.sum()]))
+    }
+
+    fn share(rows: usize, sums: &kernel::Sums) -> f64 {
+        mean_of_counted(rows, sums)
     }
 }

@@ -1,9 +1,9 @@
 //! GroCo: every positive closer than every hard negative, by differentiable sorting.
 
-use crate::attach::attach;
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, positive};
+use crate::host::{is_native, like, to_vec};
 use crate::linear::SparseOperator;
-use crate::native::{is_native, like, numbers_of};
 use crate::objective::computed_in;
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::{Bool, DType, Element as BurnElement, Tensor};
@@ -30,7 +30,6 @@ pub struct GroCo {
     negatives: usize,
     steepness: f64,
     stop_gradient: bool,
-    portable: bool,
 }
 
 /// What an anchor view gives: the sum of the images' values, and `d value / d cosine` of each pair compared.
@@ -49,7 +48,7 @@ impl GroCo {
     /// When k is 0.
     pub fn new(negatives: usize) -> Result<Self, ObjectiveError> {
         positive("hard negatives", negatives as f64)?;
-        Ok(Self { negatives, steepness: 1.0, stop_gradient: true, portable: false })
+        Ok(Self { negatives, steepness: 1.0, stop_gradient: true })
     }
 
     /// Another steepness of the comparators.
@@ -64,12 +63,6 @@ impl GroCo {
     /// Should positives and negatives be constants (the paper's choice)?
     pub fn with_stop_gradient(mut self, stop_gradient: bool) -> Self {
         self.stop_gradient = stop_gradient;
-        self
-    }
-
-    /// Searches the hard negatives with backend operations even where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
         self
     }
 
@@ -106,9 +99,8 @@ impl GroCo {
     pub fn loss(&self, views: &[Tensor<2>], positives: usize) -> Tensor<1> {
         let wanted = views.iter().any(Tensor::is_tracked);
         let (value, gradients) = self.evaluate(views, positives, wanted);
-        let autodiff = views.iter().any(|view| view.is_autodiff());
-        let value = if autodiff { Tensor::from_inner(value) } else { value };
-        views.iter().zip(gradients).fold(value, |value, (view, gradient)| attach(value, view, gradient))
+        let mut gradients = gradients.into_iter();
+        attach_gradients(value, views.iter().map(|view| (view, gradients.next())))
     }
 
     /// The value `[1]` and, where wanted, the gradient `[B, D]` of each view, plain tensors.
@@ -167,7 +159,7 @@ impl GroCo {
         let (k, b) = (self.negatives, rows[a].dims()[0]);
         let (indices, scores) = self.hardest::<T>(rows[a]);
         let views: Vec<usize> = (0..positives).filter(|v| *v != a).collect();
-        let cosines = |v: usize| numbers_of::<2, T>(&(rows[a].clone() * rows[v].clone()).sum_dim(1));
+        let cosines = |v: usize| to_vec::<2, T>(&(rows[a].clone() * rows[v].clone()).sum_dim(1));
         let cosines: Vec<Vec<T>> = views.iter().map(|&v| cosines(v)).collect();
         let n = k + views.len();
         // [negatives ascending; positives ascending], and which view stands where
@@ -204,8 +196,8 @@ impl GroCo {
     /// Of each row the k other rows of largest inner product, best first, and these products.
     fn hardest<T: Score + BurnElement>(&self, rows: &Tensor<2>) -> (Vec<u32>, Vec<T>) {
         let ([b, d], k) = (rows.dims(), self.negatives);
-        if is_native(rows) && !self.portable {
-            let table = numbers_of::<2, T>(rows);
+        if is_native(rows) {
+            let table = to_vec::<2, T>(rows);
             let own: Vec<u32> = (0..b as u32).collect();
             let offsets: Vec<usize> = (0..=b).collect();
             let itself = ItemSets::new(&offsets, &own).expect("one item each");
@@ -220,7 +212,7 @@ impl GroCo {
             let products = rows.clone().slice([i0..i0 + r, 0..d]).matmul(transposed.clone());
             let own = Tensor::<2, Bool>::diag_mask([r, b], i0 as i64, &rows.device()).bool_not();
             let (best, places) = products.mask_fill(own, -1e30).topk_with_indices(k, 1);
-            scores.extend(numbers_of::<2, T>(&best));
+            scores.extend(to_vec::<2, T>(&best));
             indices.extend(places.into_data().iter::<i64>().map(|j| j as u32));
         }
         (indices, scores)

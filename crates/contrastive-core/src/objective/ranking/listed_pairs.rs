@@ -2,6 +2,7 @@
 
 use super::sentence_pairs::cosine_column;
 use crate::error::{ObjectiveError, not_negative};
+use crate::host::to_vec;
 use burn::tensor::{Tensor, TensorData};
 
 /// Contrastive loss of given pairs that are alike or not (Hadsell et al. 2006, equation 4), of cosine distances `d = 1 - cos`: `d^2` of a
@@ -37,8 +38,7 @@ impl ListedPairs {
         let distances = cosine_column(first, second) * -1.0 + 1.0;
         let n = distances.dims()[0];
         assert_eq!(alike.len(), n, "marks and pairs");
-        let host: Vec<f64> = distances.to_data().iter::<f64>().collect();
-        let counts = self.counting(&host, alike);
+        let counts = self.counting(&to_vec(&distances), alike);
         let column = |side: bool| {
             let of = |k: usize| f64::from(u8::from(counts[k] && alike[k] == side));
             let data = TensorData::new((0..n).map(of).collect::<Vec<f64>>(), [n, 1]);

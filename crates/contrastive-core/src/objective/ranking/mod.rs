@@ -8,7 +8,7 @@ pub(crate) mod fast_ap;
 pub(crate) mod groco;
 pub(crate) mod listed_pairs;
 pub(crate) mod pnp;
-pub(crate) mod sampled_bce;
+mod sampled_bce;
 pub(crate) mod sentence_pairs;
 pub(crate) mod smooth_ap;
 
@@ -20,5 +20,5 @@ pub use fast_ap::FastAp;
 pub use groco::GroCo;
 pub use listed_pairs::ListedPairs;
 pub use pnp::Pnp;
-pub use sampled_bce::{logistic, sampled_bce, sampled_bce_from_scores, softplus};
+pub use sampled_bce::{sampled_bce, sampled_bce_from_scores};
 pub use smooth_ap::SmoothAp;

@@ -1,20 +1,9 @@
 //! Binary cross-entropy of a positive and sampled negatives.
 
-use crate::objective::computed;
+use crate::objective::{computed, softplus};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
-/// `1 / (1 + e^-x)` to the last digits of the type, where a backend's own may round to f32; beyond 80 without a slope.
-pub fn logistic<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    ((x.clamp(-80.0, 80.0) * -1.0).exp() + 1.0).recip()
-}
-
-/// `log(1 + e^x)`, exact for any x, with slope 1/2 at 0.
-pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let size = x.clone().abs();
-    (x + size.clone()) * 0.5 + (size * -1.0).exp().log1p()
-}
-
-/// SASRec's objective (Kang and McAuley 2018, equation 6): the positive item of every state is told from a sampled one,
+/// SASRec's objective (Kang and McAuley 2018, equation 6): the positive item of every state is distinguished from a sampled one,
 ///
 /// ```text
 /// loss = 1 / N  sum over the N real states of  -log sigmoid(s . p) - log(1 - sigmoid(s . n))

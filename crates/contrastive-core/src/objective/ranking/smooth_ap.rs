@@ -1,25 +1,23 @@
 //! Smooth-AP.
 
 use crate::error::{ObjectiveError, positive};
-use crate::objective::engine::log_sums::host;
+use crate::host::to_f64;
+use crate::objective::LabelledLoss;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use burn::tensor::{Int, Tensor, TensorData};
 use contrastive_kernels::rowwise::{self as kernel, RankCost};
 
-row_loss!(
-    /// Smooth-AP (Brown et al. 2020, equation 7): one less the average precision of ranking all rows by their cosine with the anchor,
-    /// where a comparison is a sigmoid; the mean over anchors that have positives, 0 without any.
-    ///
-    /// ```text
-    /// 1 - 1 / |P| sum_{j of P} R(j, P) / R(j, all)          R(j, S) = 1 + sum_{k of S, k != j} sigma((s_k - s_j) / temperature)
-    /// ```
-    ///
-    /// P are the rows of the anchor's label, the anchor among them (as in the released code). Classes may differ in size, and rows come
-    /// in any order. P comparisons of each row: P n^2 steps beside the products, memory linear in n.
-    SmoothAp of PositiveRanks,
-    mean_of_counted
-);
+/// Smooth-AP (Brown et al. 2020, equation 7): one less the average precision of ranking all rows by their cosine with the anchor,
+/// where a comparison is a sigmoid; the mean over anchors that have positives, 0 without any.
+///
+/// ```text
+/// 1 - 1 / |P| sum_{j of P} R(j, P) / R(j, all)          R(j, S) = 1 + sum_{k of S, k != j} sigma((s_k - s_j) / temperature)
+/// ```
+///
+/// P are the rows of the anchor's label, the anchor among them (as in the released code). Classes may differ in size, and rows come
+/// in any order. P comparisons of each row: P n^2 steps beside the products, memory linear in n.
+pub type SmoothAp = LabelledLoss<kernel::PositiveRanks>;
 
 impl SmoothAp {
     /// The temperature (0.01).
@@ -29,7 +27,7 @@ impl SmoothAp {
     pub fn new(temperature: f64) -> Result<Self, ObjectiveError> {
         let temperature = positive("temperature", temperature)?;
         let function = kernel::PositiveRanks { temperature, cost: RankCost::AveragePrecision };
-        Ok(Self { function, portable: false })
+        Ok(Self { function })
     }
 }
 
@@ -48,8 +46,8 @@ fn cost(cost: RankCost, p: Tensor<2>, r: Tensor<2>) -> Tensor<2> {
 impl RowFunction for kernel::PositiveRanks {
     fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         let [b, m] = s.dims();
-        // what is no negative: the positives and the anchor, as many places for each row as the largest has
-        let mask = host(negative.clone());
+        // what is not a negative: the positives and the anchor, as many places for each row as the largest has
+        let mask = to_f64(negative.clone());
         let lists: Vec<Vec<usize>> = mask.chunks(m).map(|row| (0..m).filter(|j| row[*j] == 0.0).collect()).collect();
         let most = lists.iter().map(Vec::len).max().unwrap_or(0);
         let (mut places, mut valid) = (vec![0i32; b * most], vec![0.0; b * most]);
@@ -76,5 +74,9 @@ impl RowFunction for kernel::PositiveRanks {
         let some = any(&positive);
         let rows = (total / valid.sum_dim(1).clamp_min(1.0)).reshape([b]) * some.clone();
         (rows, sums(vec![some.sum()]))
+    }
+
+    fn share(rows: usize, sums: &kernel::Sums) -> f64 {
+        mean_of_counted(rows, sums)
     }
 }

@@ -1,8 +1,9 @@
 //! Contrastive attraction and contrastive repulsion.
 
-use crate::attach::attach;
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::engine::log_sums::{beside, host, numbers};
+use crate::host::{numbers, to_f64};
+use crate::objective::engine::log_sums::row_products;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::{Comparison, RowFunction};
 use crate::objective::{Inputs, PairObjective, Reduction, Wanted, computed_in};
@@ -31,7 +32,6 @@ pub struct Cacr {
     detached: Option<bool>,
     /// The share of false negatives, and the sign of their correction.
     debiased: Option<(f64, f64)>,
-    portable: bool,
 }
 
 /// What [`Cacr::evaluate`] finds; plain tensors.
@@ -68,7 +68,7 @@ fn add(total: &mut Option<Tensor<2>>, part: Tensor<2>) {
 }
 
 fn costs(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
-    beside(a, b) * -2.0 + 2.0
+    row_products(a, b) * -2.0 + 2.0
 }
 
 fn softmax(x: Tensor<2>) -> Tensor<2> {
@@ -80,6 +80,15 @@ fn softmax(x: Tensor<2>) -> Tensor<2> {
 /// The other views than `x`, in their order.
 fn others(views: usize, x: usize) -> impl Iterator<Item = usize> {
     (0..views).filter(move |y| *y != x)
+}
+
+/// Views with their gradients, of which there may be none.
+fn with_their_gradients(
+    views: &[Tensor<2>],
+    gradients: Vec<Tensor<2>>,
+) -> impl Iterator<Item = (&Tensor<2>, Option<Tensor<2>>)> {
+    let mut gradients = gradients.into_iter();
+    views.iter().map(move |view| (view, gradients.next()))
 }
 
 fn compared(x: &Tensor<2>) -> Compared {
@@ -94,7 +103,7 @@ impl Cacr {
     pub fn new(attraction: f64, repulsion: f64) -> Result<Self, ObjectiveError> {
         let sharpness =
             [not_negative("sharpness of attraction", attraction)?, not_negative("sharpness of repulsion", repulsion)?];
-        Ok(Self { sharpness, costs: [1.0; 2], detached: None, debiased: None, portable: false })
+        Ok(Self { sharpness, costs: [1.0; 2], detached: None, debiased: None })
     }
 
     /// The factors alpha and beta of attraction and repulsion (1 and 1).
@@ -138,25 +147,13 @@ impl Cacr {
         Ok(self)
     }
 
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
-    }
-
     /// V views `[n, d]` of the same n samples. The value is `[1]`.
     ///
     /// # Panics
     /// When there are fewer than two views or rows, or the shapes differ.
     pub fn loss(&self, views: &[Tensor<2>]) -> Tensor<1> {
         let result = self.evaluate(views, views.iter().any(Tensor::is_tracked));
-        self.hang(views, result.value, result.gradients)
-    }
-
-    fn hang(&self, inputs: &[Tensor<2>], value: Tensor<1>, gradients: Vec<Tensor<2>>) -> Tensor<1> {
-        let autodiff = inputs.iter().any(Tensor::is_autodiff);
-        let value = if autodiff { Tensor::from_inner(value) } else { value };
-        inputs.iter().zip(gradients).fold(value, |value, (x, gradient)| attach(value, x, gradient))
+        attach_gradients(result.value, with_their_gradients(views, result.gradients))
     }
 
     fn check(views: &[Tensor<2>]) -> usize {
@@ -191,7 +188,7 @@ impl Cacr {
             let (cost, slopes) = self.repel(a, b, 0, detached, gradients);
             repulsion += cost * factor;
             if tau > 0.0 {
-                repulsion += host(costs(a, b)).iter().sum::<f64>() * sign * tau * factor;
+                repulsion += to_f64(costs(a, b)).iter().sum::<f64>() * sign * tau * factor;
             }
             let Some([da, db]) = slopes else { continue };
             add(&mut totals[x], da * factor);
@@ -224,7 +221,7 @@ impl Cacr {
             let cost = Tensor::cat(others(views, x).map(|y| costs(query, &targets[y])).collect(), 1);
             let weights = softmax(cost.clone() * self.sharpness[0]);
             let mean = (weights.clone() * cost.clone()).sum_dim(1);
-            out.value += host(mean.clone()).iter().sum::<f64>() * factor;
+            out.value += to_f64(mean.clone()).iter().sum::<f64>() * factor;
             let slope = match detached {
                 true => weights.clone(),
                 false => weights.clone() * ((cost - mean) * self.sharpness[0] + 1.0),
@@ -250,7 +247,7 @@ impl Cacr {
         let function = ExpectedSimilarity { sharpness: 2.0 * self.sharpness[1], detached };
         let comparison = no_positives(n, own);
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
-        let out = comparison.evaluate(&function, a, b, wanted, self.portable);
+        let out = comparison.evaluate(&function, a, b, wanted);
         (2.0 * out.value - 2.0 * n as f64, gradients.then(|| [out.anchors * 2.0, out.candidates * 2.0]))
     }
 
@@ -290,7 +287,7 @@ impl Cacr {
         }
         let gradients =
             totals.into_iter().zip(&compared_queries).filter_map(|(g, x)| g.map(|g| x.backward(g))).collect();
-        self.hang(queries, numbers(&[value], &rows[0]), gradients)
+        attach_gradients(numbers(&[value], &rows[0]), with_their_gradients(queries, gradients))
     }
 
     /// The weights of the negatives of every query, `[n, n]` with a diagonal of 0 and rows that add up to 1: what the repulsion of
@@ -388,7 +385,7 @@ impl CacrInfoNce {
         let weights = softmax(cost * (1.0 / self.temperature));
         let n = keys.dims()[0];
         let parts = queries.iter().enumerate().map(|(a, query)| {
-            let share = host(weights.clone().slice([0..n, a..a + 1]) * (2.0 * self.temperature / n as f64));
+            let share = to_f64(weights.clone().slice([0..n, a..a + 1]) * (2.0 * self.temperature / n as f64));
             let objective = self.objective.clone().with_reduction(Reduction::Weighted(Arc::new(share)));
             objective.loss(&Inputs::new(query.clone(), keys.clone()))
         });

@@ -2,8 +2,8 @@
 
 use crate::attach::attach;
 use crate::error::{ObjectiveError, positive};
+use crate::host::{numbers, to_f64};
 use crate::objective::distributed::{DistributedError, ObjectiveId, Ranks};
-use crate::objective::engine::log_sums::{host, numbers};
 use crate::objective::engine::views::{stacked, two_samples};
 use crate::objective::ranking::sentence_pairs::cosines;
 use crate::objective::{Denominator, Inputs, PairObjective, PositiveWeights, computed};
@@ -116,7 +116,7 @@ impl Dcl {
         };
         let like = computed(first.clone().inner());
         let cosines = cosines(first, second);
-        let s = host(cosines.clone().inner());
+        let s = to_f64(cosines.clone().inner());
         let logits: Vec<f64> = s.iter().map(|s| s / sigma).collect();
         let all = ranks.log_sum(&logits)?;
         let shares: Vec<f64> = logits.iter().map(|s| (s - all).exp()).collect();

@@ -1,8 +1,9 @@
 //! InfoNCE whose negatives are corrected for hidden positives, and weighted by how hard they are.
 
 use crate::error::{ObjectiveError, not_negative};
+use crate::host::{column, numbers, to_f64};
 use crate::objective::distributed::{DistributedError, ObjectiveId, Ranks};
-use crate::objective::engine::log_sums::{LogSums, beside, column, host, numbers};
+use crate::objective::engine::log_sums::{LogSums, row_products};
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
 use crate::objective::engine::views::stacked;
@@ -28,7 +29,6 @@ use contrastive_kernels::rowwise as kernel;
 #[derive(Clone, Debug)]
 pub struct DebiasedInfoNce {
     function: kernel::Debiased,
-    portable: bool,
 }
 
 impl DebiasedInfoNce {
@@ -45,7 +45,7 @@ impl DebiasedInfoNce {
             ));
         }
         let function = kernel::Debiased { scale: 1.0 / temperature, tau_plus, hardness: 0.0 };
-        Ok(Self { function, portable: false })
+        Ok(Self { function })
     }
 
     /// Negatives are weighted with `e^{beta s}` (published values lie around 1; 0 weighs all alike).
@@ -57,12 +57,6 @@ impl DebiasedInfoNce {
         Ok(self)
     }
 
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
-    }
-
     /// Two views `[n, d]` of the same n samples; the mean over the 2n rows, `[1]`; of a single sample, which has no negatives, 0.
     ///
     /// # Panics
@@ -70,7 +64,7 @@ impl DebiasedInfoNce {
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
         let table = stacked(first, second);
         let result = self.evaluate(&table, table.is_tracked());
-        hang(&Inputs::self_contrast(table), result)
+        result.attach_to(&Inputs::self_contrast(table))
     }
 
     /// Value, row values and, if wanted, the gradient of both views stacked, `[2n, d]`.
@@ -82,7 +76,7 @@ impl DebiasedInfoNce {
         assert!(rows > 0 && rows.is_multiple_of(2), "two views in a table of {:?}", table.dims());
         let problem = Problem::new(&Inputs::self_contrast(table.clone()), &Pairs::TwoViews, Similarity::Cosine);
         let wanted = if gradients { Wanted::ALL } else { Wanted::VALUE };
-        problem.evaluate(&self.function, wanted, mean_of_rows, self.portable).0
+        problem.evaluate(&self.function, wanted, mean_of_rows).0
     }
 
     /// The loss of the samples of all ranks together: each rank brings its own two views `[n, d]`, and the negatives of a row are the other
@@ -101,7 +95,7 @@ impl DebiasedInfoNce {
     ) -> Result<Tensor<1>, DistributedError> {
         let table = stacked(first, second);
         let result = self.distributed_evaluate(ranks, &table)?;
-        Ok(hang(&Inputs::self_contrast(table), result))
+        Ok(result.attach_to(&Inputs::self_contrast(table)))
     }
 
     fn distributed_evaluate(&self, ranks: &Ranks<'_>, table: &Tensor<2>) -> Result<Evaluation, DistributedError> {
@@ -122,7 +116,7 @@ impl DebiasedInfoNce {
         let partner = |i: usize| if i < n { i + n } else { i - n };
         let partners = Tensor::cat(vec![unit.clone().slice([n..rows, 0..d]), unit.clone().slice([0..n, 0..d])], 0);
         let own = PairLists::one_each((0..rows).map(|i| partner(i) as u32).collect()).shifted(2 * place.first);
-        let sums = LogSums::with_input_scale().with_exclusions(Exclusions::lists(own)).portable(self.portable);
+        let sums = LogSums::with_input_scale().with_exclusions(Exclusions::lists(own));
         let scaled = |factor: f64| Inputs::self_contrast(unit.clone()).with_scale(numbers(&[factor * scale], unit));
         // log R = log sum e^{(1 + beta) s} - log sum e^{beta s} + log N
         let hard = self.function.is_hard();
@@ -134,7 +128,7 @@ impl DebiasedInfoNce {
         for (sign, inputs) in &parts {
             logs.iter_mut().zip(sums.distributed_values(ranks, inputs)?).for_each(|(log, part)| *log += sign * part);
         }
-        let positives = host(beside(unit, &partners) * scale);
+        let positives = to_f64(row_products(unit, &partners) * scale);
         let each: Vec<[f64; 3]> =
             positives.iter().zip(&logs).map(|(p, r)| self.function.value(*p, *r, others)).collect();
         // a sample alone has no negatives

@@ -1,8 +1,10 @@
 //! Contrastive losses over an interval of hard negatives.
 
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative};
+use crate::host::numbers;
 use crate::objective::Inputs;
-use crate::objective::engine::log_sums::{attached, numbers};
+use crate::objective::MASKED;
 use crate::objective::engine::rowwise::{Comparison, RowFunction};
 use crate::objective::engine::views::stacked;
 use crate::pairs::{Exclusions, PairLists, Pairs};
@@ -32,7 +34,6 @@ use std::cmp::Ordering;
 #[derive(Clone, Debug)]
 pub struct HardContrastive {
     function: Interval,
-    portable: bool,
 }
 
 /// What is kept, and what it costs.
@@ -72,13 +73,7 @@ impl HardContrastive {
             let name = "fraction of the negatives";
             return Err(ObjectiveError::Outside { name, value: fraction, allowed: "(0, 1]" });
         }
-        Ok(Self { function: Interval { fraction, form }, portable: false })
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
+        Ok(Self { function: Interval { fraction, form } })
     }
 
     /// Anchors `[n, d]` and candidates `[m, d]`, candidate i the positive of anchor i. The value is `[1]`.
@@ -100,7 +95,7 @@ impl HardContrastive {
     /// Any pairs and exclusions. The value is `[1]`.
     ///
     /// # Panics
-    /// When shapes, pairs and exclusions do not fit each other, or the inputs have positives beside the candidates, a scale or a bias.
+    /// When shapes, pairs and exclusions do not fit each other, or the inputs have own positives, a scale or a bias.
     pub fn loss_of(&self, inputs: &Inputs, pairs: &Pairs, exclusions: &Exclusions) -> Tensor<1> {
         let comparison = comparison(inputs, pairs, exclusions);
         let plain = inputs.plain();
@@ -109,18 +104,19 @@ impl HardContrastive {
         let tracked = inputs.anchors.is_tracked() || inputs.candidates.as_ref().is_some_and(Tensor::is_tracked);
         let wanted = if tracked { Wanted::ALL } else { Wanted::VALUE };
         let among = c.as_ref().unwrap_or(&a);
-        let out = comparison.evaluate(&self.function, &a.rows, &among.rows, wanted, self.portable);
+        let out = comparison.evaluate(&self.function, &a.rows, &among.rows, wanted);
         let share = 1.0 / a.rows.dims()[0] as f64;
         let value = numbers(&[out.value * share], &a.rows);
         let back = |x: &Compared, g: Tensor<2>| tracked.then(|| x.backward(g * share));
         match (&inputs.candidates, &c) {
-            (Some(candidates), Some(c)) => {
-                attached(value, [(&inputs.anchors, back(&a, out.anchors)), (candidates, back(c, out.candidates))])
-            }
+            (Some(candidates), Some(c)) => attach_gradients(
+                value,
+                [(&inputs.anchors, back(&a, out.anchors)), (candidates, back(c, out.candidates))],
+            ),
             _ => {
                 let gradient = tracked.then(|| out.anchors + out.candidates);
                 let gradient = gradient.and_then(|g| back(&a, g));
-                attached(value, [(&inputs.anchors, gradient), (&inputs.anchors, None)])
+                attach_gradients(value, [(&inputs.anchors, gradient), (&inputs.anchors, None)])
             }
         }
     }
@@ -217,7 +213,6 @@ impl<T: Element> RowLoss<T> for Interval {
 
 impl RowFunction for Interval {
     fn dense(&self, s: Tensor<2>, positive: Tensor<2>, negative: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
-        const MASKED: f64 = -1e30;
         let (device, dtype, [b, m]) = (s.device(), s.dtype(), s.dims());
         let counts: Vec<f64> = negative.clone().sum_dim(1).into_data().iter::<f64>().collect();
         let places: Vec<i64> = counts.iter().map(|c| self.kept(*c as usize) as i64 - 1).collect();

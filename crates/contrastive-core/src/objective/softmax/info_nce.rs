@@ -1,7 +1,8 @@
 //! InfoNCE: queries, their positives, and negatives of the batch, of a queue or of each query's own.
 
 use crate::error::ObjectiveError;
-use crate::objective::engine::log_sums::{mean_above_zero, numbers};
+use crate::host::numbers;
+use crate::objective::engine::log_sums::mean_above_zero;
 use crate::objective::{Inputs, PairObjective, Reduction, computed};
 use crate::pairs::Pairs;
 use crate::similarity::{Similarity, defined};

@@ -1,6 +1,6 @@
 //! The Jensen-Shannon estimator of mutual information.
 
-use crate::objective::engine::log_sums::numbers;
+use crate::host::numbers;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::{Evaluation, Inputs, Wanted};
 use crate::pairs::Pairs;
@@ -15,21 +15,20 @@ use std::f64::consts::LN_2;
 /// mean over negative pairs of (log(1 + e^s) - log 2) - mean over positive pairs of (log 2 - log(1 + e^-s))
 /// ```
 ///
-/// `s` is the inner product of raw rows unless told otherwise. Both directions have the same value. A side without pairs is 0.
+/// `s` is the inner product of raw rows by default. Both directions have the same value. A side without pairs is 0.
 #[derive(Clone, Debug)]
 pub struct JensenShannon {
     similarity: Similarity,
     pairs: Pairs,
-    portable: bool,
 }
 
 impl JensenShannon {
     /// Inner products; candidate i belongs to anchor i.
     pub fn new() -> Self {
-        Self { similarity: Similarity::Dot, pairs: Pairs::Diagonal, portable: false }
+        Self { similarity: Similarity::Dot, pairs: Pairs::Diagonal }
     }
 
-    /// Who belongs to whom (nodes and the graphs they are of: [`Pairs::labels_between`]). Positives beside the candidates are
+    /// Which pairs are positive (nodes and the graphs they are of: [`Pairs::labels_between`]). Positives beside the candidates are
     /// not supported.
     pub fn with_pairs(mut self, pairs: Pairs) -> Self {
         self.pairs = pairs;
@@ -39,12 +38,6 @@ impl JensenShannon {
     /// How alike two rows are.
     pub fn with_similarity(mut self, similarity: Similarity) -> Self {
         self.similarity = similarity;
-        self
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
         self
     }
 
@@ -61,7 +54,7 @@ impl JensenShannon {
     /// # Panics
     /// As [`evaluate`](Self::evaluate).
     pub fn loss(&self, inputs: &Inputs) -> Tensor<1> {
-        hang(inputs, self.evaluate(inputs, wanted(inputs)))
+        self.evaluate(inputs, wanted(inputs)).attach_to(inputs)
     }
 
     /// Value, each anchor's part of the two means without the logarithms of 2, and the gradients that are wanted; no tape.
@@ -70,7 +63,7 @@ impl JensenShannon {
     /// When shapes and pairs do not fit, or the inputs have a scale, a bias or paired positives.
     pub fn evaluate(&self, inputs: &Inputs, wanted: Wanted) -> Evaluation {
         let (problem, function, offset) = self.parts(inputs);
-        let (mut result, _) = problem.evaluate(&function, wanted, as_it_is, self.portable);
+        let (mut result, _) = problem.evaluate(&function, wanted, as_it_is);
         result.value = result.value - numbers(&[offset], &problem.anchors.rows);
         result
     }

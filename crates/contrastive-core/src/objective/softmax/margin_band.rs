@@ -26,13 +26,12 @@ use contrastive_kernels::rowwise as kernel;
 #[derive(Clone, Debug)]
 pub struct MarginBand {
     function: kernel::MarginBand,
-    portable: bool,
 }
 
 impl MarginBand {
     /// R alone, with factor 1.
     pub fn new() -> Self {
-        Self { function: kernel::MarginBand { contrast: 0.0, band: 1.0 }, portable: false }
+        Self { function: kernel::MarginBand { contrast: 0.0, band: 1.0 } }
     }
 
     /// The weighted sum of NT-Xent (inner products, temperature 1) and R.
@@ -42,13 +41,7 @@ impl MarginBand {
     pub fn with_contrast(contrast: f64, band: f64) -> Result<Self, ObjectiveError> {
         let contrast = not_negative("factor of the contrast", contrast)?;
         let band = not_negative("factor of the margin band", band)?;
-        Ok(Self { function: kernel::MarginBand { contrast, band }, portable: false })
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
+        Ok(Self { function: kernel::MarginBand { contrast, band } })
     }
 
     /// Two views `[n, d]` of the same n things. The value is `[1]`.
@@ -58,7 +51,7 @@ impl MarginBand {
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
         let inputs = Inputs::self_contrast(stacked(first, second));
         let result = self.evaluate(&inputs.anchors, inputs.anchors.is_tracked());
-        hang(&inputs, result)
+        result.attach_to(&inputs)
     }
 
     /// Value, each row's part before the division, and, if wanted, the gradient, of 2n rows `[2n, d]`: one view after the other.
@@ -68,7 +61,7 @@ impl MarginBand {
     pub fn evaluate(&self, rows: &Tensor<2>, gradients: bool) -> Evaluation {
         let problem = Problem::new(&Inputs::self_contrast(rows.clone()), &Pairs::TwoViews, Similarity::Dot);
         let wanted = Wanted { anchors: gradients, candidates: gradients };
-        problem.evaluate(&self.function, wanted, mean_of_rows, self.portable).0
+        problem.evaluate(&self.function, wanted, mean_of_rows).0
     }
 
     /// The same by plain, differentiable tensor operations: materialises several 2n x 2n matrices.

@@ -1,10 +1,11 @@
-//! PamC: the negatives of a node are stood in for by the clusters' meta-nodes.
+//! PamC: the clusters' meta-nodes replace the negatives of a node.
 
-use crate::attach::attach;
+use crate::attach::attach_gradients;
 use crate::error::ObjectiveError;
+use crate::host::numbers;
 use crate::linear::SparseOperator;
 use crate::objective::engine::blocks::{block_values, row_blocks};
-use crate::objective::engine::log_sums::{LogSums, numbers};
+use crate::objective::engine::log_sums::LogSums;
 use crate::objective::{Inputs, computed, computed_in};
 use crate::pairs::Exclusions;
 use crate::similarity::{Compared, Similarity, unit_rows};
@@ -65,7 +66,7 @@ impl MetaNodes {
     pub fn means(&self, rows: Tensor<2>) -> Tensor<2> {
         let shares: Vec<f64> = self.counts.iter().map(|n| 1.0 / n).collect();
         let sums = self.sums(rows);
-        let shares = crate::objective::engine::log_sums::column(&shares, &sums);
+        let shares = crate::host::column(&shares, &sums);
         sums * shares
     }
 }
@@ -259,7 +260,8 @@ impl PamC {
             _ => self.on_edges::<f32>(&compared.rows, positives.0.to_f32()),
         };
         let value = Tensor::<1>::from_data([value], (&rows.device(), computed_in(rows.dtype())));
-        if rows.is_tracked() { attach(value, rows, compared.backward(gradient)) } else { value }
+        let gradient = rows.is_tracked().then(|| compared.backward(gradient));
+        attach_gradients(value, [(rows, gradient)])
     }
 
     fn on_edges<T: Element + BurnElement>(&self, unit: &Tensor<2>, weights: &Csr<T>) -> (f64, Tensor<2>) {

@@ -1,8 +1,8 @@
 //! MoCo: queries find their keys among a queue of past keys.
 
+use crate::attach::attach_gradients;
 use crate::error::ObjectiveError;
 use crate::memory::Queue;
-use crate::objective::engine::log_sums::attached;
 use crate::objective::{Inputs, PairObjective};
 use crate::pairs::Pairs;
 use crate::similarity::Similarity;
@@ -48,7 +48,7 @@ impl Moco {
             None => {
                 let zero = Tensor::zeros([1], (&queries.clone().inner().device(), queries.dtype()));
                 let none = |x: &Tensor<2>| Some(x.clone().inner().zeros_like());
-                attached(zero, [(&queries, none(&queries)), (&keys, none(&keys))])
+                attach_gradients(zero, [(&queries, none(&queries)), (&keys, none(&keys))])
             }
         }
     }

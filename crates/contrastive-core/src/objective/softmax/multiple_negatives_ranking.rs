@@ -1,13 +1,16 @@
 //! In-batch ranking of documents for queries, as text encoders are trained.
 
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative};
+use crate::host::{column, numbers, to_f64};
 use crate::objective::distributed::{Among, DistributedError, ObjectiveId, Place, Ranks};
-use crate::objective::engine::log_sums::{LogSums, attached, beside, column, host, numbers};
+use crate::objective::engine::log_sums::{LogSums, row_products};
 use crate::objective::{Direction, Evaluation, Gradients, Inputs, PairObjective, Wanted};
 use crate::pairs::{Exclusions, PairLists};
 use crate::similarity::{Compared, Similarity};
 use crate::temperature::Temperature;
 use burn::tensor::Tensor;
+use contrastive_kernels::scalar::log_add_exp;
 
 /// Multiple-negatives ranking (Henderson et al. 2017, section 4.4; SimCSE, E5): the document of query i against all other
 /// documents of the batch, hard negatives included.
@@ -118,7 +121,7 @@ impl MultipleNegativesRanking {
         self.loss_in(Among::all(ranks), queries, documents)
     }
 
-    /// The same with each rank's hard negatives `[k n, d]`, which all queries meet; k is the same on all ranks.
+    /// The same with each rank's hard negatives `[k n, d]`, which are negatives of all queries; k is the same on all ranks.
     ///
     /// # Errors
     /// As [`distributed_loss`](Self::distributed_loss), and when ranks disagree about k.
@@ -149,13 +152,13 @@ impl MultipleNegativesRanking {
         let tracked = queries.is_tracked() || documents.is_tracked();
         let result = self.evaluate_in(among, &queries, &documents, tracked)?;
         let g = result.gradients;
-        Ok(attached(result.value, [(&queries, g.anchors), (&documents, g.candidates)]))
+        Ok(attach_gradients(result.value, [(&queries, g.anchors), (&documents, g.candidates)]))
     }
 
     /// Value, each query's value and, if wanted, the gradients of queries (anchors) and of all documents (candidates).
     ///
     /// # Panics
-    /// When the widths differ, or the number of documents is no multiple of the number of queries.
+    /// When the widths differ, or the number of documents is not a multiple of the number of queries.
     pub fn evaluate(&self, queries: &Tensor<2>, documents: &Tensor<2>, gradients: bool) -> Evaluation {
         self.evaluate_in(Among::HERE, queries, documents, gradients).expect("one process")
     }
@@ -268,8 +271,8 @@ impl MultipleNegativesRanking {
         let asked = Inputs::new(q.clone(), Tensor::cat(vec![c.clone(), q.clone()], 0));
         let answered = Inputs::new(documents.clone(), Tensor::cat(vec![q.clone(), c.clone()], 0));
         let (a, b) = (among.values(&from_queries, &asked)?, among.values(&from_documents, &answered)?);
-        let positive = host(beside(q, &documents) * (1.0 / self.temperature));
-        let all: Vec<f64> = a.iter().zip(&b).map(|(a, b)| log_add(*a, *b)).collect();
+        let positive = to_f64(row_products(q, &documents) * (1.0 / self.temperature));
+        let all: Vec<f64> = a.iter().zip(&b).map(|(a, b)| log_add_exp(*a, *b)).collect();
         let rows = all.iter().zip(&positive).map(|(l, s)| l - s).collect();
         let mut result = mean(among, place, rows, q)?;
         if place.any {
@@ -304,9 +307,9 @@ impl MultipleNegativesRanking {
         let sums = LogSums::new(1.0 / (scale + alpha)).expect("a checked temperature").with_similarity(Similarity::Dot);
         let sums = sums.with_exclusions(Exclusions::own_row(0));
         let inputs = Inputs::new(q.clone(), c.clone());
-        let positive = host(beside(q, &documents) * scale);
+        let positive = to_f64(row_products(q, &documents) * scale);
         let gaps: Vec<f64> = among.values(&sums, &inputs)?.iter().zip(&positive).map(|(l, s)| l - s).collect();
-        let mut result = mean(among, place, gaps.iter().map(|&g| log_add(g, 0.0)).collect(), q)?;
+        let mut result = mean(among, place, gaps.iter().map(|&g| log_add_exp(g, 0.0)).collect(), q)?;
         if place.any {
             let pull: Vec<f64> = gaps.iter().map(|g| 1.0 / (place.all as f64 * (1.0 + (-g).exp()))).collect();
             let share = pull.iter().map(|p| p * scale / (scale + alpha)).collect();
@@ -317,11 +320,6 @@ impl MultipleNegativesRanking {
         }
         Ok(result)
     }
-}
-
-/// `log(e^a + e^b)`; NaN if either is NaN.
-fn log_add(a: f64, b: f64) -> f64 {
-    if a == b { a + std::f64::consts::LN_2 } else { a.max(b) + (-(a - b).abs()).exp().ln_1p() }
 }
 
 /// Row values and their mean, over all rows that are compared.

@@ -1,8 +1,8 @@
 //! N-pair loss.
 
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::engine::log_sums::numbers;
-use crate::objective::engine::metric_rows::{hang, wanted};
+use crate::host::numbers;
+use crate::objective::engine::metric_rows::wanted;
 use crate::objective::{Evaluation, Inputs, PairObjective, Wanted};
 use crate::similarity::Similarity;
 use burn::tensor::Tensor;
@@ -39,7 +39,7 @@ impl NPairs {
     /// When there are no pairs, or the shapes differ.
     pub fn loss(&self, anchors: Tensor<2>, positives: Tensor<2>) -> Tensor<1> {
         let inputs = Inputs::new(anchors, positives);
-        hang(&inputs, self.evaluate(&inputs, wanted(&inputs)))
+        self.evaluate(&inputs, wanted(&inputs)).attach_to(&inputs)
     }
 
     /// Value, each pair's value without the penalty, and the gradients that are wanted; no tape.

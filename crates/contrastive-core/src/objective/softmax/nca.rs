@@ -52,7 +52,7 @@ impl Nca {
     /// class, `[c, d]`; labels are class numbers. The value is `[1]`.
     ///
     /// # Panics
-    /// When rows and labels differ in number, or a label is no class.
+    /// When rows and labels differ in number, or a label is not a class.
     pub fn loss_with_proxies(&self, rows: Tensor<2>, labels: &[i64], proxies: Tensor<2>) -> Tensor<1> {
         let pairs = classes(labels, proxies.dims()[0]);
         self.0.clone().with_pairs(pairs).loss(&Inputs::new(rows, proxies))

@@ -62,12 +62,6 @@ impl OneToK {
         self
     }
 
-    /// Uses the body of backend operations even where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.objective = self.objective.portable(portable);
-        self
-    }
-
     /// Anchors `[n, d]`, versions `[n, k, d]`, and, with [`with_input_scale`](Self::with_input_scale), the inverse temperature
     /// `[1]`. `present[j * k + l]` says whether instance j has version l; absent ones are not compared and get no gradient.
     /// The value is `[1]`.
@@ -76,7 +70,7 @@ impl OneToK {
     /// When an instance has no version at all.
     ///
     /// # Panics
-    /// When shapes do not fit, there are no instances, or there is a scale that is no input.
+    /// When shapes do not fit, there are no instances, or there is a scale that is not an input.
     pub fn loss(
         &self,
         anchors: Tensor<2>,
@@ -108,7 +102,7 @@ impl OneToK {
         let problem = self.problem(anchors, versions, scale, present);
         let rows = problem.as_ref().map_or(0, |(lists, _)| lists.columns.len());
         let same = [ObjectiveId::OneToK.to_agree(), ("weight of the versions", self.text_weight)];
-        // a rank that has none tells the others, which must not wait for it
+        // a rank without rows says so, so that the others do not wait for it
         let place = ranks.place(rows, problem.is_err(), &same)?;
         let (lists, inputs) = problem?;
         if place.any {

@@ -1,8 +1,8 @@
 //! Contrast of positions: cells of two crops that see the same place of an image (PixPro and PixContrast).
 
-use crate::attach::attach;
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative, positive};
-use crate::native::like;
+use crate::host::like;
 use crate::objective::engine::grouped::{Grouped, GroupedInputs};
 use crate::objective::{PairObjective, Placement, PositiveWeights, Reduction, computed_in};
 use crate::pairs::{PairLists, Pairs};
@@ -152,17 +152,13 @@ impl PixPro {
         let rows = |side: &Compared| -> Tensor<3> { side.rows.clone().reshape([b, n, d]) };
         let pulled = mask.clone().matmul(rows(&to));
         let value = (rows(&from) * pulled.clone()).sum();
-        let autodiff = y.is_autodiff() || x.is_autodiff();
-        let value = if autodiff { Tensor::from_inner(value) } else { value };
         let back = |side: &Compared, gradient: Tensor<3>| -> Tensor<4> {
             let raw: Tensor<3> = side.backward(gradient.reshape([b * n, d])).reshape([b, n, d]);
             raw.swap_dims(1, 2).reshape([b, d, height, width])
         };
-        let value = if y.is_tracked() { attach(value, &y, back(&from, pulled)) } else { value };
-        match x.is_tracked() {
-            true => attach(value, &x, back(&to, mask.swap_dims(1, 2).matmul(rows(&from)))),
-            false => value,
-        }
+        let by_y = y.is_tracked().then(|| back(&from, pulled));
+        let by_x = x.is_tracked().then(|| back(&to, mask.swap_dims(1, 2).matmul(rows(&from))));
+        attach_gradients(value, [(&y, by_y), (&x, by_x)])
     }
 }
 

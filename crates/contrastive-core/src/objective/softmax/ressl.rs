@@ -1,9 +1,10 @@
 //! ReSSL: a student shall see the same relations to a queue as its teacher.
 
+use crate::attach::attach_gradients;
 use crate::error::ObjectiveError;
 use crate::memory::Queue;
 use crate::objective::distributed::{Among, DistributedError, Ranks};
-use crate::objective::engine::log_sums::{LogSums, attached};
+use crate::objective::engine::log_sums::LogSums;
 use crate::objective::{Denominator, Evaluation, Gradients, Inputs, PairObjective, Wanted};
 use crate::pairs::Pairs;
 use crate::similarity::{Sides, Similarity};
@@ -113,7 +114,7 @@ impl ReSsl {
         candidates: Tensor<2>,
     ) -> Result<Tensor<1>, DistributedError> {
         let result = self.evaluate_in(among, &student, &teacher, &candidates, student.is_tracked())?;
-        Ok(attached(result.value, [(&student, result.gradients.anchors), (&teacher, None)]))
+        Ok(attach_gradients(result.value, [(&student, result.gradients.anchors), (&teacher, None)]))
     }
 
     /// Value, row values and, if wanted, the student's gradient (as that of the anchors).

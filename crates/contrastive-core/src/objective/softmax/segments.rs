@@ -54,12 +54,6 @@ impl SegmentContrast {
         self.segments
     }
 
-    /// Uses backend operations even where native kernels exist.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.contrast = self.contrast.portable(portable);
-        self
-    }
-
     /// The value `[1]` of encoded series `[B, T, D]`, attached; `offset` steps are left out before the first segment of
     /// `T / k` steps.
     ///

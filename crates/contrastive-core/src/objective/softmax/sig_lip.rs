@@ -1,11 +1,11 @@
 //! SigLIP: the sigmoid loss of all pairs, without their matrix.
 
-use crate::attach::attach;
+use crate::attach::attach_gradients;
+use crate::host::numbers;
 use crate::objective::Inputs;
-use crate::objective::engine::log_sums::numbers;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
-use crate::objective::ranking::sampled_bce::logistic;
+use crate::objective::logistic;
 use crate::pairs::Pairs;
 use crate::similarity::{Similarity, unit_rows};
 use burn::tensor::Tensor;
@@ -14,20 +14,12 @@ use contrastive_kernels::rowwise::Sigmoid;
 /// Sigmoid loss of all pairs (SigLIP, Zhai et al. 2023, equation 1): image i belongs to text i and to no other; the sum over
 /// all pairs divided by their number of images.
 #[derive(Clone, Debug, Default)]
-pub struct SigLip {
-    pub(crate) portable: bool,
-}
+pub struct SigLip {}
 
 impl SigLip {
     /// Cosines; scale and bias are inputs of the loss (the paper starts them at 10 and -10).
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Uses the body of tensor operations also where a native kernel exists.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.portable = portable;
-        self
     }
 
     /// Images `[n, d]` and their texts `[n, d]`, the scale `[1]` (not its logarithm) and the bias `[1]`. The value is `[1]`.
@@ -42,12 +34,11 @@ impl SigLip {
         let n = images.dims()[0];
         let inputs = Inputs::new(images, texts);
         let problem = Problem::new(&inputs, &Pairs::Diagonal, Similarity::Cosine);
-        let (result, sums) = problem.evaluate(&function, wanted(&inputs), mean_of_rows, self.portable);
-        let value = hang(&inputs, result);
+        let (result, sums) = problem.evaluate(&function, wanted(&inputs), mean_of_rows);
+        let value = result.attach_to(&inputs);
         let like = &problem.anchors.rows;
-        [(&scale, sums[0]), (&bias, sums[1])]
-            .into_iter()
-            .fold(value, |value, (input, sum)| attach(value, input, numbers(&[sum / n as f64], like)))
+        let slope = |sum: f64| Some(numbers(&[sum / n as f64], like));
+        attach_gradients(value, [(&scale, slope(sums[0])), (&bias, slope(sums[1]))])
     }
 
     /// The same by plain, differentiable tensor operations: materialises several n x n matrices.

@@ -1,6 +1,6 @@
-//! TS2Vec: instances are told apart at each time step, time steps within each instance, over a hierarchy of scales.
+//! TS2Vec: contrasts instances at each time step and time steps within each instance, over a hierarchy of scales.
 
-use crate::attach::attach;
+use crate::attach::attach_gradients;
 use crate::error::ObjectiveError;
 use crate::objective::engine::grouped::{Grouped, GroupedInputs};
 use crate::objective::{PairObjective, Wanted, computed_in};
@@ -113,12 +113,6 @@ impl Ts2Vec {
         self
     }
 
-    /// Uses backend operations even where native kernels exist.
-    pub fn portable(mut self, portable: bool) -> Self {
-        self.contrast = self.contrast.portable(portable);
-        self
-    }
-
     /// The value `[1]` over all scales, attached to both views where they carry a gradient.
     ///
     /// # Panics
@@ -150,12 +144,8 @@ impl Ts2Vec {
         part: impl Fn(&Self, &[Tensor<3>; 2], bool) -> ViewsEvaluation,
     ) -> Tensor<1> {
         let result = part(self, &[z1.clone(), z2.clone()], z1.is_tracked() || z2.is_tracked());
-        let autodiff = z1.is_autodiff() || z2.is_autodiff();
-        let value = if autodiff { Tensor::from_inner(result.value) } else { result.value };
-        match result.views {
-            Some([a, b]) => attach(attach(value, &z1, a), &z2, b),
-            None => value,
-        }
+        let [a, b] = result.views.map_or([None, None], |views| views.map(Some));
+        attach_gradients(result.value, [(&z1, a), (&z2, b)])
     }
 
     /// Value and gradients over all scales, eagerly: less than twice the work of the first scale.
@@ -196,14 +186,14 @@ impl Ts2Vec {
         total.scale(share)
     }
 
-    /// Each time step a group of 2 B rows. A batch of one has nothing to tell apart: 0.
+    /// Each time step a group of 2 B rows. A batch of one has no negatives: 0.
     fn instance(&self, views: &[Tensor<3>; 2], gradients: bool) -> ViewsEvaluation {
         let [a, b] = plain(views).map(|view| view.swap_dims(0, 1));
         let found = self.groups([a, b], gradients);
         ViewsEvaluation { views: found.views.map(|views| views.map(|view| view.swap_dims(0, 1))), ..found }
     }
 
-    /// Each instance a group of 2 T rows. A single time step has nothing to tell apart: 0.
+    /// Each instance a group of 2 T rows. A single time step has no negatives: 0.
     fn temporal(&self, views: &[Tensor<3>; 2], gradients: bool) -> ViewsEvaluation {
         self.groups(plain(views), gradients)
     }

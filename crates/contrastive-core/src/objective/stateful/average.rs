@@ -1,6 +1,7 @@
 //! Moving averages of positive numbers, kept as logarithms.
 
 use crate::error::ObjectiveError;
+use contrastive_kernels::scalar::log_add_exp;
 
 /// The share of a new value in a moving average (gamma), constant or on a cosine from 1 down to its last value:
 ///
@@ -52,25 +53,10 @@ impl AverageWeight {
     }
 }
 
-/// `log(e^a + e^b)`.
-pub(super) fn log_add(a: f64, b: f64) -> f64 {
-    let top = a.max(b);
-    if top == f64::NEG_INFINITY { top } else { top + ((a - top).exp() + (b - top).exp()).ln() }
-}
-
-/// `log mean e^x`; minus infinity for nothing, or for nothing but minus infinity.
-pub(super) fn log_mean_exp(x: &[f64]) -> f64 {
-    let top = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if !top.is_finite() {
-        return top;
-    }
-    top + (x.iter().map(|x| (x - top).exp()).sum::<f64>() / x.len() as f64).ln()
-}
-
 /// The logarithm of a moving average: `log((1 - share) e^old + share e^new)`; of nothing old, the new value.
 pub(super) fn averaged(old: Option<f64>, new: f64, share: f64) -> f64 {
     match old {
-        Some(old) if share < 1.0 => log_add((1.0 - share).ln() + old, share.ln() + new),
+        Some(old) if share < 1.0 => log_add_exp((1.0 - share).ln() + old, share.ln() + new),
         _ => new,
     }
 }

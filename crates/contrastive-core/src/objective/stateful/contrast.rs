@@ -1,6 +1,7 @@
 //! Anchors and their negatives in linear memory, each anchor at its own temperature.
 
-use crate::objective::engine::log_sums::{beside, column, host, numbers};
+use crate::host::{column, numbers, to_f64};
+use crate::objective::engine::log_sums::row_products;
 use crate::objective::{Denominator, Evaluation, Inputs, PairObjective, Reduction, Wanted};
 use crate::pairs::{Exclusions, Pairs};
 use crate::similarity::Similarity;
@@ -19,7 +20,6 @@ pub(super) struct Contrast {
     pub temperatures: Vec<f64>,
     /// Are similarities taken relative to the positive's?
     pub relative: bool,
-    pub portable: bool,
 }
 
 /// With `h_ij = a_i . c_j`, less `a_i . positive_i` if relative, and `p_ij = softmax_j(h_ij / tau_i)`, for each anchor:
@@ -54,7 +54,6 @@ impl Contrast {
             .with_denominator(Denominator::NegativesOnly)
             .with_exclusions(self.exclusions.clone())
             .with_reduction(Reduction::Weighted(Arc::new(weights)))
-            .portable(self.portable)
             .evaluate(&inputs, wanted)
     }
 
@@ -62,10 +61,10 @@ impl Contrast {
     pub fn statistics(&self) -> Statistics {
         let n = self.temperatures.len();
         let result = self.engine(vec![1.0; n], Wanted { anchors: true, candidates: false });
-        let own = host(beside(&self.anchors, &self.positives));
-        let mean = host(result.gradients.scale.expect("the gradient of the inverse temperatures"));
+        let own = to_f64(row_products(&self.anchors, &self.positives));
+        let mean = to_f64(result.gradients.scale.expect("the gradient of the inverse temperatures"));
         let count = (self.negatives as f64).ln();
-        let log_mean = host(result.rows);
+        let log_mean = to_f64(result.rows);
         let (own, apart) = if self.relative { (own, vec![0.0; n]) } else { (vec![0.0; n], own) };
         Statistics {
             log_mean: (0..n).map(|i| log_mean[i] - own[i] / self.temperatures[i] - count).collect(),

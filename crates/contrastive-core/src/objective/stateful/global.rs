@@ -4,8 +4,9 @@ use super::average::AverageWeight;
 use super::contrast::{Contrast, Statistics};
 use super::samples::{Denominators, SampleError, check_batch, insert, list};
 use super::temperatures::Temperatures;
+use crate::attach::attach_gradients;
+use crate::host::numbers;
 use crate::objective::Inputs;
-use crate::objective::engine::log_sums::{attached, numbers};
 use crate::pairs::{Exclusions, PairLists};
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::{Tensor, TensorData};
@@ -59,7 +60,6 @@ pub(super) struct Global {
     pub share: AverageWeight,
     pub epoch: usize,
     pub remembered: Remembered,
-    pub portable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Global {
         }
         let side = Side { denominators: Denominators::new(samples), temperatures };
         let sides = vec![side; if views == Views::Alike { 1 } else { 2 }];
-        Ok(Self { views, samples, sides, share, epoch: 0, remembered: Remembered::Differences, portable: false })
+        Ok(Self { views, samples, sides, share, epoch: 0, remembered: Remembered::Differences })
     }
 
     /// The first table's side, and the second's.
@@ -122,7 +122,6 @@ impl Global {
                     negatives,
                     temperatures,
                     relative: self.remembered == Remembered::Differences,
-                    portable: self.portable,
                 }
             };
         match self.views {
@@ -227,7 +226,7 @@ impl Global {
 
     pub fn loss(&mut self, first: Tensor<2>, second: Tensor<2>, index: &[usize]) -> Result<Tensor<1>, SampleError> {
         let estimate = self.step(&first, &second, index)?;
-        Ok(attached(estimate.value, [(&first, Some(estimate.first)), (&second, Some(estimate.second))]))
+        Ok(attach_gradients(estimate.value, [(&first, Some(estimate.first)), (&second, Some(estimate.second))]))
     }
 
     /// What stands before a name in the state of side `k`.

@@ -1,22 +1,17 @@
 //! iSogCLR: SogCLR with a temperature for each sample.
 
 use super::average::AverageWeight;
-use super::global::{Estimate, Global, Remembered, Views};
+use super::global::{Global, Views};
 use super::samples::SampleError;
-use super::sogclr::global_objective;
+use super::sogclr::{GlobalContrast, IndividualTemperatures};
 use super::temperatures::{TemperatureRule, Temperatures};
-use burn::tensor::{Tensor, TensorData};
-use std::collections::BTreeMap;
 
 /// iSogCLR (Qiu et al. 2023): as [`SogClr`](super::SogClr), and every sample learns its temperature by the
 /// [`TemperatureRule`]. A temperature is used from the sample's next visit on; the two views of a sample share it, two modalities
 /// have one each.
 ///
 /// With the rate 0 this is SogCLR at the starting temperature.
-#[derive(Clone, Debug)]
-pub struct ISogClr(Global);
-
-global_objective!(ISogClr);
+pub type ISogClr = GlobalContrast<IndividualTemperatures>;
 
 impl ISogClr {
     /// For a training set of `samples`, with gamma 0.8.
@@ -25,7 +20,7 @@ impl ISogClr {
     /// When there are no samples.
     pub fn new(samples: usize, rule: TemperatureRule, views: Views) -> Result<Self, SampleError> {
         let share = AverageWeight::constant(0.8)?;
-        Ok(Self(Global::new(samples, views, share, Temperatures::each(samples, rule))?))
+        Ok(Self::of(Global::new(samples, views, share, Temperatures::each(samples, rule))?))
     }
 
     /// A sample's temperature (of its second modality, if `second` and there are two).
@@ -33,6 +28,6 @@ impl ISogClr {
     /// # Panics
     /// When there is no such sample.
     pub fn temperature(&self, second: bool, sample: usize) -> f64 {
-        self.0.temperature(second, sample)
+        self.global.temperature(second, sample)
     }
 }

@@ -1,9 +1,11 @@
 //! MECO: maximum likelihood for energy models, the normaliser estimated by a moving average; and its baseline, binary NCE.
 
-use super::average::{averaged, log_mean_exp};
-use crate::attach::attach;
+use super::average::averaged;
+use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, positive};
+use crate::host::to_vec;
 use burn::tensor::{Tensor, TensorData};
+use contrastive_kernels::scalar::{log_mean_exp, logistic, softplus};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -169,9 +171,9 @@ impl Meco {
     /// When there are no data or no noise samples, the numbers of samples differ, or a log-density is not finite (the model's at a
     /// noise sample may be minus infinity, but not at all of them). The average is then as it was.
     pub fn loss(&mut self, data: Tensor<1>, noise: Tensor<1>, noise_density: Tensor<1>) -> Result<MecoStep, MecoError> {
-        let (x, y) = (host(&data), host(&noise));
+        let (x, y) = (to_vec(&data), to_vec(&noise));
         check("data", "model", &x)?;
-        let log_weights = relative("noise", &y, &host(&noise_density))?;
+        let log_weights = relative("noise", &y, &to_vec(&noise_density))?;
         let seen = self.observe(&log_weights)?;
         let n = x.len() as f64;
         let value = seen.log_normaliser - x.iter().sum::<f64>() / n;
@@ -204,7 +206,7 @@ impl Meco {
     }
 }
 
-/// Binary noise-contrastive estimation (Gutmann and Hyvarinen 2010), as much noise as data: tells data from noise by
+/// Binary noise-contrastive estimation (Gutmann and Hyvarinen 2010), as much noise as data: distinguishes data from noise by
 /// `f = log p~ - c - log q`, c a parameter that becomes `log Z`:
 ///
 /// ```text
@@ -230,10 +232,10 @@ impl BinaryNce {
         log_normaliser: Tensor<1>,
     ) -> Result<Tensor<1>, MecoError> {
         assert_eq!(log_normaliser.dims(), [1], "the shape of the logarithm of the normaliser");
-        let c = host(&log_normaliser)[0];
-        let (x, y) = (host(&data), host(&noise));
+        let c = to_vec::<1, f64>(&log_normaliser)[0];
+        let (x, y) = (to_vec(&data), to_vec(&noise));
         check("data", "model", &x)?;
-        let (f, g) = (relative("data", &x, &host(&data_density))?, relative("noise", &y, &host(&noise_density))?);
+        let (f, g) = (relative("data", &x, &to_vec(&data_density))?, relative("noise", &y, &to_vec(&noise_density))?);
         let (n, m) = (x.len() as f64, y.len() as f64);
         let value =
             f.iter().map(|f| softplus(c - f)).sum::<f64>() / n + g.iter().map(|g| softplus(g - c)).sum::<f64>() / m;
@@ -242,20 +244,6 @@ impl BinaryNce {
         let of_c = -(of_data.iter().sum::<f64>() + of_noise.iter().sum::<f64>());
         Ok(with_gradients(value, [(&data, &of_data), (&noise, &of_noise), (&log_normaliser, &[of_c])]))
     }
-}
-
-/// `log(1 + e^x)`.
-pub(super) fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
-/// `1 / (1 + e^-x)`.
-pub(super) fn logistic(x: f64) -> f64 {
-    if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
-}
-
-fn host(x: &Tensor<1>) -> Vec<f64> {
-    x.to_data().iter::<f64>().collect()
 }
 
 fn density(law: &'static str, of: &'static str, at: usize, value: f64, allowed: &'static str) -> MecoError {
@@ -289,11 +277,10 @@ fn relative(of: &'static str, model: &[f64], law: &[f64]) -> Result<Vec<f64>, Me
 fn with_gradients<const K: usize>(value: f64, parts: [(&Tensor<1>, &[f64]); K]) -> Tensor<1> {
     let like = parts[0].0;
     let value = Tensor::<1>::from_data([value], (&like.clone().inner().device(), like.dtype()));
-    let autodiff = parts.iter().any(|(input, _)| input.is_autodiff());
-    let value = if autodiff { Tensor::from_inner(value) } else { value };
-    parts.into_iter().fold(value, |value, (input, gradient)| {
+    let parts = parts.map(|(input, gradient)| {
         let options = (&input.clone().inner().device(), input.dtype());
         let gradient = TensorData::new(gradient.to_vec(), [gradient.len()]);
-        attach(value, input, Tensor::from_data(gradient, options))
-    })
+        (input, Some(Tensor::from_data(gradient, options)))
+    });
+    attach_gradients(value, parts)
 }

@@ -1,8 +1,9 @@
 //! Rows of a batch as samples of a training set, and what is kept for each of them.
 
-use super::average::{averaged, log_add};
+use super::average::averaged;
 use crate::error::ObjectiveError;
 use burn::tensor::TensorData;
+use contrastive_kernels::scalar::log_add_exp;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -38,7 +39,7 @@ pub enum SampleError {
         /// Rows.
         rows: usize,
     },
-    /// A row whose similarities are no finite numbers.
+    /// A row whose similarities are not finite numbers.
     #[error("the similarities of row {0} are not finite")]
     NotFinite(usize),
     /// A training set without samples.
@@ -96,7 +97,7 @@ impl Denominators {
     /// The mean over the logarithms of a sample's views.
     pub fn store(&mut self, sample: usize, views: impl ExactSizeIterator<Item = f64>) {
         let count = views.len() as f64;
-        self.logs[sample] = views.fold(f64::NEG_INFINITY, log_add) - count.ln();
+        self.logs[sample] = views.fold(f64::NEG_INFINITY, log_add_exp) - count.ln();
         self.seen[sample] = true;
     }
 

@@ -7,96 +7,100 @@ use super::temperatures::Temperatures;
 use crate::temperature::Temperature;
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
-/// The methods of an objective that wraps the shared step.
-macro_rules! global_objective {
-    ($name:ident) => {
-        impl $name {
-            /// How much a new batch counts in the moving averages, constant or on a schedule over epochs.
-            pub fn with_average(mut self, share: AverageWeight) -> Self {
-                self.0.share = share;
-                self
-            }
-
-            /// What the moving averages are of.
-            pub fn with_remembered(mut self, remembered: Remembered) -> Self {
-                self.0.remembered = remembered;
-                self
-            }
-
-            /// Uses the engine's body of backend operations even where a native kernel exists.
-            pub fn portable(mut self, portable: bool) -> Self {
-                self.0.portable = portable;
-                self
-            }
-
-            /// Tells the schedule of the averages which epoch begins, counted from 0.
-            pub fn begin_epoch(&mut self, epoch: usize) {
-                self.0.epoch = epoch;
-            }
-
-            /// Two tables `[n, d]` of the same n samples, and their numbers in the training set. The value `[1]` is a surrogate:
-            /// its gradient is the estimate, its value means nothing ([`evaluate`](Self::evaluate) says what to watch). The
-            /// state moves on with every call, whether or not the rows carry gradients.
-            ///
-            /// # Errors
-            /// When there are fewer than two samples, one stands there twice or is not in the training set, or a row is
-            /// not finite. The state is then as it was.
-            ///
-            /// # Panics
-            /// When the shapes of the tables differ.
-            pub fn loss(
-                &mut self,
-                first: Tensor<2>,
-                second: Tensor<2>,
-                index: &[usize],
-            ) -> Result<Tensor<1>, SampleError> {
-                self.0.loss(first, second, index)
-            }
-
-            /// The same step with both gradients and the numbers to watch, outside autodiff.
-            ///
-            /// # Errors
-            /// As [`loss`](Self::loss).
-            ///
-            /// # Panics
-            /// As [`loss`](Self::loss).
-            pub fn evaluate(
-                &mut self,
-                first: &Tensor<2>,
-                second: &Tensor<2>,
-                index: &[usize],
-            ) -> Result<Estimate, SampleError> {
-                self.0.step(first, second, index)
-            }
-
-            /// The logarithm of a sample's denominator `mean_j e^{h_ij / tau_i}` (of its second modality, if `second` and there
-            /// are two); `None` before its first visit.
-            ///
-            /// # Panics
-            /// When there is no such sample.
-            pub fn log_denominator(&self, second: bool, sample: usize) -> Option<f64> {
-                self.0.log_denominator(second, sample)
-            }
-
-            /// Everything a run needs to go on, by name: `epoch [1]`, and for the samples (with two modalities for each of them, as
-            /// `first.` and `second.`) `log_denominators [N]`, `seen [N]` and, if they have temperatures of their own,
-            /// `temperatures [N]` and `momenta [N]`.
-            pub fn state(&self) -> BTreeMap<String, TensorData> {
-                self.0.state()
-            }
-
-            /// Takes over what [`state`](Self::state) gave. Nothing changes after an error.
-            ///
-            /// # Errors
-            /// When a part is missing, of another number of samples, or not finite.
-            pub fn load_state(&mut self, state: &BTreeMap<String, TensorData>) -> Result<(), SampleError> {
-                self.0.load_state(state)
-            }
-        }
-    };
+/// An objective over the whole training set from small batches, with a state for each sample: [`SogClr`] and [`ISogClr`](super::ISogClr), of which `T` says
+/// whose temperatures there are.
+#[derive(Clone, Debug)]
+pub struct GlobalContrast<T> {
+    pub(super) global: Global,
+    temperatures: PhantomData<T>,
 }
-pub(super) use global_objective;
+
+/// One temperature for all samples.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedTemperature;
+
+/// A temperature for each sample, which learns.
+#[derive(Clone, Copy, Debug)]
+pub struct IndividualTemperatures;
+
+impl<T> GlobalContrast<T> {
+    pub(super) fn of(global: Global) -> Self {
+        Self { global, temperatures: PhantomData }
+    }
+
+    /// How much a new batch counts in the moving averages, constant or on a schedule over epochs.
+    pub fn with_average(mut self, share: AverageWeight) -> Self {
+        self.global.share = share;
+        self
+    }
+
+    /// What the moving averages are of.
+    pub fn with_remembered(mut self, remembered: Remembered) -> Self {
+        self.global.remembered = remembered;
+        self
+    }
+
+    /// Tells the schedule of the averages which epoch begins, counted from 0.
+    pub fn begin_epoch(&mut self, epoch: usize) {
+        self.global.epoch = epoch;
+    }
+
+    /// Two tables `[n, d]` of the same n samples, and their numbers in the training set. The value `[1]` is a surrogate:
+    /// its gradient is the estimate, its value means nothing ([`evaluate`](Self::evaluate) says what to watch). The
+    /// state moves on with every call, whether or not the rows carry gradients.
+    ///
+    /// # Errors
+    /// When there are fewer than two samples, one is listed twice or is not in the training set, or a row is
+    /// not finite. The state is then as it was.
+    ///
+    /// # Panics
+    /// When the shapes of the tables differ.
+    pub fn loss(&mut self, first: Tensor<2>, second: Tensor<2>, index: &[usize]) -> Result<Tensor<1>, SampleError> {
+        self.global.loss(first, second, index)
+    }
+
+    /// The same step with both gradients and the numbers to watch, outside autodiff.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    ///
+    /// # Panics
+    /// As [`loss`](Self::loss).
+    pub fn evaluate(
+        &mut self,
+        first: &Tensor<2>,
+        second: &Tensor<2>,
+        index: &[usize],
+    ) -> Result<Estimate, SampleError> {
+        self.global.step(first, second, index)
+    }
+
+    /// The logarithm of a sample's denominator `mean_j e^{h_ij / tau_i}` (of its second modality, if `second` and there
+    /// are two); `None` before its first visit.
+    ///
+    /// # Panics
+    /// When there is no such sample.
+    pub fn log_denominator(&self, second: bool, sample: usize) -> Option<f64> {
+        self.global.log_denominator(second, sample)
+    }
+
+    /// Everything a run needs to go on, by name: `epoch [1]`, and for the samples (with two modalities for each of them, as
+    /// `first.` and `second.`) `log_denominators [N]`, `seen [N]` and, if they have temperatures of their own,
+    /// `temperatures [N]` and `momenta [N]`.
+    pub fn state(&self) -> BTreeMap<String, TensorData> {
+        self.global.state()
+    }
+
+    /// Takes over what [`state`](Self::state) gave. Nothing changes after an error.
+    ///
+    /// # Errors
+    /// When a part is missing, of another number of samples, or not finite.
+    pub fn load_state(&mut self, state: &BTreeMap<String, TensorData>) -> Result<(), SampleError> {
+        self.global.load_state(state)
+    }
+}
 
 /// SogCLR (Yuan et al. 2022): the gradient of
 ///
@@ -116,10 +120,7 @@ pub(super) use global_objective;
 ///
 /// One evaluation of the engine gives every row's log-denominator, the mean of its similarities (the derivative by the
 /// inverse temperature) and the anchors' gradient; a second one the candidates'. No n x n matrix.
-#[derive(Clone, Debug)]
-pub struct SogClr(Global);
-
-global_objective!(SogClr);
+pub type SogClr = GlobalContrast<SharedTemperature>;
 
 impl SogClr {
     /// For a training set of `samples`, at this temperature (0.1 for images), with gamma 0.9.
@@ -129,6 +130,6 @@ impl SogClr {
     pub fn new(samples: usize, temperature: f64, views: Views) -> Result<Self, SampleError> {
         Temperature::fixed(temperature)?;
         let share = AverageWeight::constant(0.9)?;
-        Ok(Self(Global::new(samples, views, share, Temperatures::Fixed(temperature))?))
+        Ok(Self::of(Global::new(samples, views, share, Temperatures::Fixed(temperature))?))
     }
 }

@@ -41,30 +41,31 @@ fn rows_that_are_compared_with_nothing_count_for_nothing() {
     let (a, c) = (table(n, 0.0), table(n, 0.3));
     let exclusions = || Exclusions::lists(all(n, n));
     for portable in [false, true] {
+        let _bodies = contrastive_core::testing::portable(portable);
         for denominator in [Denominator::WithPositives, Denominator::NegativesOnly, Denominator::OwnPositive] {
             for direction in [Direction::Forward, Direction::Both] {
                 let objective =
                     PairObjective::new(0.1).unwrap().with_denominator(denominator).with_direction(direction);
-                let value = objective.with_exclusions(exclusions()).portable(portable);
+                let value = objective.with_exclusions(exclusions());
                 let what = format!("{denominator:?}, {direction:?}, portable: {portable}");
                 zero(value.loss(&Inputs::new(a.clone(), c.clone())), &[&a, &c], &what);
             }
         }
-        let objective = PairObjective::new(0.1).unwrap().with_placement(Placement::Inside).portable(portable);
+        let objective = PairObjective::new(0.1).unwrap().with_placement(Placement::Inside);
         let value = objective.with_exclusions(exclusions()).loss(&Inputs::new(a.clone(), c.clone()));
         zero(value, &[&a, &c], "inside");
 
         for form in [HardContrastive::new(0.2, 0.5).unwrap(), HardContrastive::simple(1.0, 0.5).unwrap()] {
             let inputs = Inputs::new(a.clone(), c.clone());
-            let value = form.portable(portable).loss_of(&inputs, &Pairs::Diagonal, &exclusions());
+            let value = form.loss_of(&inputs, &Pairs::Diagonal, &exclusions());
             zero(value, &[&a, &c], &format!("hard contrastive, portable: {portable}"));
         }
         for form in [PairContrastive::of_distances(0.0, 2.0), PairContrastive::of_similarities(0.9, -0.9)] {
-            let form = form.unwrap().with_exclusions(exclusions()).portable(portable);
+            let form = form.unwrap().with_exclusions(exclusions());
             let value = form.loss(&Inputs::new(a.clone(), c.clone()));
             zero(value, &[&a, &c], &format!("pair contrastive, portable: {portable}"));
         }
-        let sums = LogSums::new(0.1).unwrap().with_exclusions(exclusions()).portable(portable);
+        let sums = LogSums::new(0.1).unwrap().with_exclusions(exclusions());
         let inputs = Inputs::new(a.clone(), c.clone());
         assert_eq!(sums.values(&inputs), [f64::NEG_INFINITY; 4], "log-sums of nothing");
         zero(sums.loss(&inputs, vec![1.0; n]), &[&a, &c], "log-sums of nothing");
@@ -209,10 +210,11 @@ fn scales_that_cannot_be() {
     let seen = run(&one_way, &[10.0, f64::NAN, 10.0, 10.0]);
     assert!(matches!(&seen, Seen::NoNumber), "NaN in a row: {seen:?}");
     // tensor operations do not wait for the device to look at it: the value is NaN
-    let portable = one_way.portable(true);
+    let _bodies = contrastive_core::testing::portable(true);
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-10, 3e9] {
         for scales in [vec![bad], vec![10.0, bad, 10.0, 10.0]] {
-            assert!(matches!(run(&portable, &scales), Seen::NoNumber), "{scales:?}: {:?}", run(&portable, &scales));
+            let seen = run(&one_way, &scales);
+            assert!(matches!(seen, Seen::NoNumber), "{scales:?}: {seen:?}");
         }
     }
     // one that is missing, and one too many
@@ -263,7 +265,7 @@ fn weights_inside_the_logarithm() {
     // a row whose weights are all 0 has the value 0
     let weights = [1.0, 0.0, 1.0, 1.0];
     let native = of(&weights).evaluate(&inputs, Wanted::ALL);
-    let portable = of(&weights).portable(true).evaluate(&inputs, Wanted::ALL);
+    let portable = contrastive_core::testing::portably(|| of(&weights).evaluate(&inputs, Wanted::ALL));
     for result in [&native, &portable] {
         assert_eq!(values(&result.rows)[1], 0.0);
         let slopes = values(result.gradients.anchors.as_ref().unwrap());
@@ -280,6 +282,7 @@ fn weights_inside_the_logarithm() {
 #[test]
 fn rows_that_are_no_numbers_and_are_compared_with_nothing() {
     let run = |bad: usize, portable: bool| {
+        let _bodies = contrastive_core::testing::portable(portable);
         let mut x = rows(4, 4, 0.0);
         x[bad * 4] = f64::NAN;
         let a = tracked(x, [4, 4], DType::F32);
@@ -287,7 +290,7 @@ fn rows_that_are_no_numbers_and_are_compared_with_nothing() {
         let pairs = Pairs::Lists(Arc::new(PairLists::new(vec![0, 1, 2, 3, 3], vec![0, 1, 2], None).unwrap()));
         let objective = PairObjective::new(0.1).unwrap().with_pairs(pairs).with_reduction(Reduction::MeanWithPositives);
         let c = table(4, 0.3);
-        seen(|| Ok((objective.portable(portable).loss(&Inputs::new(a.clone(), c.clone())), vec![a, c])))
+        seen(|| Ok((objective.loss(&Inputs::new(a.clone(), c.clone())), vec![a, c])))
     };
     for (bad, portable) in [(2, false), (2, true), (3, false), (3, true)] {
         let seen = run(bad, portable);

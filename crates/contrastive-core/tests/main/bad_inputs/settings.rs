@@ -144,7 +144,8 @@ fn plans_that_cannot_be_are_errors() {
         of(transport.plan(cost(0.1), masses(rows), masses([0.5, 0.5])))
     };
     let sinkhorn = |last: f64, rows: [f64; 2], portable: bool| {
-        let sinkhorn = Sinkhorn::new(0.01, 2).unwrap().with_log_domain().portable(portable);
+        let _bodies = contrastive_core::testing::portable(portable);
+        let sinkhorn = Sinkhorn::new(0.01, 2).unwrap().with_log_domain();
         of(sinkhorn.converged_plan(cost(last), masses(rows), masses([0.5, 0.5]), 1e-6))
     };
     let mut table = vec![(plan([0.2, 0.8], 2), "2 iterations"), (plan([0.2, 0.7], 100), "sum")];

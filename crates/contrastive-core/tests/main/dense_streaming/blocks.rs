@@ -53,7 +53,8 @@ fn labels(count: usize, seed: u64) -> Vec<i64> {
 fn agree(case: &Case) {
     let (dtype, tolerance) = if has_f64() { (DType::F64, 1e-9) } else { (DType::F32, 1e-3) };
     let (value, gradients) = case.run(dtype, |objective, inputs| objective.loss(inputs));
-    let (portable, found) = case.run(dtype, |objective, inputs| objective.clone().portable(true).loss(inputs));
+    let (portable, found) =
+        case.run(dtype, |objective, inputs| contrastive_core::testing::portably(|| objective.loss(inputs)));
     close(&case.name, &[portable], &[value], 0.0, tolerance);
     for (k, (found, gradient)) in found.iter().zip(&gradients).enumerate() {
         let largest = gradient.iter().fold(0f64, |a, g| a.max(g.abs()));

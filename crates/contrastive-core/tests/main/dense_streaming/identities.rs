@@ -88,9 +88,9 @@ fn supcon_of_pairs_is_nt_xent() {
         let forms: [Form; 8] = [
             ("SupCon, dense", &|x| sup_con.dense(&within(x))),
             ("SupCon", &|x| sup_con.loss(&within(x))),
-            ("SupCon, portable", &|x| sup_con.clone().portable(true).loss(&within(x))),
+            ("SupCon, portable", &|x| contrastive_core::testing::portably(|| sup_con.loss(&within(x)))),
             ("InfoNCE", &|x| info_nce.loss(&within(x))),
-            ("InfoNCE, portable", &|x| info_nce.clone().portable(true).loss(&within(x))),
+            ("InfoNCE, portable", &|x| contrastive_core::testing::portably(|| info_nce.loss(&within(x)))),
             ("InfoNCE of a table beside itself", &|x| beside_itself.loss(&Inputs::new(x[0].clone(), x[0].clone()))),
             ("NT-Xent", &|x| {
                 let [first, second] = halves(x);
@@ -128,7 +128,7 @@ fn supcon_of_pairs_between_two_tables_is_infonce() {
         let forms: [Form; 4] = [
             ("SupCon, dense", &|x| sup_con.dense(&between(x))),
             ("SupCon", &|x| sup_con.loss(&between(x))),
-            ("SupCon, portable", &|x| sup_con.clone().portable(true).loss(&between(x))),
+            ("SupCon, portable", &|x| contrastive_core::testing::portably(|| sup_con.loss(&between(x)))),
             ("InfoNCE", &|x| info_nce.objective().loss(&Inputs::new(x[0].clone(), picked(&x[1], &order)))),
         ];
         same(&what, &tables, &forms);
@@ -136,7 +136,7 @@ fn supcon_of_pairs_between_two_tables_is_infonce() {
             let forms: [Form; 4] = [
                 ("SupCon, dense", &|x| both.dense(&between(x))),
                 ("SupCon", &|x| both.loss(&between(x))),
-                ("SupCon, portable", &|x| both.clone().portable(true).loss(&between(x))),
+                ("SupCon, portable", &|x| contrastive_core::testing::portably(|| both.loss(&between(x)))),
                 ("CLIP", &|x| clip.loss(x[0].clone(), picked(&x[1], &order))),
             ];
             same(&format!("both directions of {what}"), &tables, &forms);
@@ -289,10 +289,12 @@ fn own_denominators_of_one_positive_are_the_ordinary_ones() {
         let forms: [Form; 6] = [
             ("with positives, dense", &|x| objective.dense(&inputs(&roles, x))),
             ("with positives", &|x| objective.loss(&inputs(&roles, x))),
-            ("with positives, portable", &|x| objective.clone().portable(true).loss(&inputs(&roles, x))),
+            ("with positives, portable", &|x| {
+                contrastive_core::testing::portably(|| objective.loss(&inputs(&roles, x)))
+            }),
             ("own positive, dense", &|x| own.dense(&inputs(&roles, x))),
             ("own positive", &|x| own.loss(&inputs(&roles, x))),
-            ("own positive, portable", &|x| own.clone().portable(true).loss(&inputs(&roles, x))),
+            ("own positive, portable", &|x| contrastive_core::testing::portably(|| own.loss(&inputs(&roles, x)))),
         ];
         same(&format!("round {round}, {name}, {n} among {m} of width {d}: {objective:?}"), &tables, &forms);
     }

@@ -111,8 +111,8 @@ fn debiased_and_hard_negatives() {
         // the last one lets nearly all rows take the least value
         for (hidden, beta) in [(0.0, 0.0), (0.1, 0.0), (0.1, 1.0), (0.05, 0.5), (0.2, 1e-20), (0.9, 0.3)] {
             for portable in [false, true] {
-                let debiased =
-                    DebiasedInfoNce::new(0.4, hidden).unwrap().with_hardness(beta).unwrap().portable(portable);
+                let _bodies = contrastive_core::testing::portable(portable);
+                let debiased = DebiasedInfoNce::new(0.4, hidden).unwrap().with_hardness(beta).unwrap();
                 let one = |_: Part, t: &[Tensor<2>]| debiased.loss(t[0].clone(), t[1].clone());
                 let what = format!("debiased, tau+ {hidden}, beta {beta}, portable {portable}");
                 VIEWS.same(&what, counts, dtype, one, |r, _, t| {

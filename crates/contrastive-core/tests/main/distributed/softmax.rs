@@ -144,7 +144,7 @@ fn both_directions() {
         problem.scales = Some(1);
         let clip = Clip::with_logit_scale().objective().clone();
         same("CLIP", &problem, &clip, &|_| clip.clone());
-        same("CLIP, portable", &problem, &clip, &|_| clip.clone().portable(true));
+        contrastive_core::testing::portably(|| same("CLIP, portable", &problem, &clip, &|_| clip.clone()));
         let mut problem = Problem::new(counts, dtype);
         let m = problem.all().m[1];
         let both = PairObjective::new(0.3).unwrap().with_direction(Direction::Both);

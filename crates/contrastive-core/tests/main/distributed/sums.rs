@@ -51,7 +51,9 @@ fn same_loss(
 fn sums_and_moments() {
     for_all(|counts, dtype| {
         let number = |x: f64| tracked(vec![x], [1], dtype);
-        for sig in [SigLip::new(), SigLip::new().portable(true)] {
+        for portable in [false, true] {
+            let _bodies = contrastive_core::testing::portable(portable);
+            let sig = SigLip::new();
             let one = |a, b| sig.loss(a, b, number(4.0), number(-2.0));
             same_loss("SigLIP", counts, dtype, one, |r, a, b| sig.distributed_loss(r, a, b, number(4.0), number(-2.0)));
         }

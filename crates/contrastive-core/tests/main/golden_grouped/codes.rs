@@ -10,7 +10,8 @@ fn codes_in_place_are_those_of_tensor_operations() {
             Tensor::<2>::from_data(TensorData::new(random(n * k, 1), [n, k]).convert_dtype(dtype), (&device(), dtype))
         };
         for sinkhorn in [Sinkhorn::new(0.2, 3).unwrap(), Sinkhorn::new(0.2, 3).unwrap().with_log_domain()] {
-            let (native, portable) = (sinkhorn.codes(scores()), sinkhorn.clone().portable(true).codes(scores()));
+            let (native, portable) =
+                (sinkhorn.codes(scores()), contrastive_core::testing::portably(|| sinkhorn.codes(scores())));
             let bound = if dtype == DType::F64 { 1e-12 } else { 1e-5 };
             close("codes", &values(&native), &values(&portable), bound, bound);
         }

@@ -8,7 +8,8 @@ fn golden_groco() {
         let number = |name: &str| case["params"][name].as_f64().unwrap();
         let groco = GroCo::new(number("topk_neg") as usize).unwrap().with_steepness(number("steepness")).unwrap();
         let stop = case["params"]["stop_grad"].as_bool().unwrap();
-        groco.with_stop_gradient(stop).portable(portable).loss(z, z.len())
+        let _bodies = contrastive_core::testing::portable(portable);
+        groco.with_stop_gradient(stop).loss(z, z.len())
     });
 }
 
@@ -86,7 +87,8 @@ fn groco_gradients() {
     let (b, d) = (6, 4);
     let tables = [random(b * d, 1), random(b * d, 2), random(b * d, 3)];
     for (stop, portable) in [(true, false), (true, true), (false, false), (false, true)] {
-        let groco = GroCo::new(3).unwrap().with_steepness(3.0).unwrap().with_stop_gradient(stop).portable(portable);
+        let _bodies = contrastive_core::testing::portable(portable);
+        let groco = GroCo::new(3).unwrap().with_steepness(3.0).unwrap().with_stop_gradient(stop);
         let whole = gradients(&tables, d, |x| groco.loss(x, 2));
         if !stop {
             // of all inputs together

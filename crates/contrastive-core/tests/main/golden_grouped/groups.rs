@@ -80,7 +80,8 @@ fn loop_over_groups(dtype: DType, [groups, n, m, d]: [usize; 4], seed: u64) {
                 terms.reduce(|a, b| a + b).unwrap()
             });
             for portable in [false, true] {
-                let mut grouped = Grouped::new(objective.clone()).portable(portable);
+                let _bodies = contrastive_core::testing::portable(portable);
+                let mut grouped = Grouped::new(objective.clone());
                 if let Some(pairs) = &pairs {
                     grouped = grouped.with_pairs(pairs.clone());
                 }
@@ -128,10 +129,11 @@ fn groups_share_a_learned_temperature() {
     let (groups, n, d) = (4, 5, 3);
     let (a, b) = (random(groups * n * d, 1), random(groups * n * d, 2));
     let value = |portable: bool, log_scale: f64| {
+        let _bodies = contrastive_core::testing::portable(portable);
         let scale = tracked(vec![log_scale], [1], DType::F64);
         let table = |x: &[f64]| Tensor::from_inner(tracked(x.to_vec(), [groups, n, d], DType::F64).inner());
         let inputs = GroupedInputs::new(table(&a), table(&b)).with_scale(scale.clone().exp());
-        let loss = Grouped::new(PairObjective::with_input_scale()).portable(portable).loss(&inputs);
+        let loss = Grouped::new(PairObjective::with_input_scale()).loss(&inputs);
         let slope = scale.grad(&loss.backward()).map(|g| values(&g)[0]);
         (one(&loss), slope.expect("a gradient of the scale"))
     };
@@ -150,8 +152,9 @@ fn groups_over_several_blocks_and_types() {
     let data = random(groups * n * d, 3);
     let objective = PairObjective::new(0.5).unwrap().with_pairs(Pairs::TwoViews);
     let run = |dtype: DType, portable: bool| {
+        let _bodies = contrastive_core::testing::portable(portable);
         let x = tracked(data.clone(), [groups, n, d], dtype);
-        let loss = Grouped::new(objective.clone()).portable(portable).loss(&GroupedInputs::self_contrast(x.clone()));
+        let loss = Grouped::new(objective.clone()).loss(&GroupedInputs::self_contrast(x.clone()));
         let value = one(&loss);
         let scaled = loss * (groups * n) as f64;
         (value, values(&x.grad(&scaled.backward()).unwrap()))

@@ -3,9 +3,10 @@
 use crate::golden_grouped::*;
 
 fn part(kind: &str, case: &Value, z: &[Tensor<3>], portable: bool) -> Tensor<1> {
+    let _bodies = contrastive_core::testing::portable(portable);
     let number = |name: &str| case["params"][name].as_f64();
     let unit = number("temporal_unit").unwrap_or(0.0) as usize;
-    let objective = Ts2Vec::new(number("alpha").unwrap_or(0.5), unit).unwrap().portable(portable);
+    let objective = Ts2Vec::new(number("alpha").unwrap_or(0.5), unit).unwrap();
     let (a, b) = (z[0].clone(), z[1].clone());
     match kind {
         "hierarchical" => objective.loss(a, b),
@@ -83,7 +84,8 @@ fn ts2vec_at_its_ends() {
 fn ts2vec_by_differences() {
     needs_f64!();
     for (instance, unit, portable) in [(0.5, 0, false), (0.3, 1, true), (1.0, 0, false), (0.0, 0, true)] {
-        let objective = Ts2Vec::new(instance, unit).unwrap().portable(portable);
+        let _bodies = contrastive_core::testing::portable(portable);
+        let objective = Ts2Vec::new(instance, unit).unwrap();
         let tables = [random(3 * 7 * 4, 1), random(3 * 7 * 4, 2)];
         numeric::differences("TS2Vec", &tables, 4, 2, |x| objective.loss(three(&x[0], 3), three(&x[1], 3)));
     }

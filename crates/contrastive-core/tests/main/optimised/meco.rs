@@ -4,6 +4,10 @@ use crate::common::*;
 use crate::optimised::support::*;
 use burn::tensor::{DType, Tensor, TensorData};
 use contrastive_core::objective::*;
+use mean_study::MeanStudy;
+
+#[path = "../../../../../examples/shared/mean_study.rs"]
+mod mean_study;
 
 fn vector(values: &[f64]) -> Tensor<1> {
     tracked(values.to_vec(), [values.len()], DType::F64)
@@ -149,21 +153,21 @@ fn nce_is_its_definition() {
 #[test]
 fn the_landscape_of_nce_flattens() {
     for (mean, listed) in [(1.0, 0.213), (2.0, 5.7e-2), (4.0, 2.1e-3), (6.0, 3.8e-5), (8.0, 3.5e-7)] {
-        let got = MeanStudy::new(mean, 1.0).unwrap().nce_curvature();
+        let got = MeanStudy::new(mean, 1.0).nce_curvature();
         println!("R {mean}: smallest curvature {got:.4e}");
         // listed with two digits
         let bound = if mean <= 1.0 { 0.01 } else { 0.025 };
         assert!((got - listed).abs() < bound * listed, "R {mean}: {got} instead of {listed}");
     }
     for (mean, nce) in [(2.0, 0.040), (4.0, 0.068), (8.0, 3.7e-3)] {
-        let study = MeanStudy::new(mean, 1.0).unwrap();
+        let study = MeanStudy::new(mean, 1.0);
         let got = study.nce_gap(0.75 * mean);
         assert!((got - nce).abs() < 0.02 * nce, "R {mean}: gap {got} instead of {nce}");
         close("likelihood", &[study.likelihood_gap(0.75 * mean)], &[mean * mean / 32.0], 0.0, 1e-12);
     }
     // curvature 1 everywhere, by differences of the gap
     for mean in [1.0, 8.0] {
-        let study = MeanStudy::new(mean, 1.0).unwrap();
+        let study = MeanStudy::new(mean, 1.0);
         for theta in [0.0, 0.5 * mean, mean] {
             let h = 1e-3;
             let [low, at, high] = [theta - h, theta, theta + h].map(|t| study.likelihood_gap(t));
@@ -175,15 +179,15 @@ fn the_landscape_of_nce_flattens() {
 #[test]
 fn meco_finds_a_far_mean_where_nce_does_not() {
     for seed in 0..3 {
-        let study = MeanStudy::new(6.0, 4.0).unwrap().with_steps(2000, seed).unwrap();
+        let study = MeanStudy::new(6.0, 4.0).with_steps(2000, seed);
         let meco = study.meco(0.02, 0.1).unwrap();
-        let nce = [0.1, 0.5].map(|rate| study.nce(rate).unwrap().error);
+        let nce = [0.1, 0.5].map(|rate| study.nce(rate).error);
         println!("seed {seed}: MECO {:.4}, NCE {:.3} and {:.3}", meco.error, nce[0], nce[1]);
         assert!(meco.error < 0.03, "{meco:?}");
         assert!(nce.iter().all(|e| *e > 0.05), "{nce:?}");
     }
     // noise that does not cover the data says so
-    let narrow = MeanStudy::new(3.0, 1.0).unwrap();
+    let narrow = MeanStudy::new(3.0, 1.0);
     let run = narrow.meco(0.02, 0.1).unwrap();
     assert!(run.error > 1.0 && run.fewest_effective < 2.0, "{run:?}");
 }

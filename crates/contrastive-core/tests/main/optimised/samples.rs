@@ -234,7 +234,7 @@ fn steps_follow_the_definition() {
     let (n, d, tau, gamma, samples) = (4, 3, 0.25, 0.6, 9);
     for views in [Views::Alike, Views::Modalities] {
         let mut objective = sogclr(samples, tau, views, gamma);
-        let mut portable = objective.clone().portable(true);
+        let mut portable = objective.clone();
         let sides = if views == Views::Alike { 1 } else { 2 };
         let mut kept = vec![vec![None::<f64>; samples]; sides];
         for (k, index) in [[0, 1, 2, 3], [3, 5, 1, 8], [8, 0, 7, 3], [3, 2, 1, 0]].iter().enumerate() {
@@ -257,7 +257,8 @@ fn steps_follow_the_definition() {
                 })
                 .collect();
             let expected = dense_gradients(views, &a, &b, tau, &logs);
-            for objective in [&mut objective, &mut portable] {
+            for (objective, on) in [(&mut objective, false), (&mut portable, true)] {
+                let _bodies = contrastive_core::testing::portable(on);
                 let got = objective.evaluate(&a, &b, index).unwrap();
                 close("first", &values(&got.first), &expected[0], 1e-12, 1e-9);
                 close("second", &values(&got.second), &expected[1], 1e-12, 1e-9);

@@ -21,7 +21,7 @@ pub fn form(f: impl Fn(&[Tensor<2>]) -> Tensor<1> + 'static) -> Form {
 /// A loss as it comes, and with the body of tensor operations.
 macro_rules! both {
     ($objective:expr, |$o:ident, $x:ident| $loss:expr) => {{
-        let [native, portable] = [$objective, $objective.portable(true)];
+        let [native, portable] = [$objective, $objective];
         vec![
             form(move |$x| {
                 let $o = &native;
@@ -29,7 +29,7 @@ macro_rules! both {
             }),
             form(move |$x| {
                 let $o = &portable;
-                $loss
+                contrastive_core::testing::portably(|| $loss)
             }),
         ]
     }};

@@ -37,12 +37,12 @@ fn agree(what: &str, shapes: &[[usize; 2]], bodies: [crate::row_losses::forms::F
 
 #[test]
 fn siglip_of_several_blocks() {
-    let both = [SigLip::new(), SigLip::new().portable(true)];
     // scale and bias as tables of one number
-    let [native, portable] = both.map(|siglip| {
+    let [native, portable] = [false, true].map(|portable| {
         move |x: &[Tensor<2>]| {
+            let _bodies = contrastive_core::testing::portable(portable);
             let number = |k: usize| -> Tensor<1> { x[k].clone().reshape([1]) };
-            siglip.loss(x[0].clone(), x[1].clone(), number(2) + 5.0, number(3) - 5.0)
+            SigLip::new().loss(x[0].clone(), x[1].clone(), number(2) + 5.0, number(3) - 5.0)
         }
     });
     agree("SigLIP", &[[ROWS, 3], [ROWS, 3], [1, 1], [1, 1]], [&native, &portable]);
@@ -53,9 +53,9 @@ fn losses_under_labels_of_several_blocks() {
     let y = labels();
     macro_rules! compare {
         ($objective:expr) => {{
-            let [native, portable] = [false, true].map(|portable| $objective.portable(portable));
-            let loss = |x: &[Tensor<2>]| native.loss(x[0].clone(), &y);
-            let other = |x: &[Tensor<2>]| portable.loss(x[0].clone(), &y);
+            let objective = $objective;
+            let loss = |x: &[Tensor<2>]| objective.loss(x[0].clone(), &y);
+            let other = |x: &[Tensor<2>]| contrastive_core::testing::portably(|| loss(x));
             agree(stringify!($objective), &[[ROWS, 3]], [&loss, &other]);
         }};
     }
@@ -69,8 +69,7 @@ fn losses_under_labels_of_several_blocks() {
 fn pairs_of_several_blocks() {
     let y = labels();
     let objective = PairContrastive::of_similarities(0.9, 0.5).unwrap().with_pairs(Pairs::labels(&y));
-    let portable = objective.clone().portable(true);
     let loss = |x: &[Tensor<2>]| objective.loss(&Inputs::self_contrast(x[0].clone()));
-    let other = |x: &[Tensor<2>]| portable.loss(&Inputs::self_contrast(x[0].clone()));
+    let other = |x: &[Tensor<2>]| contrastive_core::testing::portably(|| loss(x));
     agree("contrastive", &[[ROWS, 3]], [&loss, &other]);
 }

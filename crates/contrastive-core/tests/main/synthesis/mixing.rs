@@ -333,7 +333,7 @@ fn hallucinated_queries_extrapolate() {
     near("cos(e, k)", dot(&units(e[..3].to_vec(), 3), &k0), 0.885539259, bound());
     near("q.k", dot(&worked(1, 3, 0.0), &k0), 0.904369186, bound());
     close("r = 0", &values(&network.extrapolated(q.clone(), k.clone(), 0.0)), &values(&q), bound(), 0.0);
-    // longer rows are brought to length 1 first, unless told otherwise
+    // longer rows are brought to length 1 first, by default
     let scaled = values(&network.extrapolated(q.clone() * 5.0, k.clone() * 2.0, 0.1));
     close("scale", &scaled, &e, 1e-6, 0.0);
     let raw = HallucinatorConfig::new(3).with_normalise(false).init(1, (&device().autodiff(), wide())).unwrap();

@@ -25,9 +25,10 @@ fn finite_differences_of_two_views() {
             }
         }
         for portable in [false, true] {
-            let uniformity = Uniformity::new(2.0).unwrap().portable(portable);
+            let _bodies = contrastive_core::testing::portable(portable);
+            let uniformity = Uniformity::new(2.0).unwrap();
             differences("uniformity", &[shape], |x| uniformity.loss(x[0].clone()));
-            let uniformity = Uniformity::new(0.1).unwrap().portable(portable).with_similarity(Similarity::Dot);
+            let uniformity = Uniformity::new(0.1).unwrap().with_similarity(Similarity::Dot);
             differences("uniformity of raw rows", &[shape], |x| uniformity.loss(x[0].clone()));
         }
     }
@@ -107,11 +108,12 @@ fn uniformity_is_the_dense_formula() {
         (150, 8, 40.0, Similarity::Dot),
     ] {
         for (portable, shift) in [(false, 0.0), (true, 0.0), (false, 50.0)] {
+            let _bodies = contrastive_core::testing::portable(portable);
             let shift = if similarity == Similarity::Dot { shift } else { 0.0 };
             let data: Vec<f64> = normal(n as u64, n * d).iter().map(|v| v + shift).collect();
             let leaf = || tracked(data.clone(), [n, d], DType::F64);
             let (x, y) = (leaf(), leaf());
-            let streaming = Uniformity::new(t).unwrap().with_similarity(similarity).portable(portable).loss(x.clone());
+            let streaming = Uniformity::new(t).unwrap().with_similarity(similarity).loss(x.clone());
             let dense = dense_uniformity(y.clone(), t, similarity);
             close("uniformity", &values(&streaming), &values(&dense), 1e-10, 1e-10);
             let (g, h) = (streaming.backward(), dense.backward());

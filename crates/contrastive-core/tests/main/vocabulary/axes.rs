@@ -31,9 +31,10 @@ fn squared_distances_are_what_they_are_called() {
         .sum::<f64>()
         / n as f64;
     for portable in [false, true] {
+        let _bodies = contrastive_core::testing::portable(portable);
         let objective = PairObjective::new(0.7).unwrap().with_similarity(Similarity::NegativeSquaredDistance);
         let (x, y) = (leaf(a.clone(), [n, d]), leaf(c.clone(), [m, d]));
-        let value = objective.portable(portable).loss(&Inputs::new(x, y));
+        let value = objective.loss(&Inputs::new(x, y));
         let tolerance = if common::has_f64() { 1e-9 } else { 1e-2 };
         assert!((number(value.clone()) - want).abs() < tolerance, "{value} instead of {want}");
     }

@@ -10,7 +10,8 @@ use super::dataset::Dataset;
 use super::error::DataError;
 use super::interactions::Interactions;
 use super::split;
-use crate::draw::{below, normal, shuffle, unit};
+use crate::draw::{below, shuffle, unit};
+use contrastive_kernels::scalar::standard_normal;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -129,7 +130,7 @@ pub fn planted(options: &PlantedOptions) -> Result<Planted, DataError> {
     let mut pairs = Vec::new();
     for user in 0..options.users as u32 {
         // log-normal activity with the wanted mean
-        let activity = options.mean_degree * (0.6 * normal(&mut rng) - 0.18).exp();
+        let activity = options.mean_degree * (0.6 * standard_normal(&mut rng) - 0.18).exp();
         let most = options.items.div_ceil(2);
         let wanted = (activity.round() as usize).clamp(2.min(most), most);
         let own = &members[user_communities[user as usize] as usize];

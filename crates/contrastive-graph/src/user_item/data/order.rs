@@ -128,7 +128,7 @@ fn cluster_means(mut vectors: Array2<f32>, slow: &[f64]) -> Vec<f64> {
     }
     let count = CLUSTERS.min(slow.len());
     let settings = KMeans { iterations: CLUSTER_ITERATIONS, ..KMeans::new(count, 0) };
-    let (_, found) = k_means_array(vectors.view(), &settings).expect("finite rows, no fewer than clusters");
+    let found = k_means_array(vectors.view(), &settings).expect("finite rows, no fewer than clusters");
     let mut sums = vec![0.0; count];
     found.labels.iter().zip(slow).for_each(|(&label, value)| sums[label as usize] += value);
     let mean = |&label: &u32| sums[label as usize] / found.sizes[label as usize].max(1) as f64;

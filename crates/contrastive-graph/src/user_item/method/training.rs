@@ -10,6 +10,7 @@ use crate::user_item::data::{
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use contrastive_kernels::scalar::standard_normal;
 use contrastive_train::{Budget, FitOptions, Losses, Metrics, State, Step, TrainError, Trainee, Weighted};
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
@@ -387,16 +388,10 @@ fn initial(
             for x in &mut values[(first + new as usize) * dim..][..dim] {
                 *x = match how {
                     Initialisation::XavierUniform => (2.0 * rng.random::<f64>() - 1.0) * bound,
-                    Initialisation::Normal { deviation } => deviation * normal(&mut rng),
+                    Initialisation::Normal { deviation } => deviation * standard_normal(&mut rng),
                 } as f32;
             }
         }
     }
     Tensor::from_data(TensorData::new(values, [users + items, dim]), device)
-}
-
-/// A standard normal number (Box and Muller).
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    let (u, v) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

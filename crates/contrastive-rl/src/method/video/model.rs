@@ -2,10 +2,10 @@
 
 use super::training::{VideoConfig, VideoObjective};
 use crate::error::RlError;
-use crate::to_array;
 use crate::world::grid::MOVES;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use contrastive_core::host::to_array;
 use contrastive_nn::Pass;
 use contrastive_nn::encoder::{Mlp, MlpConfig};
 use contrastive_nn::init::Initial;

@@ -1,11 +1,9 @@
 //! Small groups in batches of matrix products, for any backend: a block of groups at a time.
 
 use super::*;
+use crate::objective::MASKED;
 use crate::objective::engine::spec::Spec;
 use crate::temperature::Temperature;
-
-/// Stands for minus infinity in a logit.
-const MASKED: f64 = -1e30;
 
 /// What a group's pairs are, as numbers: `[b, n, m]`, or `[1, n, m]` where all groups have the same.
 struct Masks {
@@ -13,7 +11,7 @@ struct Masks {
     targets: Tensor<3>,
     /// 1 for what the denominators hold, else 0.
     denominators: Tensor<3>,
-    /// `[b, n, 1]`: target weight of the positive that stands beside the candidates.
+    /// `[b, n, 1]`: target weight of the anchor's own positive, which is not a candidate.
     own: Tensor<3>,
     /// `[b, n, 1]`: weights of the rows.
     rows: Tensor<3>,

@@ -1,10 +1,9 @@
 //! The one-dimensional study of energy models: the mean of a Gaussian, by likelihood and by telling data from noise.
 
-use super::average::AverageWeight;
-use super::meco::{Meco, MecoError, logistic, softplus};
-use crate::error::{ObjectiveError, not_negative, positive};
-use rand::{RngExt, SeedableRng};
+use contrastive_core::objective::{Meco, MecoError};
+use contrastive_kernels::scalar::{logistic, softplus, standard_normal};
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 
 /// Data `N(R, 1)`, the model `log p~ = theta x - x^2 / 2` with the normaliser `Z = sqrt(2 pi) e^{theta^2 / 2}`, and noise
 /// `N(0, sd^2)` (Jiang et al. 2023, their study of one dimension; Liu et al. 2022 for the landscape of NCE).
@@ -40,34 +39,14 @@ const REACH: f64 = 12.0;
 
 impl MeanStudy {
     /// The mean R of the data and the noise's standard deviation; batches of 64 data and 256 noise samples, 2,000 steps.
-    ///
-    /// # Errors
-    /// When R is not finite, or the standard deviation not a finite number above 0.
-    pub fn new(mean: f64, noise_sd: f64) -> Result<Self, ObjectiveError> {
-        not_negative("distance of the mean from 0", mean.abs())?;
-        positive("standard deviation of the noise", noise_sd)?;
-        Ok(Self { mean, noise_sd, batch: 64, noise: 256, steps: 2000, seed: 0 })
-    }
-
-    /// Data and noise samples in a batch.
-    ///
-    /// # Errors
-    /// When one of them is 0.
-    pub fn with_batches(mut self, data: usize, noise: usize) -> Result<Self, ObjectiveError> {
-        positive("data in a batch", data as f64)?;
-        positive("noise samples in a batch", noise as f64)?;
-        (self.batch, self.noise) = (data, noise);
-        Ok(self)
+    pub fn new(mean: f64, noise_sd: f64) -> Self {
+        Self { mean, noise_sd, batch: 64, noise: 256, steps: 2000, seed: 0 }
     }
 
     /// How long a run is, and what it draws.
-    ///
-    /// # Errors
-    /// When there are no steps.
-    pub fn with_steps(mut self, steps: usize, seed: u64) -> Result<Self, ObjectiveError> {
-        positive("steps", steps as f64)?;
+    pub fn with_steps(mut self, steps: usize, seed: u64) -> Self {
         (self.steps, self.seed) = (steps, seed);
-        Ok(self)
+        self
     }
 
     /// `log Z` of the model at this theta.
@@ -130,13 +109,13 @@ impl MeanStudy {
     ) -> Result<StudyRun, MecoError> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let mut draw = |count: usize, mean: f64, sd: f64| -> Vec<f64> {
-            (0..count).map(|_| mean + sd * normal(&mut rng)).collect()
+            (0..count).map(|_| mean + sd * standard_normal(&mut rng)).collect()
         };
         let (mut theta, mut sum, mut count, mut fewest) = (0.0, 0.0, 0, f64::INFINITY);
         for k in 0..self.steps {
             let (x, y) = (draw(self.batch, self.mean, 1.0), draw(self.noise, 0.0, self.noise_sd));
             let (next, effective) = step(&x, &y, theta)?;
-            // beyond this nothing comes back
+            // beyond this theta does not return
             if next.is_nan() || next.abs() >= 1e6 {
                 return Ok(StudyRun { theta: f64::INFINITY, error: f64::INFINITY, fewest_effective: fewest });
             }
@@ -152,10 +131,8 @@ impl MeanStudy {
     /// MECO by gradient descent with this learning rate (0.02) and share of a new batch (0.1).
     ///
     /// # Errors
-    /// When the share is not in `(0, 1]`, the rate is no finite number above 0, or the weights overflow.
+    /// When the share is not in `(0, 1]`, or the weights overflow.
     pub fn meco(&self, rate: f64, gamma: f64) -> Result<StudyRun, MecoError> {
-        positive("learning rate", rate)?;
-        AverageWeight::constant(gamma)?;
         let mut meco = Meco::new(gamma)?;
         self.run(|x, y, theta| {
             let log_weights: Vec<f64> = y.iter().map(|y| theta * y - 0.5 * y * y - self.log_noise(*y)).collect();
@@ -166,11 +143,7 @@ impl MeanStudy {
     }
 
     /// Binary NCE by gradient descent on theta and on the logarithm of the normaliser, which starts exact.
-    ///
-    /// # Errors
-    /// When the rate is no finite number above 0.
-    pub fn nce(&self, rate: f64) -> Result<StudyRun, MecoError> {
-        positive("learning rate", rate)?;
+    pub fn nce(&self, rate: f64) -> StudyRun {
         let mut c = self.log_normaliser(0.0);
         self.run(|x, y, theta| {
             let ratio = |x: &f64| theta * x - 0.5 * x * x - c - self.log_noise(*x);
@@ -181,15 +154,10 @@ impl MeanStudy {
             c -= rate * by_c;
             Ok((theta - rate * by_theta, self.noise as f64))
         })
+        .expect("a rule that cannot fail")
     }
 }
 
 fn average(x: &[f64]) -> f64 {
     x.iter().sum::<f64>() / x.len() as f64
-}
-
-/// A normal number (Box and Muller).
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    let (u, v) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
