@@ -13,6 +13,7 @@
 //! | do its similarities follow given ones? | [`correlation`] |
 //! | do states of one text point in different directions? | [`isotropy`] |
 //! | are the items that a user wants at the top? | [`ranking`] |
+//! | all of it on one page to look at | [`page`] |
 //! | plain scores of predictions | [`scores`] |
 //!
 //! Embeddings are `f32` or `f64`, results `f64`. What a user can get wrong is an [`EvalError`] (a
@@ -40,6 +41,7 @@ mod error;
 pub mod isotropy;
 pub mod links;
 pub mod neighbours;
+pub mod page;
 pub mod probe;
 pub mod ranking;
 pub mod retrieval;

@@ -1,0 +1,51 @@
+//! The published methods. Each is what its paper's algorithm box says; what all share is the [`Frame`].
+//!
+//! | method | what it compares | what it keeps |
+//! |---|---|---|
+//! | [`SimClrConfig`] | each view with its other one, among all of the batch | |
+//! | [`DclConfig`] | the same, without the positive in the denominator | |
+//! | [`MocoConfig`] | a view with its key, among a queue of former keys | momentum encoder, queue |
+//! | [`NnClrConfig`] | a view with the nearest former row of its other one | queue |
+//! | [`ReSslConfig`] | relations to a queue, of student and teacher | momentum encoder, queue |
+//! | [`SimSiamConfig`] | a prediction with the other view, which stands still | |
+//! | [`ByolConfig`] | a prediction with the other view by a slow copy | momentum encoder |
+//! | [`BarlowTwinsConfig`] | columns: alike across views, different from each other | |
+//! | [`VicRegConfig`] | views, and the variance and covariance of columns | |
+//! | [`SwAvConfig`] | the even assignment of one view to prototypes with the scores of the others | prototypes, queues |
+//! | [`DinoConfig`] | the sharpened outputs of a teacher with those of the student | momentum encoder, centre |
+//! | [`SupervisedConfig`] | outputs with labels: what the others are measured by | |
+//!
+//! A method of one's own: its settings implement [`Settings`], itself [`VisionMethod`], on one of the models here or one's own
+//! ([`VisionModel`]). Training, views, resume and evaluation follow.
+
+mod barlow_twins;
+mod byol;
+mod dcl;
+mod dino;
+mod frame;
+mod moco;
+mod model;
+mod momentum;
+mod nnclr;
+mod ressl;
+mod simclr;
+mod simsiam;
+mod supervised;
+mod swav;
+mod vicreg;
+
+pub use barlow_twins::{BarlowTwins, BarlowTwinsConfig};
+pub use byol::{Byol, ByolConfig};
+pub use dcl::{Dcl, DclConfig};
+pub use dino::{Dino, DinoConfig, DinoModel};
+pub use frame::{Frame, Settings, Start, Vision, VisionConfig, VisionMethod, VisionTraining};
+pub use moco::{Moco, MocoConfig};
+pub use model::{Predicted, Projected, VisionModel};
+pub use momentum::Momentum;
+pub use nnclr::{NnClr, NnClrConfig};
+pub use ressl::{ReSsl, ReSslConfig};
+pub use simclr::{SimClr, SimClrConfig};
+pub use simsiam::{SimSiam, SimSiamConfig};
+pub use supervised::{Supervised, SupervisedConfig};
+pub use swav::{Codes, SwAv, SwAvConfig, SwAvModel};
+pub use vicreg::{VicReg, VicRegConfig};

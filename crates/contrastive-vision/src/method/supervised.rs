@@ -1,0 +1,58 @@
+//! Learning with labels: what the others are measured by.
+
+use super::{Frame, Projected, Settings, Start, VisionMethod, VisionModel};
+use crate::VisionError;
+use crate::data::ImageBatch;
+use burn::tensor::{Tensor, TensorData};
+use contrastive_core::objective::soft_cross_entropy;
+use contrastive_train::{Step, TrainError, Weighted};
+use serde::{Deserialize, Serialize};
+
+/// Settings of [`Supervised`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupervisedConfig {}
+
+/// Cross-entropy of both views with the labels, through the frame's projector with an output for each class.
+#[derive(Debug)]
+pub struct Supervised {
+    classes: usize,
+}
+
+impl Settings for SupervisedConfig {
+    type Method = Supervised;
+
+    fn name(&self) -> &'static str {
+        "supervised"
+    }
+
+    fn validate(&self, _: &Frame) -> Result<(), VisionError> {
+        Ok(())
+    }
+
+    fn start(&self, start: &Start<'_>) -> Result<(Supervised, Projected), VisionError> {
+        let (classes, labelled) = (start.set.classes().len(), start.set.labelled().0.len());
+        if labelled < start.set.len() || classes < 2 {
+            let what = format!(
+                "{labelled} of {} images have a label, of {classes} classes; supervised learning needs all, of 2 and more",
+                start.set.len()
+            );
+            return Err(VisionError::images(start.set.name(), what));
+        }
+        Ok((Supervised { classes }, start.network(&start.head().with_output(classes))?))
+    }
+}
+
+impl VisionMethod for Supervised {
+    type Model = Projected;
+
+    fn losses(&mut self, model: &Projected, batch: &ImageBatch, _: Step) -> Result<Weighted, TrainError> {
+        let (n, k) = (batch.labels.len(), self.classes);
+        let targets =
+            batch.labels.iter().flat_map(|label| (0..k).map(move |c| f32::from(u8::from(c == *label as usize))));
+        let device = batch.views[0].device();
+        let targets = Tensor::<2>::from_data(TensorData::new(targets.collect::<Vec<_>>(), [n, k]), &device);
+        let loss = |view| soft_cross_entropy(targets.clone(), model.project(view), 1.0).map_err(TrainError::trainee);
+        let [first, second] = batch.pair(loss);
+        Ok(vec![("cross-entropy", (first? + second?) * 0.5)])
+    }
+}
