@@ -4,8 +4,8 @@
 //! |---|---|
 //! | lists of different lengths | [`Ragged`]: their rows one after the other, no padded position is ever computed |
 //! | a forward pass with dropout | [`Pass`]: masks from (seed, step, layer, element), the same for any number of threads, never stored |
-//! | layers | [`layer`]: linear, embedding, norms, activations, dropout, attention, pooling |
-//! | a whole encoder | [`encoder`]: multi-layer perceptron, transformer with the presets of the published models |
+//! | layers | [`layer`]: linear, embedding, norms, activations, dropout, attention, pooling, convolutions over time, gated recurrent units |
+//! | a whole encoder | [`encoder`]: multi-layer perceptron, transformer with the presets of the published models, a small convolutional net, ST-GCN on skeletons |
 //! | weights of other libraries | [`weights`]: safetensors and torch files into a module by a map of names, all or nothing |
 //! | first weights | [`init`]: drawn from an explicit generator |
 //!

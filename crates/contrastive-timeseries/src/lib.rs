@@ -8,6 +8,8 @@
 //! | one long series with rare events | [`method::Ts2Vec`], then [`evaluate::anomaly_scores`] |
 //! | windows of recordings of persons, few labels | [`method::Comet`], then [`method::FineTune`] |
 //! | views that should be learned | [`method::AutoTcl`] |
+//! | clips of skeletons, or other short series | [`method::Halp`] |
+//! | sensors on joints of a body, and texts | [`method::UniMts`], then [`method::UniMtsModel::zero_shot`] or [`method::UniMtsTune`] |
 //!
 //! Series may differ in length and miss values where a method knows missing ones. All randomness comes from seeds.
 //!

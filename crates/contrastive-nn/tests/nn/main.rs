@@ -6,6 +6,8 @@ mod golden;
 
 mod batch_norm;
 mod encoders;
+mod gru;
 mod layers;
 mod lists;
+mod st_gcn;
 mod weights;

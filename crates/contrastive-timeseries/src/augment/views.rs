@@ -35,6 +35,8 @@ pub enum Augmentation {
     JointMask(usize),
     /// Groups of three channels times a matrix with ones on the diagonal and entries within this of 0 beside it.
     Shear(f64),
+    /// One of these, each as likely as the others.
+    Either(Vec<Augmentation>),
 }
 
 /// A 3 x 3 rotation, uniform on SO(3) (Shoemake 1992): from a random unit quaternion.
@@ -82,6 +84,10 @@ impl Augmentation {
         let not_negative =
             |name, v: f64| check(of, name, v, v >= 0.0 && v.is_finite(), "a finite number of at least 0");
         match *self {
+            Self::Either(ref list) => {
+                check(of, "number of alternatives", list.len(), !list.is_empty(), "at least 1")?;
+                list.iter().try_for_each(|one| one.validate(channels))
+            }
             Self::Jitter(v) => not_negative("jitter", v),
             Self::Scale(v) => not_negative("scale", v),
             Self::Shear(v) => {
@@ -106,6 +112,11 @@ impl Augmentation {
         let (t, f) = x.dim();
         let mut out = x.to_owned();
         match *self {
+            Self::Either(ref list) => {
+                if !list.is_empty() {
+                    out = list[rng.random_range(0..list.len())].apply(x, rng);
+                }
+            }
             Self::Jitter(deviation) => out.mapv_inplace(|v| v + (deviation * normal(rng)) as f32),
             Self::Scale(deviation) => {
                 for mut column in out.columns_mut() {

@@ -4,16 +4,24 @@
 //! |---|---|
 //! | [`DilatedNet`] | TS2Vec and COMET |
 //! | [`TrendNet`] | AutoTCL |
+//!
+//! [`ClipEncoder`] (HaLP) gives a vector for a whole series instead; [`WordTable`] one for a text (UniMTS, whose signals go through
+//! [`StGcn`](contrastive_nn::encoder::StGcn)).
 
+mod clip;
 mod dilated;
 mod infer;
 mod steps;
 mod trend;
+mod words;
 
+pub(crate) use clip::clips;
+pub use clip::{ClipEncoder, ClipEncoderConfig, ClipNet, embed_clips};
 pub use dilated::{Block, DilatedNet, DilatedNetConfig};
 pub use infer::{Pooling, embed, embed_windows, last_steps, pooled};
 pub use steps::Steps;
 pub use trend::TrendNet;
+pub use words::{Vocabulary, WordTable};
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;

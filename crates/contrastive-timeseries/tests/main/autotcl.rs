@@ -7,7 +7,7 @@ use contrastive_core::objective::{HardConcrete, InfoNce, MaximumMeanDiscrepancy,
 use contrastive_timeseries::augment::TimeMask;
 use contrastive_timeseries::encoder::{DilatedNetConfig, Steps};
 use contrastive_timeseries::method::{AugmenterConfig, AutoTcl, AutoTclConfig, FixedViews};
-use contrastive_train::{MethodConfig, Training};
+use contrastive_train::{MethodConfig, Training, testing};
 use rand::RngExt;
 
 fn wide<const D: usize>(data: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
@@ -290,4 +290,11 @@ fn settings_out_of_range_are_named() {
     says(small().with_size(f64::NAN), "size is NaN");
     says(small().with_temperature(-1.0), "temperature -1");
     says(small().with_kernels(0), "kernels is 0");
+}
+
+#[test]
+fn a_resumed_run_is_the_uninterrupted_one() {
+    let series = series_of((15, 20, 1), 13);
+    // the augmenter moves at every second step; three steps are an epoch
+    testing::resumes_bit_for_bit(&|| small().with_every(2).build(&series, 5, &device()).unwrap(), 8);
 }

@@ -6,7 +6,7 @@ use contrastive_core::objective::{IdentityContrast, InfoNce, Ts2Vec};
 use contrastive_timeseries::data::{Names, Series, Short, gaits, standardise_each, windows};
 use contrastive_timeseries::encoder::DilatedNetConfig;
 use contrastive_timeseries::method::{Comet, CometConfig, FineTune, Levels};
-use contrastive_train::{MethodConfig, Training};
+use contrastive_train::{MethodConfig, Training, testing};
 use ndarray::Array3;
 
 fn wide(data: Vec<f64>, shape: [usize; 3]) -> Tensor<3> {
@@ -237,4 +237,10 @@ fn fine_tuning_learns_and_keeps_the_best_epoch() {
     let p = model.probabilities(&validation, &device()).unwrap();
     assert!(p.rows().into_iter().all(|row| (row.sum() - 1.0).abs() < 1e-5));
     assert!(FineTune::new().with_epochs(0).run(&net, &train, &validation, &Device::default()).is_err());
+}
+
+#[test]
+fn a_resumed_run_is_the_uninterrupted_one() {
+    let series = gait_windows();
+    testing::resumes_bit_for_bit(&|| small(Levels::ALL).build(&series, 5, &device()).unwrap(), 9);
 }
