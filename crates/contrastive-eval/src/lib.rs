@@ -12,6 +12,7 @@
 //! | does it know which pairs are linked? | [`links`] |
 //! | do its similarities follow given ones? | [`correlation`] |
 //! | do states of one text point in different directions? | [`isotropy`] |
+//! | does generated text repeat itself? | [`generation`] |
 //! | are the items that a user wants at the top? | [`ranking`] |
 //! | all of it on one page to look at | [`page`] |
 //! | plain scores of predictions | [`scores`] |
@@ -38,6 +39,7 @@
 pub mod clustering;
 pub mod correlation;
 mod error;
+pub mod generation;
 pub mod isotropy;
 pub mod links;
 pub mod neighbours;

@@ -11,7 +11,7 @@ mod transformer;
 mod vit;
 
 pub use block::{Layout, TransformerBlock};
-pub use cache::Cache;
+pub use cache::{BesideRows, Cache};
 pub use conv_net::{ConvNet, ConvNetConfig, ConvStage};
 pub use mlp::{Mlp, MlpConfig};
 pub use skeleton::{Partition, SkeletonGraph};

@@ -10,4 +10,5 @@ mod gru;
 mod layers;
 mod lists;
 mod st_gcn;
+mod model;
 mod weights;
