@@ -58,6 +58,12 @@ pub enum MethodError {
     /// The evaluation.
     #[error(transparent)]
     Ranking(#[from] RankingError),
+    /// A layer.
+    #[error(transparent)]
+    Layer(#[from] contrastive_nn::SettingError),
+    /// A probe, clusters or correlations.
+    #[error(transparent)]
+    Evaluation(#[from] contrastive_eval::EvalError),
     /// The training run, its files or its device.
     #[error(transparent)]
     Train(#[from] TrainError),
