@@ -63,7 +63,7 @@ fn probe(graph: &Graph, x: &Array2<f32>, splits: u64) -> Result<Vec<f64>, Box<dy
 
 /// Modularity of k-means clusters, as many as classes.
 fn clustered(graph: &Graph, x: &Array2<f32>, seed: u64) -> Result<f64, Box<dyn Error>> {
-    let clusters = KMeans::new(graph.require_labels()?.num_classes()).fit(x.view(), seed)?.assignments;
+    let clusters = KMeans::new(graph.require_labels()?.num_classes()).fit(x.view(), seed)?.labels;
     let adjacency = graph.matrix(Normalisation::None, Loops::Remove);
     Ok(modularity(&adjacency, &Partition::from_labels(&clusters), 1.0)?)
 }

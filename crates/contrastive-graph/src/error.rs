@@ -58,9 +58,6 @@ pub enum MethodError {
     /// The evaluation.
     #[error(transparent)]
     Ranking(#[from] RankingError),
-    /// A layer.
-    #[error(transparent)]
-    Layer(#[from] contrastive_nn::SettingError),
     /// A probe, clusters or correlations.
     #[error(transparent)]
     Evaluation(#[from] contrastive_eval::EvalError),

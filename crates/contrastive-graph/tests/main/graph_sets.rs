@@ -151,7 +151,11 @@ fn wrong_files_are_refused_by_file_and_line() {
             "1\n1\n1\n3\n3\n",
             "SET_graph_indicator.txt:4: graph 3; allowed: graph 1 or 2, no graph is skipped",
         ),
-        ("A", "1, 2\n2, 3\n\n3, 4\n", "SET_A.txt:4: an edge between node 2 of graph 0 and node 3 of graph 1"),
+        (
+            "A",
+            "1, 2\n2, 1\n\n3, 4\n4, 3\n4, 5\n5, 4\n",
+            "SET_A.txt:4: an edge between node 2 of graph 0 and node 3 of graph 1",
+        ),
         ("A", "1, 2\n2, 6\n", "SET_A.txt:2: node 6; allowed: 1 to 5"),
         ("A", "1 2\n", "SET_A.txt:1: 1 fields"),
         ("edge_labels", "3\n3\n", "SET_edge_labels.txt: 2 lines; allowed: one for each of 6"),

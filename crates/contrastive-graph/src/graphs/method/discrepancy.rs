@@ -1,6 +1,6 @@
 //! The objective of D-SLA (Kim, Baek, Hwang, NeurIPS 2022): how different, not only whether.
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{DType, Tensor, TensorData, activation};
 use contrastive_train::{Check, SettingError};
 
 /// Discrepancy learning: an original is told from its perturbed copies, its distances to them are in proportion to the edits, and
@@ -93,9 +93,15 @@ impl DiscrepancyLearning {
         let margin = if self.margin_weight == 0.0 || weak == 0 {
             Tensor::zeros([1], on)
         } else {
+            let originals_in_f64 = originals.dtype() == DType::F64;
             let norms = originals.clone().powi_scalar(2).sum_dim(1);
             let products = originals.clone().matmul(originals.transpose());
-            let between = root(norms.clone() + norms.transpose() - products * 2.0);
+            let sums = norms.clone() + norms.transpose();
+            let squared = sums.clone() - products * 2.0;
+            // below this a difference of products is rounding: equal rows are at distance 0, with slope 0
+            let rounding = if originals_in_f64 { 1e-14 } else { 1e-6 };
+            let apart = squared.clone().greater(sums * rounding).float().cast(squared.dtype());
+            let between = root(squared * apart);
             let others: Vec<f32> = (0..graphs * graphs).map(|at| f32::from(at / graphs != at % graphs)).collect();
             let others = Tensor::<3>::from_data(TensorData::new(others, [graphs, graphs, 1]), on);
             let near: Tensor<3> = distances.narrow(1, 0, weak).unsqueeze_dim::<3>(1);

@@ -1,10 +1,10 @@
 //! What walks say about nodes.
 
 use crate::MethodError;
-use crate::draw::normal;
 use crate::node::augment::anonymous::{PatternRanks, anonymous};
 use crate::node::augment::walk::random_walks;
 use crate::node::data::{Graph, GraphError, Loops, Normalisation as Scale};
+use contrastive_kernels::scalar::standard_normal;
 use contrastive_kernels::sparse::Csr;
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
@@ -242,7 +242,7 @@ impl WalkStatistics {
             };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(stream);
-            (0..dim).map(|_| normal(&mut rng) / (dim as f64).sqrt()).collect::<Vec<f64>>()
+            (0..dim).map(|_| standard_normal(&mut rng) / (dim as f64).sqrt()).collect::<Vec<f64>>()
         };
         let projection: Vec<f64> = (0..nodes).into_par_iter().map(row).collect::<Vec<_>>().concat();
         let mut out = vec![0.0; nodes * dim];
