@@ -3,8 +3,9 @@
 //!
 //! | I have | room | methods |
 //! |---|---|---|
-//! | who bought, played or rated what | [`user_item`] | MF-BPR, LightGCN, SGL, LightGCL |
+//! | who bought, played or rated what | [`user_item`] | MF-BPR, LightGCN, SGL, LightGCL, XSimGCL, DCCF |
 //! | nodes with features, and edges among them | [`node`] | GRACE, GCA, CSGCL, PamC, DGI, BGRL, GBT |
+//! | nodes of several types, and links among them | [`hetero`] | MEOW, AdaMEOW |
 //! | a method of my own | [`parts`] | |
 //!
 //! ```
@@ -23,6 +24,7 @@
 
 mod draw;
 mod error;
+pub mod hetero;
 pub mod node;
 pub mod parts;
 pub mod user_item;
