@@ -10,3 +10,4 @@ mod ranking;
 mod series;
 mod splits;
 mod targets;
+mod vision;

@@ -6,6 +6,7 @@ mod golden;
 
 mod batch_norm;
 mod encoders;
+mod images;
 mod layers;
 mod lists;
 mod weights;
