@@ -59,7 +59,7 @@ fn episodes_draw_other_rows_to_learn_from_and_to_classify() {
     assert_eq!(drawn, episodes.draw(&labels).unwrap());
     assert_ne!(drawn, episodes.clone().with_seed(8).draw(&labels).unwrap());
     assert_eq!(drawn[..5], episodes.clone().with_count(5).draw(&labels).unwrap()[..]);
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeSet<u32> = BTreeSet::new();
     for episode in &drawn {
         assert_eq!(episode.classes.iter().collect::<BTreeSet<_>>().len(), 4);
         let rows: BTreeSet<_> = episode.support.iter().chain(&episode.queries).collect();

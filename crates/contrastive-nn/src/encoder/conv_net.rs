@@ -37,13 +37,13 @@ impl ConvNetConfig {
     /// When there are no convolutions, not as many strides as widths, a number is 0, the kernel is even, or the groups of a group norm
     /// do not divide a width.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("conv net");
-        check.width("channels", self.channels)?;
+        let check = Check::new("conv net");
+        check.count("channels", self.channels)?;
         check.that(!self.widths.is_empty(), "number of widths", 0, "1 or more")?;
         let (widths, strides) = (self.widths.len(), self.strides.len());
         check.that(widths == strides, "number of strides", strides, format!("{widths}, one for each width"))?;
-        self.widths.iter().try_for_each(|&width| check.width("width", width))?;
-        self.strides.iter().try_for_each(|&stride| check.width("stride", stride))?;
+        self.widths.iter().try_for_each(|&width| check.count("width", width))?;
+        self.strides.iter().try_for_each(|&stride| check.count("stride", stride))?;
         check.that(self.kernel % 2 == 1, "kernel", self.kernel, "odd")?;
         check_norm(&check, self.norm, &self.widths)
     }
@@ -72,7 +72,7 @@ impl ConvNetConfig {
 pub(super) fn check_norm(check: &Check, norm: ChannelNormKind, widths: &[usize]) -> Result<(), SettingError> {
     match norm {
         ChannelNormKind::Batch | ChannelNormKind::None => Ok(()),
-        ChannelNormKind::Ghost(ghost) => check.width("ghost", ghost),
+        ChannelNormKind::Ghost(ghost) => check.count("ghost", ghost),
         ChannelNormKind::Group(groups) => {
             let divides = groups > 0 && widths.iter().all(|width| width.is_multiple_of(groups));
             check.that(divides, "groups", groups, format!("a divisor of the widths {widths:?}"))

@@ -88,12 +88,12 @@ impl ResNetConfig {
     /// # Errors
     /// When there are no stages or more than eight, a number is 0, or the groups of a group norm do not divide the width.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("resnet");
-        check.width("channels", self.channels)?;
-        check.width("width", self.width)?;
+        let check = Check::new("resnet");
+        check.count("channels", self.channels)?;
+        check.count("width", self.width)?;
         let stages = self.blocks.len();
         check.that((1..=8).contains(&stages), "number of stages", stages, "1 to 8")?;
-        self.blocks.iter().try_for_each(|&blocks| check.width("blocks", blocks))?;
+        self.blocks.iter().try_for_each(|&blocks| check.count("blocks", blocks))?;
         check_norm(&check, self.norm, &[self.width])
     }
 

@@ -1,11 +1,15 @@
 //! Norms of channels, which lie last.
 
+use super::image_ops::{ChannelKind, ImageOps, lifted};
 use crate::error::Check;
+use crate::native::is_native;
 use crate::{SettingError, init};
+use burn::backend::Dispatch;
 use burn::config::Config;
 use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData, activation};
 use contrastive_core::norm::NormError;
+use std::sync::Arc;
 
 /// Settings of [`BatchNorm`].
 #[derive(Config, Debug, PartialEq)]
@@ -31,9 +35,9 @@ impl BatchNormConfig {
     /// # Errors
     /// When there are no channels or no samples in a ghost, epsilon is not a finite number above 0, or the momentum not in `[0, 1]`.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("batch norm");
-        check.width("channels", self.channels)?;
-        check.width("ghost", self.ghost.unwrap_or(1))?;
+        let check = Check::new("batch norm");
+        check.count("channels", self.channels)?;
+        check.count("ghost", self.ghost.unwrap_or(1))?;
         check.positive("epsilon", self.epsilon)?;
         check.that((0.0..=1.0).contains(&self.momentum), "momentum", self.momentum, "in [0, 1]")
     }
@@ -134,11 +138,56 @@ impl BatchNorm {
         let (batch, positions) = (shape[0], shape[1..D - 1].iter().product());
         let rows: Tensor<2> = x.reshape([batch * positions, channels]);
         let training = rows.is_autodiff() && self.training.is_enabled();
+        if is_native(&rows) {
+            return self.native(rows, training.then_some((batch, positions)), relu).reshape(shape);
+        }
         let normal = if training { self.train(rows, batch, positions) } else { self.evaluate(rows) };
         let wide = |p: &Param<Tensor<1>>| p.val().reshape([1, channels]);
         let out = normal * wide(&self.weight) + wide(&self.bias);
         let out = if relu { activation::relu(out) } else { out };
         out.reshape(shape)
+    }
+
+    /// The same in the kernels; in training, of a batch of so many samples and positions.
+    fn native(&self, rows: Tensor<2>, training: Option<(usize, usize)>, relu: bool) -> Tensor<2> {
+        let [count, channels] = rows.dims();
+        let ghosts = match training {
+            Some((batch, positions)) => {
+                let ghosts = self.ghosts(batch, positions).unwrap_or_else(|e| panic!("{e}"));
+                ghosts.into_iter().map(|samples| samples * positions).collect()
+            }
+            None => vec![count],
+        };
+        let kind = ChannelKind { ghosts, of_rows: training.is_some(), epsilon: self.epsilon, relu };
+        let kind = Arc::new(kind);
+        let moments: Tensor<3> = match training {
+            Some(_) => {
+                let x = rows.clone().inner().into_dispatch();
+                let moments: Tensor<3> = Tensor::from_dispatch(Dispatch::image_moments(kind.clone(), x));
+                let k = kind.ghosts.len();
+                let of = |what: usize| Tensor::from_inner(moments.clone().narrow(1, what, 1).reshape([k, channels]));
+                let unbiased: Vec<f64> = kind.ghosts.iter().map(|&n| n as f64 / (n as f64 - 1.0)).collect();
+                let unbiased = TensorData::new(unbiased, [k, 1]).convert_dtype(rows.dtype());
+                let unbiased = Tensor::<2>::from_data(unbiased, (&rows.device(), rows.dtype()));
+                self.follow(&self.running_mean, of(0));
+                self.follow(&self.running_variance, of(1) * unbiased);
+                moments
+            }
+            None => {
+                let plain = |state: &RunningState<Tensor<1>>| {
+                    let value = state.value();
+                    if value.is_autodiff() { value.inner() } else { value }
+                };
+                let both = vec![plain(&self.running_mean), plain(&self.running_variance)];
+                Tensor::cat(both, 0).reshape([1, 2, channels])
+            }
+        };
+        let (gain, bias) = (self.weight.val(), self.bias.val());
+        let autodiff = rows.is_autodiff() || gain.is_autodiff() || bias.is_autodiff();
+        let (rows, moments) = (lifted(rows, autodiff), lifted(moments, autodiff));
+        let (gain, bias) = (lifted(gain, autodiff), lifted(bias, autodiff));
+        let (rows, moments) = (rows.into_dispatch(), moments.into_dispatch());
+        Tensor::from_dispatch(Dispatch::image_norm(kind, rows, moments, gain.into_dispatch(), bias.into_dispatch()))
     }
 
     fn evaluate(&self, rows: Tensor<2>) -> Tensor<2> {
@@ -182,6 +231,8 @@ impl BatchNorm {
         let new = (statistics * weights).sum_dim(0).reshape([channels]);
         let old = running.value_sync().to_device(&device);
         running.update((old * keep.powi(k as i32) + new).detach());
+        // what is saved or read next is this value, in whatever thread
+        drop(running.value_sync());
     }
 }
 
@@ -203,9 +254,9 @@ impl GroupNormConfig {
     /// # Errors
     /// When a number is 0, the groups do not divide the channels, or epsilon is not a finite number above 0.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("group norm");
-        check.width("channels", self.channels)?;
-        check.width("groups", self.groups)?;
+        let check = Check::new("group norm");
+        check.count("channels", self.channels)?;
+        check.count("groups", self.groups)?;
         let allowed = format!("a divisor of {} channels", self.channels);
         check.that(self.channels.is_multiple_of(self.groups), "groups", self.groups, allowed)?;
         check.positive("epsilon", self.epsilon)

@@ -1,11 +1,15 @@
 //! Convolutions over images, channels last.
 
 use super::conv1d::Padding;
+use super::image_ops::{ImageOps, lifted};
 use crate::error::Check;
+use crate::native::is_native;
 use crate::{SettingError, init, init::Initial};
+use burn::backend::Dispatch;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorCreationOptions, module, ops::ConvOptions};
+use contrastive_kernels::image::Convolution2d;
 use rand_chacha::ChaCha8Rng;
 
 /// Settings of [`Conv2d`]; pairs are row and column.
@@ -43,13 +47,13 @@ impl Conv2dConfig {
     /// # Errors
     /// When one is 0, or the groups do not divide the channels.
     pub fn validate(&self) -> Result<(), SettingError> {
-        let check = Check("conv2d");
-        check.width("input", self.input)?;
-        check.width("output", self.output)?;
+        let check = Check::new("conv2d");
+        check.count("input", self.input)?;
+        check.count("output", self.output)?;
         for (name, pair) in [("kernel", self.kernel), ("stride", self.stride), ("dilation", self.dilation)] {
-            pair.iter().try_for_each(|&value| check.width(name, value))?;
+            pair.iter().try_for_each(|&value| check.count(name, value))?;
         }
-        check.width("groups", self.groups)?;
+        check.count("groups", self.groups)?;
         let divides = self.input.is_multiple_of(self.groups) && self.output.is_multiple_of(self.groups);
         check.that(divides, "groups", self.groups, "a divisor of both numbers of channels")
     }
@@ -123,7 +127,8 @@ impl Default for Conv2dOptions {
     }
 }
 
-/// A convolution over images, differentiable in all three tensors.
+/// A convolution over images, differentiable in all three tensors. On the CPU backend the kernels of
+/// [`contrastive_kernels::image`] run where there is neither a dilation nor groups, else Burn's own convolution.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -162,7 +167,21 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options:
         before + [height, width][axis] + after > ([high, wide][axis] - 1) * dilation[axis]
     };
     assert!(fits(0) && fits(1), "conv2d: a kernel of {high} x {wide} in images of {height} x {width} with {options:?}");
+    if is_native(&x) && weight.dtype() == x.dtype() && dilation == [1, 1] && groups == 1 {
+        let (image, kernel) = ([height, width], [high, wide]);
+        let on = Convolution2d { batch, image, inputs, outputs, kernel, stride, padding };
+        return native(on, x, weight, bias);
+    }
     let on = ConvOptions { stride, padding, dilation, groups };
     let (x, weight) = (x.permute([0, 3, 1, 2]), weight.permute([3, 2, 0, 1]));
     module::conv2d(x, weight, bias, on).permute([0, 2, 3, 1])
+}
+
+fn native(on: Convolution2d, x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+    let biased = bias.is_some();
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([1], (&x.device().inner(), x.dtype())));
+    let autodiff = x.is_autodiff() || weight.is_autodiff() || bias.is_autodiff();
+    let (x, weight, bias) = (lifted(x, autodiff), lifted(weight, autodiff), lifted(bias, autodiff));
+    let out = Dispatch::image_convolve(on, biased, x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(out)
 }

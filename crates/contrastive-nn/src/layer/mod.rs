@@ -11,6 +11,7 @@ mod conv1d;
 mod conv2d;
 mod dropout;
 mod embedding;
+mod image_ops;
 mod linear;
 mod norm;
 mod ops;

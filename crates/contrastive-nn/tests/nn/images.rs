@@ -438,7 +438,7 @@ fn settings_of_image_encoders_are_refused() {
     let (rng, device) = (&mut rng(), &device());
     let refused = |error: Result<(), contrastive_nn::SettingError>, name: &str| {
         let error = error.unwrap_err();
-        assert_eq!(error.name, name, "{error}");
+        assert_eq!(error.setting, name, "{error}");
     };
     refused(ConvNetConfig::new(1, vec![8, 8], vec![2]).init(rng, device).map(drop), "number of strides");
     refused(ConvNetConfig::halving(1, &[]).init(rng, device).map(drop), "number of widths");
