@@ -7,6 +7,8 @@
 //! |---|---|
 //! | can a linear model read the classes out of it? | [`probe`] |
 //! | do its neighbours have the same class? | [`neighbours`] |
+//! | can new classes be told apart from a few examples? | [`few_shot`] |
+//! | does it use its dimensions? | [`spread`] |
 //! | are its clusters the classes? | [`clustering`] |
 //! | does a query find what belongs to it, in one set or across modalities? | [`retrieval`] |
 //! | does it know which pairs are linked? | [`links`] |
@@ -39,6 +41,7 @@
 pub mod clustering;
 pub mod correlation;
 mod error;
+pub mod few_shot;
 pub mod generation;
 pub mod isotropy;
 pub mod links;
@@ -50,6 +53,7 @@ pub mod retrieval;
 mod rows;
 pub mod scores;
 mod similarity;
+pub mod spread;
 mod summary;
 
 pub use error::EvalError;

@@ -19,6 +19,7 @@ mod compiled;
 pub mod convolution;
 pub mod distance;
 mod element;
+pub mod image;
 pub mod k_means;
 pub mod layer;
 mod memory;

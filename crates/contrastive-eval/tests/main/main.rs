@@ -11,3 +11,4 @@ mod ranking;
 mod series;
 mod splits;
 mod targets;
+mod vision;

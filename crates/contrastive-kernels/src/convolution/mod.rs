@@ -15,6 +15,8 @@
 
 mod passes;
 
+pub(crate) use passes::{multiply, pack as pack_lines};
+
 use crate::product::Lanes;
 
 /// What a convolution does, and to what.

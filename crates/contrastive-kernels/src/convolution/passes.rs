@@ -11,7 +11,7 @@ const STEPS: usize = 512;
 
 /// One compilation of the products for each element type, whoever calls.
 #[inline(never)]
-fn multiply<T: Lanes, const DOWN: bool>(products: Products<'_, T, DOWN>) {
+pub(crate) fn multiply<T: Lanes, const DOWN: bool>(products: Products<'_, T, DOWN>) {
     Arch::new().dispatch(products);
 }
 
@@ -106,7 +106,7 @@ impl<T: Lanes> Pass<'_, T> {
 }
 
 /// `[groups, lines, taps, inside, line]` of `at(tap, group, inside, outside)`.
-fn pack<T: Lanes>(
+pub(crate) fn pack<T: Lanes>(
     [groups, taps, inside, outside]: [usize; 4],
     line: usize,
     at: impl Fn(usize, usize, usize, usize) -> T,

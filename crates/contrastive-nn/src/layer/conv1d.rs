@@ -31,7 +31,7 @@ pub enum Padding {
 }
 
 impl Padding {
-    fn of(self, taps: usize, dilation: usize) -> (usize, usize) {
+    pub(super) fn of(self, taps: usize, dilation: usize) -> (usize, usize) {
         let reach = (taps - 1) * dilation;
         match self {
             Self::Same => (reach - reach / 2, reach / 2),

@@ -31,7 +31,7 @@ pub struct Attending {
     pub mask: Option<Mask>,
 }
 
-const NATIVE: &str = "layers run as an extension on the CPU backend only";
+pub(super) const NATIVE: &str = "layers run as an extension on the CPU backend only";
 
 /// Layers, and what their backward passes need. Callers check shapes and that the tensor is native.
 #[backend_extension(Flex: cfg(feature = "flex"), Autodiff)]

@@ -4,7 +4,8 @@
 ///
 /// A line says which module of theirs is one of ours, both by their dotted paths; `{}` stands for the same number in both. Where
 /// several of theirs make one of ours (the maps to queries, keys and values), their outputs are joined in this order. What no line
-/// names has the same name in both. Weights of linear maps are transposed, since other libraries hold `[output, input]`.
+/// names has the same name in both. Weights of linear maps are transposed, since other libraries hold `[output, input]`, and those of
+/// convolutions turned from `[output, input, taps]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyMap {
     lines: Vec<Line>,
@@ -35,7 +36,7 @@ impl KeyMap {
         Self { lines: Vec::new(), prefixes: Vec::new(), ignored: Vec::new(), transposed: false }
     }
 
-    /// Our own names, weights of linear maps as `[output, input]`; the start of a map for another library.
+    /// Our own names, weights of linear maps as `[output, input]` and of convolutions as `[output, input, taps]`; the start of a map for another library.
     pub fn transposed() -> Self {
         Self { transposed: true, ..Self::own() }
     }
@@ -149,6 +150,31 @@ impl KeyMap {
             .with("position", &["pos_embed"])
     }
 
+    /// ResNet of torchvision and timm (those with the stem of one convolution), for a [`ResNet`](crate::encoder::ResNet); `module.`,
+    /// `backbone.` or `encoder.` may stand before the names. A last linear map `fc` is not a part of the encoder: read it into a
+    /// module of one's own, or [`ignore`](Self::ignoring) it.
+    pub fn resnet() -> Self {
+        let mut map = Self::transposed().with_prefix("module.").with_prefix("backbone.").with_prefix("encoder.");
+        map = map.channel_norm("norm1", "bn1").with("conv1", &["conv1"]);
+        for stage in 0..8 {
+            let (ours, theirs) = (format!("stages.{stage}.{{}}"), format!("layer{}.{{}}", stage + 1));
+            for k in 1..=3 {
+                map = map.channel_norm(&format!("{ours}.norm{k}"), &format!("{theirs}.bn{k}"));
+                map = map.with(&format!("{ours}.conv{k}"), &[&format!("{theirs}.conv{k}")]);
+            }
+            map = map.channel_norm(&format!("{ours}.shortcut.norm"), &format!("{theirs}.downsample.1"));
+            map = map.with(&format!("{ours}.shortcut.convolution"), &[&format!("{theirs}.downsample.0")]);
+        }
+        map
+    }
+
+    /// A norm of channels: `running_var`, and no word for its kind.
+    fn channel_norm(self, ours: &str, theirs: &str) -> Self {
+        self.with(&format!("{ours}.batch.running_variance"), &[&format!("{theirs}.running_var")])
+            .with(&format!("{ours}.batch"), &[theirs])
+            .with(&format!("{ours}.group"), &[theirs])
+    }
+
     /// The original SASRec with the names of the golden files, for a [`TokenEncoder`](crate::encoder::TokenEncoder).
     pub fn sasrec_original() -> Self {
         let block = |name: &str| format!("transformer.blocks.{{}}.{name}");
@@ -184,15 +210,15 @@ impl KeyMap {
         self
     }
 
-    /// Where a parameter comes from. `linear`: is it the weight of a linear map?
-    pub(super) fn source(&self, name: &str, linear: bool) -> Source {
+    /// Where a parameter comes from. `map`: is it the weight of a linear map or of a convolution?
+    pub(super) fn source(&self, name: &str, map: bool) -> Source {
         for line in &self.lines {
             if let Some((number, rest)) = line.fit(name) {
                 let names = line.theirs.iter().map(|theirs| theirs.replace("{}", &number) + rest).collect();
-                return Source { names, transposed: linear && self.transposed && !line.as_ours };
+                return Source { names, transposed: map && self.transposed && !line.as_ours };
             }
         }
-        Source { names: vec![name.into()], transposed: linear && self.transposed }
+        Source { names: vec![name.into()], transposed: map && self.transposed }
     }
 
     /// The prefix that the names of a file have: the first with which one begins, unless a parameter's name does so too.

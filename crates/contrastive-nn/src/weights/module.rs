@@ -28,18 +28,19 @@ impl Path {
         self.names.join(".")
     }
 
-    /// Is this the weight of a linear map?
-    fn is_linear(&self) -> bool {
+    /// Is this the weight of a linear map or of a convolution, `[taps.., input, output]` here and `[output, input, taps..]` elsewhere?
+    fn is_map(&self) -> bool {
+        let maps = ["Struct:Linear", "Struct:Conv1d", "Struct:Conv2d"];
         self.names.last().is_some_and(|name| name == "weight")
-            && self.containers.last().is_some_and(|container| container == "Struct:Linear")
+            && self.containers.last().is_some_and(|container| maps.contains(&container.as_str()))
     }
 }
 
-/// A parameter: its name, shape, and whether it is the weight of a linear map.
+/// A parameter: its name, shape, and whether it is the weight of a linear map or of a convolution.
 struct Parameter {
     name: String,
     shape: Vec<usize>,
-    linear: bool,
+    map: bool,
 }
 
 #[derive(Default)]
@@ -62,7 +63,7 @@ impl ModuleVisitor for Parameters {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.val();
         let shape = tensor.dims().to_vec();
-        self.found.push(Parameter { name: self.path.name(), shape, linear: self.path.is_linear() });
+        self.found.push(Parameter { name: self.path.name(), shape, map: self.path.is_map() });
         if let Some(values) = &mut self.values {
             values.push(match tensor.dtype() {
                 DType::F64 => Values::F64(tensor.into_data().iter::<f64>().collect()),
@@ -78,9 +79,9 @@ pub(super) fn save(module: &impl Module, keys: &KeyMap) -> Weights {
     let values = parameters.values.unwrap_or_default();
     let mut arrays = BTreeMap::new();
     for (parameter, values) in parameters.found.iter().zip(values) {
-        let source = keys.source(&parameter.name, parameter.linear);
+        let source = keys.source(&parameter.name, parameter.map);
         let whole = Array { shape: parameter.shape.clone(), values };
-        let whole = if source.transposed { transposed(&whole) } else { whole };
+        let whole = if source.transposed { turned_out(&whole) } else { whole };
         let parts = source.names.len();
         let mut shape = whole.shape.clone();
         if let Some(rows) = shape.first_mut() {
@@ -95,11 +96,22 @@ pub(super) fn save(module: &impl Module, keys: &KeyMap) -> Weights {
     Weights { of: "a module".into(), arrays }
 }
 
-/// A matrix `[a, b]` as `[b, a]`.
-fn transposed(array: &Array) -> Array {
-    let [a, b] = [array.shape[0], array.shape[1]];
-    let places = (0..b).flat_map(|column| (0..a).map(move |row| row * b + column));
-    Array { shape: vec![b, a], values: array.values.take(places) }
+/// `[taps.., input, output]` as `[output, input, taps..]`.
+fn turned_out(array: &Array) -> Array {
+    let (taps, last) = array.shape.split_at(array.shape.len() - 2);
+    let ([inputs, outputs], count) = ([last[0], last[1]], taps.iter().product::<usize>());
+    let of_output = move |o| (0..inputs).flat_map(move |i| (0..count).map(move |tap| (tap * inputs + i) * outputs + o));
+    let values = array.values.take((0..outputs).flat_map(of_output));
+    Array { shape: [&[outputs, inputs], taps].concat(), values }
+}
+
+/// `[output, input, taps..]` as `[taps.., input, output]`.
+fn turned_in(array: &Array) -> Array {
+    let (first, taps) = array.shape.split_at(2);
+    let ([outputs, inputs], count) = ([first[0], first[1]], taps.iter().product::<usize>());
+    let of_tap = move |tap| (0..inputs).flat_map(move |i| (0..outputs).map(move |o| (o * inputs + i) * count + tap));
+    let values = array.values.take((0..count).flat_map(of_tap));
+    Array { shape: [taps, &[inputs, outputs]].concat(), values }
 }
 
 /// A shape without axes of length 1.
@@ -110,7 +122,10 @@ fn squeezed(shape: &[usize]) -> Vec<usize> {
 /// The tensor of the parameter's shape that these make, or what the shape of one should be.
 fn assemble(parts: &[&Array], parameter: &Parameter, source: &Source) -> Result<Array, (usize, Vec<usize>)> {
     let wanted: Vec<usize> = match source.transposed {
-        true => vec![parameter.shape[1], parameter.shape[0]],
+        true => {
+            let (taps, last) = parameter.shape.split_at(parameter.shape.len() - 2);
+            [&[last[1], last[0]], taps].concat()
+        }
         false => parameter.shape.clone(),
     };
     // each of several has its share of the outputs
@@ -121,20 +136,23 @@ fn assemble(parts: &[&Array], parameter: &Parameter, source: &Source) -> Result<
     for (k, part) in parts.iter().enumerate() {
         // axes of length 1, and those a kernel has for each input, are one axis of inputs
         let inputs = part.shape.get(1..).map_or(1, |rest| rest.iter().product());
-        let flat = source.transposed && part.shape.first() == share.first() && share.get(1) == Some(&inputs);
+        let flat = source.transposed
+            && share.len() == 2
+            && part.shape.first() == share.first()
+            && share.get(1) == Some(&inputs);
         if !flat && squeezed(&part.shape) != squeezed(&share) {
             return Err((k, share));
         }
     }
     let values = Values::joined(&parts.iter().map(|part| &part.values).collect::<Vec<_>>());
     let whole = Array { shape: wanted, values };
-    Ok(if source.transposed { transposed(&whole) } else { whole })
+    Ok(if source.transposed { turned_in(&whole) } else { whole })
 }
 
 pub(super) fn load<M: Module>(weights: &Weights, module: M, keys: &KeyMap) -> Result<M, WeightsError> {
     let mut parameters = Parameters::default();
     module.visit(&mut parameters);
-    let sources: Vec<Source> = parameters.found.iter().map(|p| keys.source(&p.name, p.linear)).collect();
+    let sources: Vec<Source> = parameters.found.iter().map(|p| keys.source(&p.name, p.map)).collect();
     let prefix = keys.prefix(weights.arrays.keys().map(String::as_str), &sources);
     let (mut missing, mut shapes, mut used) = (Vec::new(), Vec::new(), BTreeSet::new());
     let mut loaded = BTreeMap::new();

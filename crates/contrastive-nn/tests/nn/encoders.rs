@@ -16,15 +16,15 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 
-type Bounds = [f64; 2];
+pub(crate) type Bounds = [f64; 2];
 const TYPES: [(DType, usize, Bounds); 2] = [(DType::F64, 8, [1e-9, 1e-9]), (DType::F32, 4, [1e-4, 1e-3])];
 
-fn rng() -> ChaCha8Rng {
+pub(crate) fn rng() -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(1)
 }
 
 /// Runs every case of a file in both types.
-fn every_case(file: &str, check: impl Fn(&Value, DType, Bounds)) {
+pub(crate) fn every_case(file: &str, check: impl Fn(&Value, DType, Bounds)) {
     let Some(file) = golden(file) else { return };
     for (dtype, bytes, bounds) in TYPES {
         computed_in(bytes);
@@ -33,16 +33,16 @@ fn every_case(file: &str, check: impl Fn(&Value, DType, Bounds)) {
     }
 }
 
-fn name(case: &Value) -> &str {
+pub(crate) fn name(case: &Value) -> &str {
     case["name"].as_str().unwrap()
 }
 
-fn size(value: &Value, key: &str) -> usize {
+pub(crate) fn size(value: &Value, key: &str) -> usize {
     value[key].as_u64().unwrap_or_else(|| panic!("{key} of {value}")) as usize
 }
 
 /// The case's weights in a module.
-fn loaded<M: Module>(module: M, keys: &KeyMap, case: &Value) -> M {
+pub(crate) fn loaded<M: Module>(module: M, keys: &KeyMap, case: &Value) -> M {
     let file = shared().unwrap().join("golden").join(case["params"]["weights"].as_str().unwrap());
     Weights::read(&file).unwrap().load(module, keys).unwrap()
 }
@@ -61,7 +61,7 @@ impl ModuleMapper for OfGradients<'_> {
 }
 
 /// Compares the gradients of the parameters, under the names of the file.
-fn same_gradients<M: Module>(
+pub(crate) fn same_gradients<M: Module>(
     case: &Value,
     module: M,
     keys: &KeyMap,
@@ -91,11 +91,11 @@ fn same_gradients<M: Module>(
     }
 }
 
-fn sum(x: &[f64]) -> f64 {
+pub(crate) fn sum(x: &[f64]) -> f64 {
     x.iter().sum()
 }
 
-fn length(x: &[f64]) -> f64 {
+pub(crate) fn length(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 

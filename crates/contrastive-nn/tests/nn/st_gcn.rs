@@ -4,7 +4,7 @@ use crate::common::{constant, device, noise, shape, tracked, values};
 use crate::golden::{cases, close, computed_in, golden, numbers, shared};
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor};
-use contrastive_nn::encoder::{ConvNetConfig, Partition, SkeletonGraph, Skip, StGcnBlock, StGcnConfig};
+use contrastive_nn::encoder::{ConvNet1dConfig, Partition, SkeletonGraph, Skip, StGcnBlock, StGcnConfig};
 use contrastive_nn::layer::RowNorm;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -219,8 +219,8 @@ fn settings_of_the_nets_name_what_is_wrong() {
     let says = |error: contrastive_nn::SettingError, text: &str| assert!(error.to_string().contains(text), "{error}");
     says(StGcnConfig::new(3).with_taps(4).validate().unwrap_err(), "taps is 4; allowed is odd");
     says(StGcnConfig::new(3).with_strides(vec![1]).validate().unwrap_err(), "number of strides is 1");
-    says(ConvNetConfig::new(0).validate().unwrap_err(), "channels is 0");
-    says(ConvNetConfig::new(1).with_widths(vec![]).validate().unwrap_err(), "number of widths is 0");
+    says(ConvNet1dConfig::new(0).validate().unwrap_err(), "channels is 0");
+    says(ConvNet1dConfig::new(1).with_widths(vec![]).validate().unwrap_err(), "number of widths is 0");
     let graph = |joints, bones: &[[usize; 2]]| SkeletonGraph::new(joints, bones, 0, Partition::Spatial, false);
     says(graph(22, &[[0, 22]]).unwrap_err(), "joint of a bone is 22; allowed is below the number of joints 22");
     says(graph(3, &[[0, 1]]).unwrap_err(), "joint is 2; allowed is connected");
@@ -231,7 +231,7 @@ fn settings_of_the_nets_name_what_is_wrong() {
 #[test]
 fn the_convolutional_net_is_invariant_to_what_it_should_be_and_differentiable() {
     let net =
-        ConvNetConfig::new(2).with_widths(vec![3, 4]).with_taps(3).init(&mut rng(), (&device(), DType::F64)).unwrap();
+        ConvNet1dConfig::new(2).with_widths(vec![3, 4]).with_taps(3).init(&mut rng(), (&device(), DType::F64)).unwrap();
     let base = noise(3 * 9 * 2, 2);
     let loss = |x: Tensor<3>| net.forward(x).powi_scalar(2).sum();
     let x = tracked(base.clone(), [3, 9, 2], DType::F64);

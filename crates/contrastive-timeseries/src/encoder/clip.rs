@@ -4,7 +4,7 @@ use crate::data::{Series, SeriesError};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorCreationOptions, TensorData};
-use contrastive_nn::encoder::{ConvNet, ConvNetConfig, Mlp, MlpConfig};
+use contrastive_nn::encoder::{ConvNet1d, ConvNet1dConfig, Mlp, MlpConfig};
 use contrastive_nn::init::Initial;
 use contrastive_nn::layer::{Directions, Gru, GruConfig, RowNorm};
 use contrastive_nn::{Pass, SettingError};
@@ -64,7 +64,7 @@ pub struct ClipEncoder {
     /// The recurrent net.
     pub recurrent: Option<Gru>,
     /// Or the convolutional one.
-    pub convolutional: Option<ConvNet>,
+    pub convolutional: Option<ConvNet1d>,
     /// Two layers.
     pub head: Mlp,
 }
@@ -89,7 +89,7 @@ impl ClipEncoderConfig {
                 (Some(RowNorm::new(channels, on.clone())?), Some(net), None, width)
             }
             ClipNet::Convolutional { widths, taps, stride } => {
-                let config = ConvNetConfig::new(channels).with_widths(widths.clone()).with_taps(*taps);
+                let config = ConvNet1dConfig::new(channels).with_widths(widths.clone()).with_taps(*taps);
                 let net = config.with_stride(*stride).init(rng, on.clone())?;
                 (None, None, Some(net), widths.last().copied().unwrap_or(0))
             }

@@ -406,7 +406,7 @@ impl Start {
     pub fn drawn(&self, seed: u64, device: &Device) -> Tensor<2> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(u64::MAX - 1 - self.stream);
-        let draws = (0..self.shape[0] * self.shape[1]).map(|_| (self.deviation * normal(&mut rng)) as f32);
+        let draws = (0..self.shape[0] * self.shape[1]).map(|_| (self.deviation * standard_normal(&mut rng)) as f32);
         Tensor::from_data(TensorData::new(draws.collect::<Vec<f32>>(), self.shape), device)
     }
 }
