@@ -87,16 +87,19 @@ fn step(own: f64, seconds: f64) {
         both(ours.linear.forward(maps.reshape([256, 7 * 7 * 64])))
     });
     let theirs: Work = Box::new(|| {
-        let maps = theirs.convolutions.iter().fold(of_burn.clone(), |x, convolution| {
-            theirs.pool.forward(activation::relu(convolution.forward(x)))
-        });
+        let maps = theirs
+            .convolutions
+            .iter()
+            .fold(of_burn.clone(), |x, convolution| theirs.pool.forward(activation::relu(convolution.forward(x))));
         both(theirs.linear.forward(maps.reshape([256, 64 * 7 * 7])))
     });
     // the first convolution has no gradient of its input
     let flops = 2.0 * 256.0 * (2.0 * 784.0 * 9.0 * 32.0 + 3.0 * 196.0 * 288.0 * 64.0 + 3.0 * 3136.0 * 10.0);
     let measured = in_turns(&[ours, theirs], 2.0 * seconds);
     let limit = 1e-6 * flops / own;
-    println!("\n| conv 32, pool, conv 64, pool, linear on 256 x 28 x 28 | CPU ms | MB | of bare products |\n|---|---|---|---|");
+    println!(
+        "\n| conv 32, pool, conv 64, pool, linear on 256 x 28 x 28 | CPU ms | MB | of bare products |\n|---|---|---|---|"
+    );
     for (name, measured) in ["these layers", "Burn's layers"].iter().zip(&measured) {
         let ms = 1e3 * measured.cpu_each();
         println!("| {name} | {ms:.0} | {:.0} | {:.0} % |", 1e-6 * measured.bytes as f64, 100.0 * limit / ms);
@@ -106,7 +109,9 @@ fn step(own: f64, seconds: f64) {
 
 /// Forward and both backward products.
 fn products(own: f64, seconds: f64) {
-    println!("\n| convolution, share of bare products | value | of input | of weight | all, CPU ms | Burn's, CPU ms | ratio |");
+    println!(
+        "\n| convolution, share of bare products | value | of input | of weight | all, CPU ms | Burn's, CPU ms | ratio |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for (batch, side, [inputs, outputs], kernel, stride) in [
         (256, 28, [1, 32], 3, 1),
@@ -210,7 +215,9 @@ fn resnet(own: f64, quick: bool) {
     let measured = in_turns(&[ours, before], 0.1);
     // 0.555 G multiply-adds an image, thrice; the stem's gradient of the image is not taken
     let flops = 6.0 * 0.555e9 * batch as f64;
-    println!("\n| ResNet-18, stem for 32 x 32, batch {batch}, forward and backward | images a CPU second | MB | of bare products |\n|---|---|---|---|");
+    println!(
+        "\n| ResNet-18, stem for 32 x 32, batch {batch}, forward and backward | images a CPU second | MB | of bare products |\n|---|---|---|---|"
+    );
     for (name, measured) in ["these layers", "bodies of tensor operations"].iter().zip(&measured) {
         let each = measured.cpu_each();
         let (rate, share) = (batch as f64 / each, 100.0 * 1e-9 * flops / each / own);

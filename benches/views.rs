@@ -1,7 +1,7 @@
 //! Images: views a CPU second of each recipe and of each step, and the share of a training's time that steps wait for them.
 //!
 //! ```text
-//! cargo bench --bench images --no-default-features --features flex,vision
+//! cargo bench --bench views --no-default-features --features flex,vision
 //! ```
 //!
 //! One thread makes the views; CPU seconds of that thread. The training is SimCLR on rendered shapes with a thread that makes batches ahead.
