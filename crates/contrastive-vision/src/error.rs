@@ -21,9 +21,6 @@ pub enum VisionError {
     /// A setting outside of its range.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// A setting of a layer outside of its range.
-    #[error(transparent)]
-    Layer(#[from] contrastive_nn::SettingError),
     /// A setting of a head outside of its range.
     #[error(transparent)]
     Head(#[from] HeadError),
