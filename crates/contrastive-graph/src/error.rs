@@ -58,6 +58,9 @@ pub enum MethodError {
     /// The evaluation.
     #[error(transparent)]
     Ranking(#[from] RankingError),
+    /// A probe, clusters or correlations.
+    #[error(transparent)]
+    Evaluation(#[from] contrastive_eval::EvalError),
     /// The training run, its files or its device.
     #[error(transparent)]
     Train(#[from] TrainError),

@@ -1,10 +1,11 @@
-//! Contrastive learning on graphs, of two kinds with the same rooms in each: `data` what comes in, `augment` random views,
+//! Contrastive learning on graphs, of three kinds with the same rooms in each: `data` what comes in, `augment` random views,
 //! `encoder` from inputs to embeddings, `method` the published methods, and an evaluation by the protocol of the field.
 //!
 //! | I have | room | methods |
 //! |---|---|---|
 //! | who bought, played or rated what | [`user_item`] | MF-BPR, LightGCN, SGL, LightGCL |
 //! | nodes with features, and edges among them | [`node`] | GRACE, GCA, CSGCL, PamC, DGI, BGRL, GBT |
+//! | many small graphs with a class each | [`graphs`] | D-SLA |
 //! | a method of my own | [`parts`] | |
 //!
 //! ```
@@ -23,6 +24,7 @@
 
 mod draw;
 mod error;
+pub mod graphs;
 pub mod node;
 pub mod parts;
 pub mod user_item;

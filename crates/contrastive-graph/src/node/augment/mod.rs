@@ -2,8 +2,9 @@
 //!
 //! A graph is given as a [`Csr`](contrastive_kernels::sparse::Csr) adjacency whose row `i` lists the nodes that send to node `i`. Dropped
 //! edges ([`edges`]) and masked features ([`features`]), both uniform, by centrality (GCA) or by communities ([`community`], CSGCL),
-//! subgraphs ([`walk`]), and the normalisations that follow ([`normalise`]).
+//! subgraphs and walks ([`walk`]), the patterns of walks ([`anonymous`]), and the normalisations that follow ([`normalise`]).
 
+pub mod anonymous;
 pub mod community;
 pub mod edges;
 mod error;

@@ -2,9 +2,12 @@
 
 use super::AugmentError;
 use super::error::{share, square};
+use crate::draw::below;
 use contrastive_kernels::sparse::Csr;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rayon::prelude::*;
 
 /// Some nodes of a graph and the edges among them.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,4 +92,62 @@ pub fn random_walk_subgraph(
         nodes.extend(random_walk_nodes(graph, root, steps, restart, rng)?);
     }
     induced_subgraph(graph, &nodes)
+}
+
+/// Random walks of many nodes, in one flat array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walks {
+    /// Steps of a walk; it has one node more.
+    pub steps: usize,
+    /// Walks of each start.
+    pub per_start: usize,
+    /// The nodes of all walks: those of the first start first.
+    pub nodes: Vec<u32>,
+}
+
+impl Walks {
+    /// The walks of a start, by its place in the list of starts; the start itself first in each.
+    ///
+    /// # Panics
+    /// When there is no such start.
+    pub fn of(&self, start: usize) -> impl ExactSizeIterator<Item = &[u32]> {
+        let length = self.steps + 1;
+        let own = self.per_start * length;
+        self.nodes[start * own..(start + 1) * own].chunks_exact(length)
+    }
+}
+
+/// `per_start` walks of `steps` steps from each of the starts, to a uniformly drawn neighbour at every step, in parallel. Each node has a stream of
+/// random numbers of its own (of `seed`, by the node's number), so that neither the number of threads nor the other starts change its
+/// walks. A walk that comes to a node without neighbours stays there.
+///
+/// # Errors
+/// When a start is not there, or the matrix is not square.
+pub fn random_walks(
+    graph: &Csr<f64>,
+    starts: &[u32],
+    per_start: usize,
+    steps: usize,
+    seed: u64,
+) -> Result<Walks, AugmentError> {
+    check(graph, starts)?;
+    let length = steps + 1;
+    let mut nodes = vec![0; starts.len() * per_start * length];
+    let own = (per_start * length).max(1);
+    nodes.par_chunks_mut(own).zip(starts).for_each(|(walks, &start)| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(start.into());
+        for walk in walks.chunks_exact_mut(length) {
+            let mut at = start;
+            walk[0] = at;
+            for place in &mut walk[1..] {
+                let neighbours = graph.row(at as usize).0;
+                if !neighbours.is_empty() {
+                    at = neighbours[below(&mut rng, neighbours.len() as u32) as usize];
+                }
+                *place = at;
+            }
+        }
+    });
+    Ok(Walks { steps, per_start, nodes })
 }

@@ -119,6 +119,16 @@ pub enum GraphError {
         /// What would do.
         allowed: &'static str,
     },
+    /// A computation that is not defined on a graph of this kind.
+    #[error("{what} of {found}; allowed: {allowed}")]
+    Unsuited {
+        /// What was to be computed.
+        what: &'static str,
+        /// What the graph is or has.
+        found: String,
+        /// What would do.
+        allowed: &'static str,
+    },
     /// An option outside its range.
     #[error("{name} = {value} is not valid; allowed: {allowed}")]
     Option {

@@ -38,6 +38,7 @@ mod measure;
 mod nearest;
 mod note;
 mod operator;
+mod roles;
 mod split;
 mod structural;
 
@@ -55,4 +56,5 @@ pub use nearest::Nearness;
 pub use note::GraphNote;
 pub use operator::{Loops, Normalisation};
 pub(crate) use operator::{looped, scaled};
+pub use roles::{RoleGraphOptions, role_graph};
 pub use split::NodeSplit;

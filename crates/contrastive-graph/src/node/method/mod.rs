@@ -29,6 +29,7 @@ mod gbt;
 mod gca;
 mod grace;
 mod interface;
+pub mod irwe;
 mod pamc;
 mod powers;
 mod projected;
