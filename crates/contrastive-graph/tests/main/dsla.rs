@@ -8,7 +8,7 @@ use contrastive_graph::graphs::data::{GraphParts, GraphSet, GraphUnion, MotifOpt
 use contrastive_graph::graphs::encoder::GraphEncoderConfig;
 use contrastive_graph::graphs::evaluate::{discrimination, linear_probe};
 use contrastive_graph::graphs::method::{Comparison, DiscrepancyLearning, DslaConfig, EditRule, GraphFineTune, Region};
-use contrastive_train::{Budget, FitOptions, MethodConfig, Training, testing};
+use contrastive_train::{Budget, FitOptions, MethodConfig, testing};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -241,17 +241,6 @@ fn trainings_resume_bit_for_bit() {
         let build = || config.build(&set, 7, &Device::default()).unwrap();
         testing::resumes_bit_for_bit(&build, 5);
     }
-}
-
-#[test]
-fn gradients_of_the_whole_method_are_derivatives() {
-    let set = set();
-    let build = || {
-        let training = small().build(&set, 7, &Device::default()).unwrap();
-        let model = testing::in_f64(training.model().clone());
-        Training::new(training.method().clone(), model, training.config(), 7).unwrap()
-    };
-    testing::gradients_are_derivatives(&build, 1e-5);
 }
 
 #[test]

@@ -261,21 +261,6 @@ fn trainings_resume_bit_for_bit() {
 }
 
 #[test]
-fn gradients_of_the_whole_method_are_derivatives() {
-    let graph = twins();
-    // the first step of the one is of the identity, of the other of both; a position step stops gradients on purpose
-    for joint in [false, true] {
-        let config = IrweConfig { joint, ..small() };
-        let build = || {
-            let training = config.build(&graph, 7, &Device::default()).unwrap();
-            let model = testing::in_f64(training.model().clone());
-            Training::new(training.method().clone(), model, training.config(), 7).unwrap()
-        };
-        testing::gradients_are_derivatives(&build, 1e-5);
-    }
-}
-
-#[test]
 fn position_steps_leave_the_identity_alone_and_joint_ones_do_not() {
     let graph = twins();
     for joint in [false, true] {
