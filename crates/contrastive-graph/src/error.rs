@@ -53,9 +53,6 @@ pub enum MethodError {
     /// A weighted contrast.
     #[error(transparent)]
     Negatives(#[from] NegativesError),
-    /// A probe, or clusters of embeddings.
-    #[error(transparent)]
-    Eval(#[from] EvalError),
     /// The encoder.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
@@ -76,7 +73,7 @@ pub enum MethodError {
     Ranking(#[from] RankingError),
     /// A probe, clusters or correlations.
     #[error(transparent)]
-    Evaluation(#[from] contrastive_eval::EvalError),
+    Evaluation(#[from] EvalError),
     /// The training run, its files or its device.
     #[error(transparent)]
     Train(#[from] TrainError),
