@@ -53,8 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dccf = DccfConfig::sslrec().with_layers(layers).with_intents(k).with_dim(dim).with_batch_size(batch);
     let mut dccf = dccf.training_on(&data, &run)?;
     let (edges, nodes) = (2 * data.train.len(), data.train.num_users() + data.train.num_items());
-    let base = timed(|| Ok(drop(gcn.train_step()?)))?;
-    let found = timed(|| Ok(drop(dccf.train_step()?)))?;
+    let base = timed(|| gcn.train_step().map(drop).map_err(Into::into))?;
+    let found = timed(|| dccf.train_step().map(drop).map_err(Into::into))?;
     let work = 6 * layers * edges * dim + 4 * layers * edges * dim + 4 * nodes * k * dim * layers;
     println!(
         "DCCF step: {:.1} of LightGCN's; forward {work} operations without the contrast, LightGCN {}",
@@ -75,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         [("alike", Negatives::Alike, 6), ("MEOW", Negatives::Clustered, 16), ("AdaMEOW", Negatives::Learned, 6)]
     {
         let mut training = config.clone().with_negatives(negatives).build(&graph, 1, &device)?;
-        let seconds = timed(|| Ok(drop(training.train_epoch()?)))?;
+        let seconds = timed(|| training.train_epoch().map(drop).map_err(Into::into))?;
         base = if base == 0.0 { seconds } else { base };
         let hidden = if negatives == Negatives::Learned { 12 * n * n * config.hidden } else { 0 };
         let contrast = passes * n * n * config.dim + hidden;
