@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 found.push(protocol.run(dcl.with_weights(0.5), seed, &common.device()?)?);
             }
             rows.extend(found.into_iter().map(|mut row| {
-                row.name = format!("{} at {batch}", if row.name == "SimCLR" { "NT-Xent" } else { &row.name });
+                row.name = format!("{} at {batch}", if row.name == "SimCLR" { "NT-Xent" } else { row.name.as_str() });
                 row
             }));
         }

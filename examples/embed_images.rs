@@ -91,7 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write_npy(&out.join("embeddings.npy"), &rows)?;
     let mut list = String::from("id,class\n");
     for image in 0..images.len() {
-        let class = images.label(image).map_or("", |label| &images.classes()[label as usize]);
+        let class = images.label(image).map_or("", |label| images.classes()[label as usize].as_str());
         writeln!(list, "\"{}\",\"{}\"", images.ids()[image].replace('"', "\"\""), class.replace('"', "\"\""))?;
     }
     std::fs::write(out.join("images.csv"), list)?;
@@ -103,7 +103,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     page.pairs("Cosines of two views of an image, and of different images", first.view(), second.view())?;
     page.map("Map", rows.view(), &labels, &classes, &drawer)?;
     let asked: Vec<usize> = (0..images.len()).step_by(images.len().div_ceil(20)).collect();
-    page.neighbours("Nearest images", rows.view(), &asked, 8.min(images.len() - 1), &drawer)?;
+    page.neighbours("Nearest images", rows.view(), &asked, 8usize.min(images.len() - 1), &drawer)?;
     page.write(&out.join("report.html"))?;
     println!(
         "{} images of {:?}, embeddings of {} numbers: {}",
@@ -123,7 +123,7 @@ fn pair(
     device: &Device,
 ) -> Result<[Array2<f32>; 2], Box<dyn Error>> {
     let on = (device.clone(), DType::F32);
-    let mut loader = Loader::new(images, views, 256.min(images.len()), Ahead::default(), on)?;
+    let mut loader = Loader::new(images, views, 256usize.min(images.len()), Ahead::default(), on)?;
     loader.start(1, &mut epoch_rng(0, 1));
     let batch = loader.next_batch();
     let rows = [0, 1].map(|view| encoder.forward(batch.views[view].clone()));

@@ -1,4 +1,5 @@
 //! What the examples on images share: data, device, run folder, and the table at the end.
+#![allow(dead_code)]
 
 use clap::Args;
 use contrastive::Device;

@@ -2,12 +2,12 @@
 //!
 //! | I have ... | use ... |
 //! |---|---|
-//! | IDX files (MNIST, Fashion-MNIST), plain or gzipped | [`idx`] |
-//! | CIFAR-10 or CIFAR-100 in binary form | [`cifar`] |
+//! | IDX files (MNIST, Fashion-MNIST), plain or gzipped | [`idx()`] |
+//! | CIFAR-10 or CIFAR-100 in binary form | [`cifar()`] |
 //! | a folder of PNG, JPEG or GIF files, by class or flat | [`image_folder`] |
 //! | small digits as comma-separated numbers (optdigits) | [`digits_csv`] |
-//! | Omniglot | [`omniglot`], [`one_shot_runs`] |
-//! | nothing yet | [`shapes`]: rendered shapes of known factors |
+//! | Omniglot | [`omniglot()`], [`one_shot_runs`] |
+//! | nothing yet | [`shapes()`]: rendered shapes of known factors |
 //!
 //! Pixels are kept as bytes, `[channels, height, width]`, and handed out as [`Picture`]s between 0 and 1.
 
