@@ -1,7 +1,7 @@
 //! What can be wrong with a world, settings or data.
 
 use contrastive_core::error::ObjectiveError;
-use contrastive_core::linear::RidgeError;
+use contrastive_core::linear::BonusError;
 use contrastive_eval::EvalError;
 use contrastive_train::{Check, SettingError, TrainError};
 
@@ -67,7 +67,7 @@ pub enum RlError {
     Data(String),
     /// The elliptical bonus.
     #[error(transparent)]
-    Bonus(#[from] RidgeError),
+    Bonus(#[from] BonusError),
     /// An objective's setting.
     #[error(transparent)]
     Objective(#[from] ObjectiveError),

@@ -25,17 +25,18 @@
 //! # }
 //! ```
 
+mod bonus;
 mod gather;
 mod low_rank;
 mod ops;
 mod pattern;
 mod pattern_ops;
-mod ridge;
 mod sparse;
 mod svd;
 
 use burn::tensor::Tensor;
 
+pub use bonus::{BonusError, EllipticalBonus};
 pub use gather::gather_rows;
 pub use low_rank::LowRankOperator;
 #[doc(hidden)]
@@ -43,7 +44,6 @@ pub use ops::portable;
 pub use pattern::SparsePattern;
 #[doc(hidden)]
 pub use pattern_ops::portable as portable_pattern;
-pub use ridge::{EllipticalBonus, Ridge, RidgeError};
 pub use sparse::SparseOperator;
 pub use svd::{SvdError, SvdOptions, TruncatedSvd, truncated_svd};
 

@@ -3,6 +3,7 @@
 //! - [`Mochi`]: mixtures of the hardest negatives of a queue, for each query its own.
 //! - [`FeatureTransform`]: positives pushed apart, negatives mixed; [`ScoreTrace`] records what scores do during training.
 //! - [`Hallucinator`]: a small network that makes one more positive of each pair.
+//! - [`LatentPositives`]: positives made between a key and prototypes of a queue (HaLP).
 //! - [`Amcl`] with [`PairTemperature`]: a temperature for each pair and head.
 //! - [`Hydra`] with [`PairGate`]: a filter of features for each pair of classes.
 //!
@@ -14,6 +15,7 @@ mod feature_transform;
 mod hallucinator;
 mod hydra;
 mod joined;
+mod latent_positives;
 mod mixture_sums;
 mod mochi;
 mod pair_gate;
@@ -26,6 +28,7 @@ pub use feature_transform::{FeatureDraw, FeatureTransform, Granularity, Negative
 pub use hallucinator::{Hallucinator, HallucinatorConfig};
 pub use hydra::{GatedSimilarity, Hydra, HydraAverage, HydraReport};
 pub use joined::{JoinedEvaluation, JoinedInfoNce, MakeRows, Negatives};
+pub use latent_positives::{KeptPositives, LatentPositive, LatentPositives, Reach};
 pub use mochi::{Mixtures, Mochi, MochiEvaluation};
 pub use pair_gate::{ClassPairs, NearClasses, PairGate, PairGateConfig, class_pairs};
 pub use pair_temperature::{PairTemperature, PairTemperatureConfig};

@@ -24,7 +24,7 @@ pub struct RidgeModel {
 }
 
 impl Ridge {
-    /// With this strength of the penalty, above 0.
+    /// With this strength of the penalty, at least 0.
     pub fn new(alpha: f64) -> Self {
         Self { alpha }
     }
@@ -35,7 +35,7 @@ impl Ridge {
     /// [`EvalError::Setting`], also when `alpha` is so small that it is lost beside features that depend on each other;
     /// [`EvalError::Empty`], [`EvalError::LengthMismatch`], [`EvalError::BadNumber`].
     pub fn fit<T: Real>(&self, x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<RidgeModel, EvalError> {
-        check_setting("alpha", self.alpha, self.alpha > 0.0 && self.alpha.is_finite(), "above 0 and finite")?;
+        check_setting("alpha", self.alpha, self.alpha >= 0.0 && self.alpha.is_finite(), "at least 0 and finite")?;
         check_length("targets", y.nrows(), "rows", x.nrows())?;
         let (mut x, mut y) = (Rows::new("embeddings", x)?, Rows::new("targets", y)?);
         let (x_mean, y_mean) = (x.mean(), y.mean());
@@ -78,7 +78,8 @@ fn factor(a: &mut [f64], d: usize) -> bool {
             row[j] = (row[j] - dot(&row[..j], &of_j[..j])) / of_j[j];
         }
         let pivot = row[i] - dot(&row[..i], &row[..i]);
-        if pivot <= row[i] * 1e-15 {
+        // a pivot of the size of rounding is no pivot
+        if pivot <= row[i] * (f64::EPSILON * d as f64) {
             return false;
         }
         row[i] = pivot.sqrt();

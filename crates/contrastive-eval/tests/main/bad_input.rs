@@ -105,7 +105,7 @@ fn probes() {
         (none(Split::per_class(&LABELS, 2, 3, 0, 1, 0)), "3 rows of each class are asked for, and there are 2"),
         (none(Split::per_class(&LABELS, 2, 1, 1, 2, 0)), "3 rows beside those to train on"),
         (none(Split::per_class(&LABELS, 2, 0, 1, 2, 0)), "per_class is 0"),
-        (none(Ridge::new(0.0).fit(x().view(), x().view())), "alpha is 0"),
+        (none(Ridge::new(-1.0).fit(x().view(), x().view())), "alpha is -1"),
         (
             none(Ridge::new(1e-30).fit(array![[1.0f64, 1.0], [2.0, 2.0]].view(), array![[1.0], [2.0]].view())),
             "larger for these",

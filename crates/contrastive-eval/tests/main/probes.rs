@@ -325,6 +325,16 @@ fn ridge_solves_the_normal_equations() {
     // a constant column and equal columns are no obstacle
     let twice = Array2::from_shape_fn((50, 9), |(r, c)| if c == 8 { 4.0 } else { x[[r, c % 7]] });
     assert!(Ridge::new(1e-3).fit(twice.view(), y.view()).unwrap().weights.iter().all(|w| w.is_finite()));
+    // but without a penalty they are
+    let same = Array2::from_shape_fn((50, 9), |(r, c)| x[[r, c % 7]]);
+    let error = Ridge::new(0.0).fit(same.view(), y.view()).unwrap_err().to_string();
+    assert!(error.contains("larger for these features"), "{error}");
+    // without one a map that is there is found
+    let truth = random.table::<f64>(3, 7);
+    let line = x.dot(&truth.t()) + 0.5;
+    let exact = Ridge::new(0.0).fit(x.view(), line.view()).unwrap();
+    assert!(exact.weights.iter().zip(&truth).all(|(a, b)| (a - b).abs() < 1e-9));
+    assert!(exact.intercept.iter().all(|b| (b - 0.5).abs() < 1e-9));
 }
 
 /// The size of Cora with 128 features: a grid of ten must take seconds, not minutes.

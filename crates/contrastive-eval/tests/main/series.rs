@@ -110,6 +110,16 @@ fn ndarray_axis() -> Axis {
 }
 
 #[test]
+fn golden_ridge() {
+    for case in golden::<f64>("ridge") {
+        let (x, y) = (matrix::<f64>(&case["inputs"]["x"]), matrix::<f64>(&case["inputs"]["y"]));
+        let model = Ridge::new(case["params"]["alpha"].as_f64().unwrap()).fit(x.view(), y.view()).unwrap();
+        all_close("weights", &model.weights, &numbers::<f64>(&case["expected"]["weights"]), 1e-9);
+        all_close("intercept", &model.intercept, &numbers::<f64>(&case["expected"]["intercept"]), 1e-9);
+    }
+}
+
+#[test]
 fn golden_ridge_path() {
     for case in golden::<f64>("ridge_path") {
         let (inputs, expected) = (&case["inputs"], &case["expected"]);

@@ -1,6 +1,5 @@
 //! HaLP.
 
-use super::latent_positives::{LatentPositives, Reach};
 use super::shared::identity;
 use crate::augment::{Augmentation, Augmentations};
 use crate::data::{Series, SeriesError, check};
@@ -12,6 +11,7 @@ use contrastive_core::cluster::{KMeans, k_means};
 use contrastive_core::memory::{Ema, Queue};
 use contrastive_core::objective::Moco;
 use contrastive_core::similarity::unit_rows;
+use contrastive_core::synthesis::{LatentPositives, Reach};
 use contrastive_train::{
     Batches, Budget, Method, MethodConfig, OptimiserConfig, Schedule, State, Step, TrainError, Training,
     TrainingConfig, Weighted, load_module, save_module, take_tensor,

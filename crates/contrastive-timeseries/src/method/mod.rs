@@ -12,7 +12,6 @@ mod autotcl;
 mod comet;
 mod fine_tune;
 mod halp;
-mod latent_positives;
 mod shared;
 mod ts2vec;
 mod unimts;
@@ -22,7 +21,6 @@ pub use autotcl::{Augmenter, AugmenterConfig, AutoTcl, AutoTclBatch, AutoTclConf
 pub use comet::{Comet, CometBatch, CometConfig, Levels};
 pub use fine_tune::{FineTune, FineTuned, Head};
 pub use halp::{Halp, HalpBatch, HalpConfig, HalpModel, Stream};
-pub use latent_positives::{KeptPositives, LatentPositive, LatentPositives, Reach};
 pub use ts2vec::{Ts2Vec, Ts2VecBatch, Ts2VecConfig, prepared};
 pub use unimts::{UniMts, UniMtsBatch, UniMtsConfig, UniMtsModel};
 pub use unimts_tune::{LabelRanks, Tuned, UniMtsClassifier, UniMtsTune, label_ranks};

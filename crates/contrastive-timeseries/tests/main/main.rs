@@ -12,7 +12,6 @@ mod data;
 mod encoder;
 mod evaluate;
 mod halp;
-mod latent_positives;
 mod simulator;
 mod ts2vec;
 mod unimts;

@@ -130,6 +130,13 @@ pub(crate) fn entries() -> Vec<Entry> {
             let objective = Mochi::new(0.2, 3, 2, 1).unwrap();
             text(objective.loss(t[0].clone(), t[1].clone(), &queue(&t[2]), 0, 0))
         }),
+        entry("latent positives", &[("queries", Rows(1))], |t, _| {
+            let n = t[0].dims()[0];
+            let keys = unit_rows(tracked(rows(n, 4, 0.3), [n, 4], DType::F32));
+            let prototypes = unit_rows(tracked(rows(5, 4, 0.6), [5, 4], DType::F32));
+            let latent = LatentPositives::new(20).unwrap();
+            text(latent.loss(t[0].clone(), &text(latent.make(&keys, &prototypes, 1, 0))?, 0.1))
+        }),
         entry("feature transformation", &VIEWS, |t, _| {
             let [q, k] = [0, 1].map(|at| unit_rows(t[at].clone()));
             let queue = unit_rows(tracked(rows(5, 4, 0.6), [5, 4], DType::F32));

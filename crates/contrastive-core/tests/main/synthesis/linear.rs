@@ -1,12 +1,12 @@
-//! Ridge regression, the elliptical bonus, and SASRec's cross-entropy against golden values.
+//! The elliptical bonus and SASRec's cross-entropy against golden values.
 
 use crate::common::*;
 use crate::synthesis::inputs::*;
 use crate::unpaired::support::*;
 use burn::tensor::{DType, Tensor};
-use contrastive_core::linear::{EllipticalBonus, Ridge, RidgeError};
+use contrastive_core::linear::EllipticalBonus;
 use contrastive_core::objective::{sampled_bce, sampled_bce_from_scores};
-use ndarray::{Array1, Array2, array};
+use ndarray::{Array1, Array2};
 use serde_json::Value;
 
 fn table(tensor: &Value) -> Array2<f64> {
@@ -16,50 +16,6 @@ fn table(tensor: &Value) -> Array2<f64> {
 
 fn random(seed: u64, shape: [usize; 2]) -> Array2<f64> {
     Array2::from_shape_vec((shape[0], shape[1]), normal(seed, shape[0] * shape[1])).unwrap()
-}
-
-#[test]
-fn golden_ridge() {
-    let Some(file) = golden("ridge.json") else { return };
-    for case in cases(&file) {
-        let (x, y) = (table(&case["inputs"]["x"]), table(&case["inputs"]["y"]));
-        let ridge = Ridge::fit(x.view(), y.view(), case["params"]["alpha"].as_f64().unwrap()).unwrap();
-        // the reference keeps one row for each output
-        let weights: Vec<f64> = ridge.weights.t().iter().copied().collect();
-        close("weights", &weights, &numbers(&case["expected"]["weights"]), 1e-9, 1e-9);
-        close("intercept", ridge.intercept.as_slice().unwrap(), &numbers(&case["expected"]["intercept"]), 1e-9, 1e-9);
-    }
-}
-
-#[test]
-fn ridge_is_a_minimum_and_recovers_a_line() {
-    let x = random(1, [30, 4]);
-    let truth = random(2, [4, 2]);
-    let y = x.dot(&truth) + array![0.5, -2.0];
-    let exact = Ridge::fit(x.view(), y.view(), 0.0).unwrap();
-    close("weights", exact.weights.as_slice().unwrap(), truth.as_slice().unwrap(), 1e-9, 0.0);
-    close("predictions", exact.predict(x.view()).as_slice().unwrap(), y.as_slice().unwrap(), 1e-9, 0.0);
-    let noisy = &y + &random(3, [30, 2]);
-    let cost =
-        |r: &Ridge| (&noisy - &r.predict(x.view())).mapv(|v| v * v).sum() + 2.5 * r.weights.mapv(|v| v * v).sum();
-    let best = Ridge::fit(x.view(), noisy.view(), 2.5).unwrap();
-    for (k, step) in (0..8).flat_map(|k| [(k, 1e-3), (k, -1e-3)]) {
-        let mut moved = best.clone();
-        moved.weights[[k / 2, k % 2]] += step;
-        assert!(cost(&moved) > cost(&best));
-        let mut moved = best.clone();
-        moved.intercept[k % 2] += step;
-        assert!(cost(&moved) > cost(&best));
-    }
-    let twice = ndarray::concatenate![ndarray::Axis(1), x, x];
-    assert_eq!(Ridge::fit(twice.view(), y.view(), 0.0).unwrap_err(), RidgeError::Singular { columns: 8, alpha: 0.0 });
-    assert!(Ridge::fit(twice.view(), y.view(), 1e-6).is_ok());
-    says(Ridge::fit(x.view(), y.view(), -1.0).unwrap_err(), "penalty alpha -1");
-    says(Ridge::fit(x.view(), y.slice(ndarray::s![1.., ..]), 1.0).unwrap_err(), "[30, 4] and [29, 2]");
-    says(Ridge::fit(x.slice(ndarray::s![..0, ..]), y.slice(ndarray::s![..0, ..]), 1.0).unwrap_err(), "[0, 4]");
-    let mut holed = x.clone();
-    holed[[7, 2]] = f64::NAN;
-    says(Ridge::fit(holed.view(), y.view(), 1.0).unwrap_err(), "inputs, row 7");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod adaptive;
 mod heads;
 pub mod inputs;
 mod joined;
+mod latent_positives;
 mod linear;
 mod mixing;
 mod narrow;

@@ -1,10 +1,20 @@
 //! Latent positives: checks of HaLP's specification.
 
-use crate::{close, device, generator, values};
+use crate::common::{device, values};
 use burn::tensor::{DType, Tensor, TensorData};
 use contrastive_core::similarity::unit_rows;
-use contrastive_timeseries::method::{LatentPositive, LatentPositives, Reach};
-use rand::RngExt;
+use contrastive_core::synthesis::{LatentPositive, LatentPositives, Reach};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn generator(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+#[track_caller]
+fn close(what: &str, got: &[f64], want: &[f64], bound: f64) {
+    crate::common::close(what, got, want, bound, 0.0);
+}
 
 fn wide(data: Vec<f64>, shape: [usize; 2]) -> Tensor<2> {
     Tensor::from_data(TensorData::new(data, shape), (&device().autodiff(), DType::F64)).require_grad()
@@ -41,6 +51,7 @@ fn on_circle(k: &[f64], p: &[f64], t: f64) -> Vec<f64> {
 
 #[test]
 fn the_border_has_the_numbers_of_the_specification() {
+    needs_f64!();
     let k = [0.2f64.cos(), 0.2f64.sin(), 0.0];
     let (p0, p) = ([1.0, 0.0, 0.0], [0.0, 0.5f64.cos(), 0.5f64.sin()]);
     let t = LatentPositives::border(dot(&k, &p), dot(&k, &p0), dot(&p, &p0)).unwrap();
@@ -59,6 +70,7 @@ fn the_border_has_the_numbers_of_the_specification() {
 
 #[test]
 fn positives_stay_in_the_cell_of_their_prototype() {
+    needs_f64!();
     let (mut negative, mut dropped) = (0, 0);
     for (seed, width, m) in [(1, 3, 5), (2, 3, 2), (3, 16, 20), (4, 8, 7)] {
         let (keys, prototypes) = (units(40, width, seed), units(m, width, seed + 100));
@@ -95,6 +107,7 @@ fn positives_stay_in_the_cell_of_their_prototype() {
 
 #[test]
 fn ends_of_the_great_circle() {
+    needs_f64!();
     let border = LatentPositives::border;
     // the key is its prototype: half the way
     let t = border(0.3, 1.0, 0.3).unwrap();
@@ -119,6 +132,7 @@ fn ends_of_the_great_circle() {
 
 #[test]
 fn the_sum_and_its_loss_are_those_of_all_positives_written_down() {
+    needs_f64!();
     let (keys, prototypes) = (units(6, 5, 11), units(9, 5, 12));
     let latent = maker(40, 0.5);
     let each = latent.each(&keys, &prototypes, 7, 2).unwrap();
@@ -168,6 +182,7 @@ fn the_sum_and_its_loss_are_those_of_all_positives_written_down() {
 
 #[test]
 fn keys_and_prototypes_get_no_gradient() {
+    needs_f64!();
     let mut rng = generator(21);
     let mut draw = |n: usize| (0..n).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<f64>>();
     let (k, p, q) = (wide(draw(12), [3, 4]), wide(draw(20), [5, 4]), wide(draw(12), [3, 4]));
@@ -179,6 +194,7 @@ fn keys_and_prototypes_get_no_gradient() {
 
 #[test]
 fn a_larger_lambda_is_easier() {
+    needs_f64!();
     let (keys, prototypes) = (units(50, 8, 31), units(6, 8, 32));
     let mean = |lambda: f64| {
         let each = maker(60, lambda).each(&keys, &prototypes, 5, 0).unwrap();
@@ -200,6 +216,7 @@ fn a_larger_lambda_is_easier() {
 
 #[test]
 fn draws_depend_on_seed_and_step_alone_and_use_the_nearest_prototypes() {
+    needs_f64!();
     let (keys, prototypes) = (units(4, 6, 41), units(12, 6, 42));
     let latent = maker(50, 0.8).with_nearest(3).unwrap();
     let draw = |seed, step| latent.each(&keys, &prototypes, seed, step).unwrap();
@@ -216,6 +233,7 @@ fn draws_depend_on_seed_and_step_alone_and_use_the_nearest_prototypes() {
 
 #[test]
 fn what_latent_positives_refuse() {
+    needs_f64!();
     let says = |text: String, want: &str| assert!(text.contains(want), "{text}");
     says(LatentPositives::new(0).unwrap_err().to_string(), "positives of each key 0");
     let latent = LatentPositives::new(4).unwrap();

@@ -1,10 +1,12 @@
 //! HaLP's positives: made on the sphere between a key and a prototype.
 
+use super::SynthesisError;
+use super::random::generator;
+use crate::attach::constant_beside;
+use crate::error::ObjectiveError;
+use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorData};
-use contrastive_core::error::ObjectiveError;
-use contrastive_core::similarity::unit_rows;
-use contrastive_core::synthesis::SynthesisError;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 /// How far a positive goes on its way to the border of its prototype's cell, which lies at `t_max`.
@@ -160,6 +162,9 @@ impl LatentPositives {
     ///
     /// # Errors
     /// As [`make`](Self::make).
+    ///
+    /// # Panics
+    /// As [`make`](Self::make).
     pub fn each(
         &self,
         keys: &Tensor<2>,
@@ -168,7 +173,7 @@ impl LatentPositives {
         step: usize,
     ) -> Result<Vec<Vec<LatentPositive>>, SynthesisError> {
         let ([b, d], [m, e]) = (keys.dims(), prototypes.dims());
-        assert_eq!(d, e, "the widths of keys [{b}, {d}] and prototypes [{m}, {e}]");
+        assert!(d == e && b > 0, "keys [{b}, {d}] and prototypes [{m}, {e}]");
         if m < 2 {
             return Err(SynthesisError::Rows { what: "prototypes", rows: m, least: 2 });
         }
@@ -177,8 +182,7 @@ impl LatentPositives {
         unit("prototypes", &prototypes)?;
         let near = numbers(keys.matmul(prototypes.clone().transpose()));
         let gram = numbers(prototypes.clone().matmul(prototypes.transpose()));
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(step as u64);
+        let mut rng = generator(seed, step);
         Ok(near.chunks_exact(m).map(|key| self.draw(key, &gram, m, &mut rng)).collect())
     }
 
@@ -188,7 +192,7 @@ impl LatentPositives {
     /// When there are fewer than two prototypes, or a row is not of length 1 (to 1e-3; a NaN is not).
     ///
     /// # Panics
-    /// When the widths differ.
+    /// When the widths differ, or there are no keys.
     pub fn make(
         &self,
         keys: &Tensor<2>,
@@ -227,7 +231,7 @@ impl LatentPositives {
     /// When the temperature is not between 1e-9 and 1e9.
     ///
     /// # Panics
-    /// When the shapes differ.
+    /// When the shapes differ, or there are no queries.
     pub fn loss(
         &self,
         queries: Tensor<2>,
@@ -238,8 +242,8 @@ impl LatentPositives {
             return Err(ObjectiveError::Temperature(temperature));
         }
         assert_eq!(queries.dims(), positives.sums.dims(), "the shapes of queries and of their positives");
-        let sums = positives.sums.clone();
-        let sums = if queries.is_autodiff() { Tensor::from_inner(sums) } else { sums };
+        assert!(queries.dims()[0] > 0, "no queries: {:?}", queries.dims());
+        let sums = constant_beside(positives.sums.clone(), &queries);
         let kept = positives.kept.iter().sum::<usize>() as f64;
         Ok((unit_rows(queries) * sums).sum() * (-1.0 / (temperature * (kept + 1e-8))))
     }
