@@ -8,7 +8,7 @@ use clap::Parser;
 use contrastive::Device;
 use contrastive::graph::graphs::data::{GraphSet, MotifOptions, motif_graphs};
 use contrastive::graph::graphs::evaluate::{discrimination, linear_probe};
-use contrastive::graph::graphs::method::{DslaConfig, DslaModel, GraphFineTune, Region};
+use contrastive::graph::graphs::method::{DslaConfig, DslaModel, GraphFineTune};
 use contrastive::train::{Budget, FitOptions, MethodConfig};
 use std::error::Error;
 use std::path::PathBuf;
@@ -27,9 +27,6 @@ struct Arguments {
     /// Margin, in units of the embeddings.
     #[arg(long, default_value_t = 5.0)]
     margin: f64,
-    /// Change the whole graph instead of a ball of 3 links.
-    #[arg(long)]
-    whole: bool,
     /// Also fine-tune the encoders with a linear head, for as many epochs.
     #[arg(long)]
     fine_tune: bool,
@@ -66,9 +63,6 @@ fn run() -> Result<(), Box<dyn Error>> {
     let mut config = DslaConfig { dim: arguments.dim, layers: 3, strong: false, ..DslaConfig::default() }
         .with_margin(arguments.margin);
     config.training = config.training.with_batch_size(32).with_budget(Budget::Epochs(arguments.epochs));
-    if arguments.whole {
-        config.region = Region::Whole;
-    }
     let plain = config.clone().as_info_nce(0.2);
     let mut rows: [(&str, Vec<[f64; 5]>); 3] = [("untrained", vec![]), ("graph InfoNCE", vec![]), ("D-SLA", vec![])];
     for seed in 1..=arguments.seeds {

@@ -33,9 +33,6 @@ struct Arguments {
     /// Epochs.
     #[arg(long, default_value_t = 10)]
     epochs: usize,
-    /// All losses in every step.
-    #[arg(long)]
-    joint: bool,
     /// Random splits (20/10/70).
     #[arg(long, default_value_t = 10)]
     splits: u64,
@@ -87,13 +84,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     let other =
         (arguments.data.is_none() || arguments.other.is_some()).then(|| read(&arguments.other, 8)).transpose()?;
     println!("{}: {} nodes, {} edges", graph.name(), graph.num_nodes(), graph.num_edges());
-    let mut config = IrweConfig {
-        dim: arguments.dim,
-        steps: 6,
-        statistics_walks: arguments.walks,
-        joint: arguments.joint,
-        ..Default::default()
-    };
+    let mut config =
+        IrweConfig { dim: arguments.dim, steps: 6, statistics_walks: arguments.walks, ..Default::default() };
     config.training = config.training.with_budget(Budget::Epochs(arguments.epochs));
 
     println!("\n{:<36} micro F1         modularity", "representation");

@@ -4,6 +4,7 @@ mod worked;
 
 use crate::common::shared;
 use contrastive_core::linear::SvdError;
+use contrastive_eval::probe::{LinearProbe, LogisticRegression, Scaling, Split, Targets};
 use contrastive_graph::node::augment::AugmentError;
 use contrastive_graph::node::augment::edges::{EdgeDraw, drop_edges_weighted};
 use contrastive_graph::node::data::{
@@ -12,7 +13,7 @@ use contrastive_graph::node::data::{
 };
 use contrastive_graph::node::graphlets::{Graphlets, Orbit, OrbitCounts, Sides, factorise, ppmi, walk_counts};
 use contrastive_kernels::sparse::Csr;
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
@@ -408,4 +409,38 @@ fn golden_brazil_has_the_published_totals() {
     let graphlets = Graphlets::new(&graph).unwrap();
     assert_eq!((graphlets.num_nodes(), graphlets.num_edges()), (131, 1003));
     assert_eq!(Orbit::BASE.map(|key| graphlets.orbit(key).total()), TOTALS);
+}
+
+/// Accuracies on the splits by a probe whose penalty is chosen on validation.
+fn probe(graph: &Graph, x: ArrayView2<'_, f32>, splits: &[Split]) -> (f64, Vec<f64>) {
+    let classes = graph.require_labels().unwrap().complete().unwrap();
+    let count = graph.require_labels().unwrap().num_classes();
+    let grid: Vec<f64> = (-6..7).map(|power| f64::from(2 * power).exp2()).collect();
+    let classifier = LogisticRegression::new(1.0).with_missing_classes(true);
+    let probe =
+        LinearProbe::new().with_classifier(classifier).with_scaling(Scaling::Standardise).with_validation(&grid);
+    let report = probe.run(x, Targets::single(&classes, count), splits).unwrap();
+    (report.accuracy().mean, report.runs().iter().map(|run| run.chosen_by.unwrap()).collect())
+}
+
+#[test]
+fn golden_airports_keys_chosen_on_validation_beat_walks() {
+    let Some(root) = shared() else { return };
+    let graph = Graph::read(root.join("data/struc2vec/brazil-airports.edgelist")).unwrap();
+    let nodes = graph.num_nodes();
+    let splits: Vec<Split> = (0..10).map(|seed| Split::random(nodes, 0.6, 0.2, seed).unwrap()).collect();
+    let embed = |counts: &Csr<f64>| factorise(&ppmi(counts, 0.0), 16, Sides::Left, 1).unwrap();
+    let walks = walk_counts(&graph.matrix(Normalisation::None, Loops::Remove), 3);
+    let walked = probe(&graph, embed(&walks).view(), &splits).0;
+    let graphlets = Graphlets::new(&graph).unwrap();
+    let mut best = (0.0, 0.0);
+    for asked in Orbit::all() {
+        let (accuracy, chosen) = probe(&graph, embed(&graphlets.orbit(asked).to_csr()).view(), &splits);
+        let validation = chosen.iter().sum::<f64>();
+        if validation > best.0 {
+            best = (validation, accuracy);
+        }
+    }
+    println!("walks {walked:.3}, the key chosen on validation {:.3}", best.1);
+    assert!(best.1 > walked + 0.05, "walks {walked}, key {}", best.1);
 }
