@@ -1,12 +1,16 @@
 //! What can be wrong with a method's settings or data.
 
+use crate::hetero::data::HeteroError;
+use crate::hetero::objective::NegativesError;
 use crate::node::augment::AugmentError;
 use crate::node::data::GraphError;
 use crate::node::encoder::EncoderError;
+use crate::node::method::pot::PotError;
 use crate::user_item::data::DataError;
 use contrastive_core::cluster::KMeansError;
 use contrastive_core::error::ObjectiveError;
 use contrastive_core::linear::SvdError;
+use contrastive_eval::EvalError;
 use contrastive_eval::ranking::RankingError;
 use contrastive_train::{SettingError, TrainError};
 use thiserror::Error;
@@ -40,6 +44,18 @@ pub enum MethodError {
     /// A graph of nodes.
     #[error(transparent)]
     Graph(#[from] GraphError),
+    /// Bounds that do not hold.
+    #[error(transparent)]
+    Pot(#[from] PotError),
+    /// A network of several types of nodes.
+    #[error(transparent)]
+    Hetero(#[from] HeteroError),
+    /// A weighted contrast.
+    #[error(transparent)]
+    Negatives(#[from] NegativesError),
+    /// A probe, or clusters of embeddings.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
     /// The encoder.
     #[error(transparent)]
     Encoder(#[from] EncoderError),

@@ -3,9 +3,10 @@
 //!
 //! | I have | room | methods |
 //! |---|---|---|
-//! | who bought, played or rated what | [`user_item`] | MF-BPR, LightGCN, SGL, LightGCL |
+//! | who bought, played or rated what | [`user_item`] | MF-BPR, LightGCN, SGL, LightGCL, XSimGCL, DCCF |
 //! | nodes with features, and edges among them | [`node`] | GRACE, GCA, CSGCL, PamC, DGI, BGRL, GBT |
 //! | many small graphs with a class each | [`graphs`] | D-SLA |
+//! | nodes of several types, and links among them | [`hetero`] | MEOW, AdaMEOW |
 //! | a method of my own | [`parts`] | |
 //!
 //! ```
@@ -25,6 +26,7 @@
 mod draw;
 mod error;
 pub mod graphs;
+pub mod hetero;
 pub mod node;
 pub mod parts;
 pub mod user_item;

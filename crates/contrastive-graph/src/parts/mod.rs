@@ -5,6 +5,7 @@
 //! | embeddings spread along a graph | [`propagate`]; with noise, or to keep the layers, [`propagate_with`] |
 //! | one embedding out of the layers | [`Readout`], [`Layers::mean`] |
 //! | BPR of a batch of triples | [`ranking_loss`] |
+//! | edges weighted by how alike their ends are, and rows of such weights brought to sum 1 | [`likeness`], [`row_shares`] |
 //! | a penalty on the rows of a batch, or on the whole table | [`batch_penalty`], [`table_penalty`] |
 //! | nodes of one view that find themselves in another, among all, a draw, or the batch | [`cross_view_info_nce`], [`batch_info_nce`], [`Side`], [`Candidates`] |
 //! | random numbers on a device, from a seed; handed in by a test | [`Noise`] |
@@ -16,6 +17,7 @@
 //!
 //! `examples/external_method` is a method in a crate of its own, made of these.
 
+mod likeness;
 mod losses;
 mod noise;
 pub mod owed;
@@ -23,6 +25,7 @@ mod propagation;
 mod table;
 
 pub use contrastive_train::Check;
+pub use likeness::{likeness, row_shares, unit_rows};
 pub use losses::{Candidates, Side, batch_info_nce, batch_penalty, cross_view_info_nce, ranking_loss, table_penalty};
 pub use noise::Noise;
 pub use propagation::{LayerSums, Layers, Readout, propagate, propagate_with};

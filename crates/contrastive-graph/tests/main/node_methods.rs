@@ -334,7 +334,7 @@ fn csgcl_of_two_communities_and_of_single_nodes() {
     };
     let two = of(&[0, 0, 0, 0, 1, 1, 1, 1, 1]);
     close("two communities", &two.method().strength()[..1], &two.method().strength()[1..], 1e-12, 0.0);
-    let [u, v] = two.method().encode(two.model(), 0, &mut rng(2)).unwrap();
+    let [u, v] = two.method().encode(two.model(), 0, &mut rng(2)).unwrap().encoded;
     let grace = value(&GraceObjective::new(0.4).unwrap().loss(u.clone(), v.clone()));
     assert_eq!(value(&two.method().objective().loss(u, v, 8.0)), grace);
     let mut single = of(&[0, 1, 2, 3, 4, 5, 6, 7, 8]);

@@ -118,7 +118,7 @@ impl Features {
     }
 
     /// Refuses values that are not finite (sparse rows were checked when they were made).
-    pub(super) fn check(&self) -> Result<(), GraphError> {
+    pub(crate) fn check(&self) -> Result<(), GraphError> {
         let Self::Dense(rows) = self else { return Ok(()) };
         match rows.indexed_iter().find(|(_, value)| !value.is_finite()) {
             Some(((node, column), &value)) => {

@@ -50,6 +50,7 @@ pub use features::{Features, Labels};
 pub use from_petgraph::NodeRecord;
 pub use generate::{BlockModelOptions, Density, block_model};
 pub use graph::Graph;
+pub(crate) use load::sparse_features;
 pub use load::{Format, ReadOptions};
 pub use measure::{Components, PageRankOptions};
 pub use nearest::Nearness;

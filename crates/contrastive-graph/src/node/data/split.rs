@@ -136,7 +136,7 @@ impl NodeSplit {
     }
 
     /// Refuses lists that do not fit a graph.
-    pub(super) fn check(&self, name: &str, nodes: usize) -> Result<(), GraphError> {
+    pub(crate) fn check(&self, name: &str, nodes: usize) -> Result<(), GraphError> {
         let wrong = |reason: String| GraphError::BadSplit { name: name.to_owned(), reason, nodes };
         let mut all: Vec<u32> = [&self.train[..], &self.validation, &self.test].concat();
         all.sort_unstable();

@@ -46,6 +46,11 @@ pub struct ActivationLayer {
 }
 
 impl ActivationLayer {
+    /// Which function it is.
+    pub fn kind(&self) -> Activation {
+        self.kind
+    }
+
     /// The function of each number.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         match (self.kind, &self.slope) {

@@ -49,7 +49,7 @@ pub(super) fn add_bias(x: Tensor<2>, bias: &Option<Param<Tensor<1>>>) -> Tensor<
 }
 
 /// Each number set to 0 with this probability, the others scaled up by `1 / (1 - probability)`; nothing without a generator.
-pub(super) fn dropout<const D: usize>(x: Tensor<D>, probability: f64, rng: Option<&mut ChaCha8Rng>) -> Tensor<D> {
+pub(crate) fn dropout<const D: usize>(x: Tensor<D>, probability: f64, rng: Option<&mut ChaCha8Rng>) -> Tensor<D> {
     let Some(rng) = rng.filter(|_| probability > 0.0) else { return x };
     let kept = (1.0 / (1.0 - probability)) as f32;
     let shape = x.shape();

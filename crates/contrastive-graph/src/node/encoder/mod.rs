@@ -38,6 +38,7 @@ pub use error::EncoderError;
 pub use gat::{Gat, GatConfig};
 pub use input::{NodeFeatures, NodeInput};
 pub use layers::{Gcn, GcnConfig, Gin, GinConfig, Sage, SageConfig, light_propagation};
+pub(crate) use linear::dropout;
 pub use linear::{Initial, LinearMap};
 pub use mlp::{Mlp, MlpConfig};
 pub use stack::{Encoder, EncoderConfig, EncoderLayer, LayerKind, Normalisation, Propagation, Step};

@@ -220,6 +220,12 @@ pub struct EncoderLayer {
 }
 
 impl EncoderLayer {
+    /// Whether it is message passing and, if so asked, an activation, and nothing else: no skip connection, no normalisation.
+    pub fn is_plain(&self, activated: bool) -> bool {
+        let normalised = self.batch_norm.is_some() || self.layer_norm.is_some();
+        !self.residual && !normalised && self.activated == activated
+    }
+
     /// All but activation and dropout.
     fn forward(
         &self,

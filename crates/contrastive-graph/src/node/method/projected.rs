@@ -27,8 +27,8 @@ impl ProjectedEncoder {
 }
 
 impl ViewModel for ProjectedEncoder {
-    fn compared(&self, graph: &Propagation, input: &NodeInput) -> Tensor<2> {
-        self.project(graph, input)
+    fn head(&self, encoded: Tensor<2>) -> Tensor<2> {
+        self.projector.forward(&encoded.into())
     }
 
     fn encoder(&self) -> &Encoder {

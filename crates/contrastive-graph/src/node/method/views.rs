@@ -150,18 +150,21 @@ impl UniformViews {
 
 /// A network whose outputs for two views are compared.
 pub trait ViewModel: Module {
-    /// What is compared, `[nodes, width]`.
-    fn compared(&self, graph: &Propagation, input: &NodeInput) -> Tensor<2>;
-
     /// The part that is kept after training.
     fn encoder(&self) -> &Encoder;
+
+    /// What is compared, `[nodes, width]`, of what the encoder gives.
+    fn head(&self, encoded: Tensor<2>) -> Tensor<2> {
+        encoded
+    }
+
+    /// What is compared, `[nodes, width]`.
+    fn compared(&self, graph: &Propagation, input: &NodeInput) -> Tensor<2> {
+        self.head(self.encoder().forward(graph, input))
+    }
 }
 
 impl ViewModel for Encoder {
-    fn compared(&self, graph: &Propagation, input: &NodeInput) -> Tensor<2> {
-        self.forward(graph, input)
-    }
-
     fn encoder(&self) -> &Encoder {
         self
     }
@@ -184,11 +187,28 @@ pub trait TwoViewMethod {
     /// # Errors
     /// When a setting of the epoch is out of range.
     fn contrast(&self, outputs: [Tensor<2>; 2], epoch: usize) -> Result<Tensor<1>, MethodError>;
+
+    /// Further weighted losses by name, of the model, both views, and what the encoder gave for them; none by default.
+    ///
+    /// # Errors
+    /// When something does not fit the model or a view.
+    fn further(&self, _model: &Self::Model, _seen: &SeenViews) -> Result<Vec<(&'static str, Tensor<1>)>, MethodError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Both views of a step, and what a model's encoder gave for them, `[nodes, dim]` each, before any projector.
+#[derive(Clone, Debug)]
+pub struct SeenViews {
+    /// The views as the encoder took them in.
+    pub inputs: [(Propagation, NodeInput); 2],
+    /// What it gave.
+    pub encoded: [Tensor<2>; 2],
 }
 
 impl<M: TwoViewMethod> NodeMethod for M {
     type Model = M::Model;
-    type Encoded = [Tensor<2>; 2];
+    type Encoded = SeenViews;
 
     fn name(&self) -> &'static str {
         self.method_name()
@@ -198,17 +218,22 @@ impl<M: TwoViewMethod> NodeMethod for M {
         self.views().data.summary().clone()
     }
 
-    fn encode(&self, model: &M::Model, _step: usize, rng: &mut ChaCha8Rng) -> Result<[Tensor<2>; 2], MethodError> {
-        Ok(self.views().inputs(rng)?.map(|(graph, input)| model.compared(&graph, &input)))
+    fn encode(&self, model: &M::Model, _step: usize, rng: &mut ChaCha8Rng) -> Result<SeenViews, MethodError> {
+        let inputs = self.views().inputs(rng)?;
+        let encoded = inputs.each_ref().map(|(graph, input)| model.encoder().forward(graph, input));
+        Ok(SeenViews { inputs, encoded })
     }
 
     fn losses(
         &self,
-        _model: &M::Model,
-        outputs: [Tensor<2>; 2],
+        model: &M::Model,
+        seen: SeenViews,
         epoch: usize,
     ) -> Result<Vec<(&'static str, Tensor<1>)>, MethodError> {
-        Ok(vec![("contrast", self.contrast(outputs, epoch)?)])
+        let outputs = seen.encoded.clone().map(|encoded| model.head(encoded));
+        let mut losses = vec![("contrast", self.contrast(outputs, epoch)?)];
+        losses.extend(self.further(model, &seen)?);
+        Ok(losses)
     }
 
     fn embed(&self, model: &M::Model) -> Tensor<2> {

@@ -5,6 +5,7 @@
 //! folder; an own loop calls [`train_epoch`](contrastive_train::Training::train_epoch) or
 //! [`train_step`](contrastive_train::Training::train_step), or the method itself.
 
+mod dccf;
 mod lightgcl;
 mod lightgcn;
 mod mf;
@@ -13,12 +14,13 @@ mod table;
 mod training;
 mod xsimgcl;
 
+pub use dccf::{Dccf, DccfConfig, DccfLayer, DccfViews};
 pub use lightgcl::{LightGcl, LightGclConfig};
 pub use lightgcn::{LightGcn, LightGcnConfig};
 pub use mf::MfBprConfig;
 pub use sgl::{Sgl, SglConfig};
 pub use table::TableConfig;
-pub use training::{Embedded, Initialisation, NodeTable, Parts, Ranking, Sampling, Training};
+pub use training::{Embedded, Initialisation, NodeTable, Parts, Ranking, Sampling, Start, Training};
 pub use xsimgcl::{XSimGcl, XSimGclConfig};
 
 use super::Embeddings;
@@ -143,4 +145,32 @@ pub trait Method {
 
     /// The final embeddings `[I + J, d]` of a node table: what is ranked by inner product.
     fn embed(&self, table: &Tensor<2>) -> Tensor<2>;
+
+    /// Parameters that the method has beside the node table, such as the intents of DCCF: a name for files, and how each starts. None
+    /// unless it says so. They are trained by the same optimiser, and are part of checkpoints; the functions below hand them over.
+    fn beside(&self) -> Vec<(&'static str, Start)> {
+        Vec::new()
+    }
+
+    /// [`encode`](Self::encode) with the present parameters beside the table.
+    fn encode_beside(&mut self, table: &Tensor<2>, _beside: &[Tensor<2>], rng: &mut ChaCha8Rng) -> Self::Encoded {
+        self.encode(table, rng)
+    }
+
+    /// [`losses`](Self::losses) with the present parameters beside the table.
+    fn losses_beside(
+        &mut self,
+        table: &Tensor<2>,
+        _beside: &[Tensor<2>],
+        encoded: &Self::Encoded,
+        batch: &TripleBatch<'_>,
+        rng: &mut ChaCha8Rng,
+    ) -> Vec<(&'static str, Tensor<1>)> {
+        self.losses(table, encoded, batch, rng)
+    }
+
+    /// [`embed`](Self::embed) with the present parameters beside the table.
+    fn embed_beside(&self, table: &Tensor<2>, _beside: &[Tensor<2>]) -> Tensor<2> {
+        self.embed(table)
+    }
 }

@@ -41,6 +41,8 @@ pub enum Initialisation {
     },
     /// Uniform within `sqrt(6 / (rows + dim))`, users and items apart (LightGCL, SGL).
     XavierUniform,
+    /// Normal with deviation `sqrt(2 / (rows + dim))`, users and items apart (DCCF).
+    XavierNormal,
 }
 
 /// A node table wrapped by nothing: what [`Method::encode`] returns when embeddings are all it makes.
@@ -66,11 +68,20 @@ pub struct Parts {
     pub optimiser: Duration,
 }
 
-/// The parameters: a row for each user, then one for each item.
+/// The parameters: a row for each user, then one for each item, and what the method has beside them.
 #[derive(Module, Debug)]
 pub struct NodeTable {
     /// `[I + J, d]`, under the internal numbers.
     pub table: Param<Tensor<2>>,
+    /// What [`Method::beside`] starts, in its order; empty for most methods.
+    pub beside: Vec<Param<Tensor<2>>>,
+}
+
+impl NodeTable {
+    /// The parameters beside the table, as [`Method::encode_beside`] takes them.
+    pub fn beside(&self) -> Vec<Tensor<2>> {
+        self.beside.iter().map(Param::val).collect()
+    }
 }
 
 /// A method with its sampler and what it is evaluated on: what [`contrastive_train::Training`] trains.
@@ -93,7 +104,7 @@ pub struct Ranking<M> {
 impl<M: Method> Ranking<M> {
     /// Embeddings of a table, in the original order.
     fn embeddings(&self, model: &NodeTable) -> Embeddings {
-        let all = to_array(&self.method.embed(&model.table.val()));
+        let all = to_array(&self.method.embed_beside(&model.table.val(), &model.beside()));
         let users = self.order.users.len();
         let pick = |order: &Permutation, first: usize| {
             let at: Vec<usize> = order.new_of_old().iter().map(|&new| first + new as usize).collect();
@@ -145,11 +156,11 @@ impl<M: Method> contrastive_train::Method for Ranking<M> {
     }
 
     fn losses(&mut self, model: &NodeTable, _batch: &(), step: Step) -> Result<Weighted, TrainError> {
-        let (start, mut rng, table) = (Instant::now(), step.rng(), model.table.val());
-        let encoded = self.method.encode(&table, &mut rng);
+        let (start, mut rng, table, beside) = (Instant::now(), step.rng(), model.table.val(), model.beside());
+        let encoded = self.method.encode_beside(&table, &beside, &mut rng);
         self.encoding += start.elapsed();
         let batch = self.triples.batch(step.batch, self.batch_size);
-        Ok(self.method.losses(&table, &encoded, &batch, &mut rng))
+        Ok(self.method.losses_beside(&table, &beside, &encoded, &batch, &mut rng))
     }
 
     fn evaluate(&mut self, model: &NodeTable) -> Result<Option<Metrics>, TrainError> {
@@ -164,7 +175,9 @@ impl<M: Method> contrastive_train::Method for Ranking<M> {
 
     fn artifacts(&self, model: &NodeTable) -> Vec<(String, Array2<f32>)> {
         let embeddings = self.embeddings(model);
-        vec![("users".into(), embeddings.users), ("items".into(), embeddings.items)]
+        let names = self.method.beside().into_iter().map(|(name, _)| name.to_string());
+        let beside = names.zip(model.beside.iter().map(|param| to_array(&param.val())));
+        [("users".into(), embeddings.users), ("items".into(), embeddings.items)].into_iter().chain(beside).collect()
     }
 }
 
@@ -218,7 +231,9 @@ impl<M: Method> Training<M> {
         };
         let method = build(&order.apply(&data.train))?;
         let (device, seed) = (options.device().clone().autodiff(), options.seed_value());
-        let model = NodeTable::new(settings.initialisation, [users, items], settings.dim, seed, &order, &device);
+        let mut model = NodeTable::new(settings.initialisation, [users, items], settings.dim, seed, &order, &device);
+        let beside = method.beside().into_iter();
+        model.beside = beside.map(|(_, start)| Param::from_tensor(start.drawn(seed, &device))).collect();
         let ranking = Ranking {
             method,
             config,
@@ -249,6 +264,11 @@ impl<M: Method> Training<M> {
     /// `[I + J, d]`: the node table under its internal numbers.
     pub fn table(&self) -> Tensor<2> {
         self.0.model().table.val().inner()
+    }
+
+    /// The parameters beside the table, in the order of [`Method::beside`].
+    pub fn beside(&self) -> Vec<Tensor<2>> {
+        self.0.model().beside.iter().map(|param| param.val().inner()).collect()
     }
 
     /// The training within, under the internal numbers.
@@ -289,7 +309,8 @@ impl<M: Method> Training<M> {
         }
         let [nodes, width] = self.0.model().table.dims();
         let rows = rows(&joint);
-        for data in state.values_mut() {
+        // what stands beside the table is not by nodes, whatever its size
+        for (_, data) in state.iter_mut().filter(|(name, _)| !name.contains(".beside.")) {
             if data.num_elements() == nodes * width && data.dtype() == DType::F32 {
                 let old: Vec<f32> = data.iter::<f32>().collect();
                 let new: Vec<f32> =
@@ -365,7 +386,28 @@ impl NodeTable {
         order: &Relabelling,
         device: &Device,
     ) -> Self {
-        Self { table: Param::from_tensor(initial(how, sides, dim, seed, order, device)) }
+        Self { table: Param::from_tensor(initial(how, sides, dim, seed, order, device)), beside: Vec::new() }
+    }
+}
+
+/// How parameters beside the node table start: normal numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Start {
+    /// `[rows, columns]`.
+    pub shape: [usize; 2],
+    /// Their standard deviation; 0 for zeros.
+    pub deviation: f64,
+    /// What tells parameters of one method apart: each has another.
+    pub stream: u64,
+}
+
+impl Start {
+    /// The numbers that a seed gives.
+    pub fn drawn(&self, seed: u64, device: &Device) -> Tensor<2> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(u64::MAX - 1 - self.stream);
+        let draws = (0..self.shape[0] * self.shape[1]).map(|_| (self.deviation * standard_normal(&mut rng)) as f32);
+        Tensor::from_data(TensorData::new(draws.collect::<Vec<f32>>(), self.shape), device)
     }
 }
 
@@ -384,10 +426,12 @@ fn initial(
     let sides = [(0, users, &order.users), (users, items, &order.items)];
     for (first, rows, order) in sides {
         let bound = (6.0 / (rows + dim) as f64).sqrt();
+        let spread = (2.0 / (rows + dim) as f64).sqrt();
         for &new in order.new_of_old() {
             for x in &mut values[(first + new as usize) * dim..][..dim] {
                 *x = match how {
                     Initialisation::XavierUniform => (2.0 * rng.random::<f64>() - 1.0) * bound,
+                    Initialisation::XavierNormal => spread * standard_normal(&mut rng),
                     Initialisation::Normal { deviation } => deviation * standard_normal(&mut rng),
                 } as f32;
             }

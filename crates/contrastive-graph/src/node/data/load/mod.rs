@@ -21,6 +21,7 @@ use super::error::GraphError;
 use super::graph::Graph;
 
 use ids::classes_of;
+pub(crate) use npz::sparse_features;
 
 /// The greatest number of features, so that a stray number in a file cannot cost gigabytes.
 pub(super) const MAX_FEATURES: u64 = 1 << 22;

@@ -64,6 +64,11 @@ fn parts(archive: &mut Archive<'_>, prefix: &str) -> Result<Triplets, FileError>
     Triplets::compressed(side, &shape, &starts, &indices, values.as_ref(), packed)
 }
 
+/// Sparse features from the members `{prefix}data` and so on of an archive.
+pub(crate) fn sparse_features(archive: &mut Archive<'_>, prefix: &str) -> Result<Csr<f32>, FileError> {
+    features_of(&parts(archive, prefix)?)
+}
+
 /// Sparse features from entries; repeated places are summed.
 pub(super) fn bags(
     rows: usize,
