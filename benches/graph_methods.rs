@@ -89,8 +89,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let host = GraceConfig::new().with_dim(64).with_projection(64).with_feature_drop([0.0; 2]);
     let mut grace = host.build(&graph, 1, &device)?;
     let mut pot = PotConfig::new(host).build(&graph, 1, &device)?;
-    let base = timed(|| Ok(drop(grace.train_epoch()?)))?;
-    let found = timed(|| Ok(drop(pot.train_epoch()?)))?;
+    let base = timed(|| Ok(grace.train_epoch().map(|_| ())?))?;
+    let found = timed(|| Ok(pot.train_epoch().map(|_| ())?))?;
     let start = Instant::now();
     pot.method().compactness(&pot.trained_model(), Score::Certified, 1)?;
     println!(

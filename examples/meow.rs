@@ -104,7 +104,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         let seconds = start.elapsed().as_secs_f64() / arguments.seeds as f64;
         let cell = |scores: &Vec<f64>| {
             let summary = Summary::of(scores);
-            format!("{:.2} +- {:.2}", summary.mean, summary.deviation)
+            format!("{:.2} +- {:.2}", summary.mean, summary.std)
         };
         if !scores[0].is_empty() {
             println!("| {name} | {} | {seconds:.0} |", scores.iter().map(cell).collect::<Vec<_>>().join(" | "));

@@ -3,6 +3,7 @@
 //! Prints the mean score of the nodes (how much nearer each is to its positive than to its negatives, at least), its deviation over the
 //! nodes, the certified score, and linear probes. `--certify` only bounds an untrained encoder, for graphs of any size.
 
+#[allow(dead_code)]
 #[path = "shared/nodes.rs"]
 mod nodes;
 
@@ -66,7 +67,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             }
             let sound = training.method().compactness(&model, Score::Sound, seed)?;
             let (of_sound, share) = (sound.summary(), sound.outside as f64 / sound.nodes.len() as f64);
-            let row = [of_sound.mean, of_sound.deviation, certified.summary().mean, share];
+            let row = [of_sound.mean, of_sound.std, certified.summary().mean, share];
             columns.iter_mut().zip(row).for_each(|(column, number)| column.push(number));
             if !arguments.certify {
                 report.extend(NodeReport::of(&graph, training.embed().view(), seed)?);

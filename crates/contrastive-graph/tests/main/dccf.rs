@@ -130,7 +130,8 @@ fn dccf_never_draws_users_without_items() {
     (data.test, data.train) = (train.clone(), train);
     let options = FitOptions::new(&Device::default()).seed(3).progress(false);
     // a small start: after two layers of a small graph rows have grown 25 times, and BPR would be flat
-    let config = config().with_initialisation(Initialisation::Normal { deviation: 0.01 });
+    let config =
+        config().with_initialisation(Initialisation::Normal { deviation: 0.01 }).with_node_order(NodeOrder::File);
     let before = config.training_on(&data, &options).unwrap();
     let mut training = config.clone().with_l2(0.0).with_contrast_weight(0.0).training_on(&data, &options).unwrap();
     (0..8).for_each(|_| drop(training.train_epoch().unwrap()));

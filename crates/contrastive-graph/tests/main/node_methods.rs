@@ -297,8 +297,9 @@ fn csgcl_drops_what_joins_communities_first() {
     let config = config.with_team_up_start(5).with_team_up_largest(0.5);
     let training = config.build_with_partition(&graph, worked().1, 1, &device()).unwrap();
     let method = training.method();
-    let projections = || method.encode(training.model(), 0, &mut rng(9)).unwrap();
-    let at = |epoch| value(&method.losses(training.model(), projections(), epoch).unwrap()[0].1);
+    let seen = || method.encode(training.model(), 0, &mut rng(9)).unwrap();
+    let projections = || seen().encoded.map(|encoded| training.model().head(encoded));
+    let at = |epoch| value(&method.losses(training.model(), seen(), epoch).unwrap()[0].1);
     let grace = GraceObjective::new(0.4).unwrap();
     let [u, v] = projections();
     assert_eq!(at(5), value(&grace.loss(u, v)));

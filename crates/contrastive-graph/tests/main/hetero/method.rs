@@ -1,14 +1,16 @@
 //! MEOW and AdaMEOW: identities of the network, what every method owes, and slices of the experiments.
 
+use crate::common::directions::*;
 use crate::common::*;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use contrastive_data::Limits;
-use contrastive_graph::hetero::data::{HeteroGraph, NetworkOptions, planted_network};
+use contrastive_graph::hetero::data::{HeteroGraph, NetworkOptions, NodeType, planted_network};
 use contrastive_graph::hetero::evaluate::{clusters_nmi, label_rate};
 use contrastive_graph::hetero::method::{Meow, MeowConfig, Negatives};
+use contrastive_graph::node::data::Features;
 use contrastive_graph::parts::to_array;
-use contrastive_train::{FitOptions, MethodConfig, Training, testing};
+use contrastive_train::{FitOptions, Method, MethodConfig, Step, Training, testing};
 
 fn graph() -> HeteroGraph {
     planted_network(&NetworkOptions { targets: 80, authors: 40, subjects: 8, words: 30, ..Default::default() }).unwrap()
@@ -33,10 +35,36 @@ fn meow_resumes_exactly() {
     }
 }
 
+/// The gradient of all parameters along a random direction, in f64, dropout included.
 #[test]
-fn meow_gradients_are_derivatives() {
+fn meow_gradients_are_slopes() {
+    if !has_f64() {
+        return;
+    }
+    let words: Vec<(u32, u32, f32)> = (0..40).map(|k| (k / 2, (7 * k) % 11, 1.0)).collect();
+    let papers = NodeType::new("P", 20).with_features(Features::from_entries(20, 11, &words).unwrap());
+    let by: Vec<(u32, u32)> = (0..40).map(|k| (k / 2, (5 * k + k / 7) % 9)).collect();
+    let graph = HeteroGraph::new("small", vec![papers, NodeType::new("A", 9)], "P").unwrap();
+    let graph = graph.with_links("P", "A", &by).unwrap();
     for negatives in ALL {
-        testing::gradients_are_derivatives(&|| build(&config(negatives)), 0.03);
+        let settings = MeowConfig { paths: vec!["P-A-P".into()], ..config(negatives) };
+        let mut training = settings.build(&graph, 7, &Device::default()).unwrap();
+        training.train_epoch().unwrap();
+        let (method, start) = (training.method().clone(), training.model().clone());
+        let rng = || rand::SeedableRng::seed_from_u64(5);
+        let step =
+            Step { epoch: 1, in_epoch: 0, global: 0, steps: 1, batch: 0, sub_step: 0, seed: 7, rank: 0, world: 1 };
+        let loss = |h: f64| {
+            let model = Module::map(start.clone(), &mut Moved(rng(), h));
+            let losses = method.clone().losses(&model, &(), step).unwrap();
+            (losses.into_iter().map(|(_, loss)| loss).reduce(|a, b| a + b).unwrap(), model)
+        };
+        let (total, model) = loss(0.0);
+        let gradients = total.backward();
+        let mut along = Along(rng(), &gradients, 0.0);
+        Module::visit(&model, &mut along);
+        let found = slope(|h| values(&loss(h).0)[0], 1e-6);
+        assert!((along.2 - found).abs() < 1e-5 * (1.0 + found.abs()), "{negatives:?}: {} {found}", along.2);
     }
 }
 
@@ -111,10 +139,11 @@ fn a_run_is_chosen_on_validation() {
     assert!((0.0..=1.0).contains(&best.value), "{best:?}");
 }
 
-/// Each of the three learns the planted classes better than the raw words.
+/// Each of the three learns the planted classes, of which the words say little: chance is a quarter.
 #[test]
-fn embeddings_are_better_than_raw_features() {
-    let graph = planted_network(&NetworkOptions::default()).unwrap();
+fn embeddings_tell_planted_classes_apart() {
+    let options = NetworkOptions { noise: 0.3, words_each: 2, ..NetworkOptions::default() };
+    let graph = planted_network(&options).unwrap();
     let raw = graph.target_type().features.as_ref().unwrap().to_dense();
     let raw = label_rate(&graph, raw.view(), "20").unwrap();
     for negatives in [Negatives::Alike, Negatives::Clustered, Negatives::Learned] {
@@ -126,7 +155,7 @@ fn embeddings_are_better_than_raw_features() {
         let scores = label_rate(&graph, embedded.view(), "20").unwrap();
         let nmi = clusters_nmi(&graph, embedded.view(), &[1]).unwrap();
         println!("{negatives:?}: {scores:?}, NMI {nmi:.3}; raw {raw:?}");
-        assert!(scores.macro_f1 > raw.macro_f1 + 0.03, "{negatives:?}: {scores:?}, raw {raw:?}");
+        assert!(scores.macro_f1 > 0.5, "{negatives:?}: {scores:?}, raw {raw:?}");
     }
 }
 
