@@ -10,7 +10,6 @@ use crate::user_item::data::DataError;
 use contrastive_core::cluster::KMeansError;
 use contrastive_core::error::ObjectiveError;
 use contrastive_core::linear::SvdError;
-use contrastive_eval::EvalError;
 use contrastive_eval::ranking::RankingError;
 use contrastive_train::{SettingError, TrainError};
 use thiserror::Error;
@@ -53,9 +52,6 @@ pub enum MethodError {
     /// A weighted contrast.
     #[error(transparent)]
     Negatives(#[from] NegativesError),
-    /// A probe, or clusters of embeddings.
-    #[error(transparent)]
-    Eval(#[from] EvalError),
     /// The encoder.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
