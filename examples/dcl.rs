@@ -7,7 +7,6 @@
 //! cargo run --release --example dcl -- --data fashion-mnist --batches 16,64,256 --steps 400 --seeds 3
 //! ```
 
-#[allow(dead_code, reason = "each example uses a part")]
 #[path = "shared/vision.rs"]
 mod vision;
 

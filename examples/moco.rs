@@ -6,7 +6,6 @@
 //! cargo run --release --example moco -- --run-dir runs/moco --steps 20                # and on with --steps 40 --resume
 //! ```
 
-#[allow(dead_code, reason = "each example uses a part")]
 #[path = "shared/vision.rs"]
 mod vision;
 

@@ -8,7 +8,6 @@
 //! cargo run --release --example simclr -- --run-dir runs/simclr --steps 20   # and on with --steps 40 --resume
 //! ```
 
-#[allow(dead_code, reason = "each example uses a part")]
 #[path = "shared/vision.rs"]
 mod vision;
 

@@ -8,7 +8,6 @@
 //! cargo run --release --example swav -- --data optdigits --prototypes 60 --queue 1280 --queue-from 5
 //! ```
 
-#[allow(dead_code, reason = "each example uses a part")]
 #[path = "shared/vision.rs"]
 mod vision;
 

@@ -7,7 +7,6 @@
 //! cargo run --release --example vision_table -- --data optdigits --only simclr,swav       # some of them
 //! ```
 
-#[allow(dead_code, reason = "each example uses a part")]
 #[path = "shared/vision.rs"]
 mod vision;
 
