@@ -122,7 +122,7 @@ pub fn paraphrases(options: &GenerateOptions) -> Generated {
             gold.push(5.0 * same as f64 / 4.0);
             pairs.push([written(first, &mut rng), written(second, &mut rng)]);
         }
-        ScoredPairs { name: name.into(), pairs, gold, notes: Vec::new() }
+        ScoredPairs { name: name.into(), pairs, gold, unscored: Vec::new(), notes: Vec::new() }
     };
     let validation = pairs("generated validation", options.pairs);
     let half = options.pairs / 2;

@@ -14,14 +14,21 @@ pub struct ScoredPairs {
     pub pairs: Vec<[String; 2]>,
     /// The gold score of each, as the file has it.
     pub gold: Vec<f64>,
+    /// Pairs without a score: good to learn from, not to evaluate on.
+    pub unscored: Vec<[String; 2]>,
     /// What was in doubt.
     pub notes: Vec<Note>,
 }
 
 impl ScoredPairs {
-    /// The sentences of all pairs, in their order.
+    /// The sentences of all scored pairs, in their order.
     pub fn sentences(&self) -> impl Iterator<Item = &str> {
         self.pairs.iter().flatten().map(String::as_str)
+    }
+
+    /// The sentences of all pairs, those without a score last.
+    pub fn all_sentences(&self) -> impl Iterator<Item = &str> {
+        self.sentences().chain(self.unscored.iter().flatten().map(String::as_str))
     }
 
     /// Pairs whose score is at least this.
@@ -41,7 +48,7 @@ pub struct StsSet {
 }
 
 impl StsSet {
-    /// The sentences of all subsets.
+    /// The sentences of the scored pairs of all subsets.
     pub fn sentences(&self) -> impl Iterator<Item = &str> {
         self.subsets.iter().flat_map(ScoredPairs::sentences)
     }
@@ -106,7 +113,7 @@ fn subset(name: String, input: &Path, gold: &Path) -> Result<ScoredPairs, TextDa
             second_lines: scores.len(),
         });
     }
-    let (mut pairs, mut kept, mut unscored) = (Vec::new(), Vec::new(), 0);
+    let (mut pairs, mut kept, mut unscored) = (Vec::new(), Vec::new(), Vec::new());
     for (at, (text, score)) in texts.iter().zip(&scores).enumerate() {
         let columns: Vec<&str> = text.split('\t').collect();
         let [first, second, ..] = columns[..] else {
@@ -118,7 +125,7 @@ fn subset(name: String, input: &Path, gold: &Path) -> Result<ScoredPairs, TextDa
             ));
         };
         if score.trim().is_empty() {
-            unscored += 1;
+            unscored.push([joined(first), joined(second)]);
             continue;
         }
         kept.push(scored(gold, at + 1, score, 0.0, 5.0)?);
@@ -127,10 +134,10 @@ fn subset(name: String, input: &Path, gold: &Path) -> Result<ScoredPairs, TextDa
     if kept.is_empty() {
         return Err(TextDataError::nothing(name, "no pair has a score"));
     }
-    if unscored > 0 {
-        notes.push(Note::Unscored { name: file_name(gold), count: unscored });
+    if !unscored.is_empty() {
+        notes.push(Note::Unscored { name: file_name(gold), count: unscored.len() });
     }
-    Ok(ScoredPairs { name, pairs, gold: kept, notes })
+    Ok(ScoredPairs { name, pairs, gold: kept, unscored, notes })
 }
 
 fn scored(path: &Path, line: usize, text: &str, least: f64, most: f64) -> Result<f64, TextDataError> {
@@ -182,5 +189,5 @@ fn columns(
     if gold.is_empty() {
         return Err(FileError::Empty { path: path.to_path_buf(), expected: allowed.into() }.into());
     }
-    Ok(ScoredPairs { name: file_name(path), pairs, gold, notes })
+    Ok(ScoredPairs { name: file_name(path), pairs, gold, unscored: Vec::new(), notes })
 }

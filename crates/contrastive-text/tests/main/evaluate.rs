@@ -24,7 +24,7 @@ impl Embed for Angles {
 
 fn pairs(name: &str, angles: &[[&str; 2]], gold: &[f64]) -> ScoredPairs {
     let pairs = angles.iter().map(|pair| pair.map(String::from)).collect();
-    ScoredPairs { name: name.into(), pairs, gold: gold.to_vec(), notes: Vec::new() }
+    ScoredPairs { name: name.into(), pairs, gold: gold.to_vec(), unscored: Vec::new(), notes: Vec::new() }
 }
 
 /// Check 5 of SimCSE: subsets that are each in perfect order, with cosines that are shifted against each other.
