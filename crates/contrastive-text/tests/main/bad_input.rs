@@ -127,12 +127,12 @@ fn settings_out_of_range_are_named() {
         (simcse().with_hard_negative_weight(-1.0), "hard_negative_weight is -1"),
         (simcse().with_masked_weight(f64::NAN), "masked_weight is NaN"),
         (simcse().with_masked_share(1.0), "masked_share is 1; allowed is between 0 and 1"),
-        (simcse().with_encoder(small_encoder(1.0)), "dropout 1: it must be in [0, 1)"),
-        (simcse().with_encoder(small_encoder(0.1).with_width(0)), "width 0"),
-        (simcse().with_encoder(small_encoder(0.1).with_deviation(0.0)), "deviation 0"),
+        (simcse().with_encoder(small_encoder(1.0)), "dropout is 1; allowed is 0 to 1, 1 excluded"),
+        (simcse().with_encoder(small_encoder(0.1).with_width(0)), "width is 0"),
+        (simcse().with_encoder(small_encoder(0.1).with_deviation(0.0)), "deviation is 0"),
         (
             simcse().with_encoder(small_encoder(0.1).with_layers(1).with_heads(3)),
-            "heads 3: it must be a divisor of the width 8",
+            "heads is 3; allowed is a divisor of the width 8",
         ),
         (simcse().with_training(small_training().with_batch_size(0)), "batch_size is 0"),
     ]);
@@ -203,7 +203,7 @@ fn folders_that_are_no_models_are_refused() {
         written(at, "config.json", text.replacen(from, to, 1));
     };
     config("\"hidden_size\": 4=>\"hidden_size\": 5");
-    refused(read(), "heads 2: it must be a divisor of the width 5");
+    refused(read(), "heads is 2; allowed is a divisor of the width 5");
     config("\"gelu\"=>\"swiglu\"");
     refused(read(), "hidden_act is \"swiglu\"");
     config("\"vocab_size\": 6,=>");
