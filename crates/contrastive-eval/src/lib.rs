@@ -12,6 +12,7 @@
 //! | does it know which pairs are linked? | [`links`] |
 //! | do its similarities follow given ones? | [`correlation`] |
 //! | do states of one text point in different directions? | [`isotropy`] |
+//! | does generated text repeat itself? | [`generation`] |
 //! | are the items that a user wants at the top? | [`ranking`] |
 //! | plain scores of predictions | [`scores`] |
 //!
@@ -37,6 +38,7 @@
 pub mod clustering;
 pub mod correlation;
 mod error;
+pub mod generation;
 pub mod isotropy;
 pub mod links;
 pub mod neighbours;

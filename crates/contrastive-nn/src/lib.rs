@@ -6,6 +6,7 @@
 //! | a forward pass with dropout | [`Pass`]: masks from (seed, step, layer, element), the same for any number of threads, never stored |
 //! | layers | [`layer`]: linear, embedding, norms, activations, dropout, attention, pooling |
 //! | a whole encoder | [`encoder`]: multi-layer perceptron, transformer with the presets of the published models |
+//! | a language model to decode from | [`model::LanguageModel`]: states, logits, and a cache whose lists can be chosen |
 //! | weights of other libraries | [`weights`]: safetensors and torch files into a module by a map of names, all or nothing |
 //! | first weights | [`init`]: drawn from an explicit generator |
 //!
@@ -27,6 +28,7 @@ pub mod encoder;
 mod error;
 pub mod init;
 pub mod layer;
+pub mod model;
 mod native;
 mod pass;
 mod ragged;

@@ -3,9 +3,12 @@
 use crate::data::TextDataError;
 use contrastive_core::diagnostics::BehaviourError;
 use contrastive_core::error::ObjectiveError;
+use contrastive_core::memory::MemoryError;
 use contrastive_core::objective::WhiteningError;
+use contrastive_data::FileError;
 use contrastive_data::text::TokenizerError;
 use contrastive_eval::EvalError;
+use contrastive_eval::ranking::RankingError;
 use contrastive_nn::weights::WeightsError;
 use contrastive_train::{SettingError, TrainError};
 use std::path::PathBuf;
@@ -24,6 +27,12 @@ pub enum TextError {
     /// A batch that cannot be whitened.
     #[error(transparent)]
     Whitening(#[from] WhiteningError),
+    /// A queue or a momentum outside of its range.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The data.
     #[error(transparent)]
     Data(Box<TextDataError>),
@@ -39,6 +48,9 @@ pub enum TextError {
     /// The evaluation.
     #[error(transparent)]
     Eval(#[from] EvalError),
+    /// A ranking.
+    #[error(transparent)]
+    Ranking(#[from] RankingError),
     /// Alignment or uniformity.
     #[error(transparent)]
     Behaviour(#[from] BehaviourError),

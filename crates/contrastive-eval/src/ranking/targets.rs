@@ -113,6 +113,21 @@ impl TargetRanks {
         Ok(Self { ranks, items: m, seen })
     }
 
+    /// Every query ranks all candidates by inner product, and looks for one: a question its answer, a description its code. With
+    /// [`mrr`](Self::mrr) of 1,000 the measure of code search (CodeSearchNet and its successors).
+    ///
+    /// # Errors
+    /// As [`Self::of_embeddings`].
+    pub fn of_pairs<T: Score>(
+        queries: ArrayView2<'_, T>,
+        candidates: ArrayView2<'_, T>,
+        targets: &[u32],
+    ) -> Result<Self, RankingError> {
+        let (offsets, none) = (vec![0; targets.len() + 1], Vec::new());
+        let taken = ItemSets::new(&offsets, &none).expect("empty sets");
+        Self::of_embeddings(queries, candidates, targets, taken, Seen::Keep)
+    }
+
     /// The same from scores that a function gives: `score(query, scores)` fills the scores of all `items`, minus infinity allowed.
     ///
     /// # Errors

@@ -131,20 +131,37 @@ impl TransformerBlock {
         join: impl FnOnce([Tensor<2>; 2]) -> [Tensor<2>; 2],
         pass: &mut Pass,
     ) -> Tensor<2> {
-        let (queries, from, residual) = match self.layout {
-            Layout::PostNorm => (x.clone(), x.clone(), x),
-            Layout::PreNorm => {
-                let normal = self.attention_norm.forward(x.clone());
-                (normal.clone(), normal, x)
-            }
-            Layout::NormalisedQueries => {
-                let queries = self.attention_norm.forward(x.clone());
-                (queries.clone(), x, queries)
-            }
-        };
+        let [queries, from, residual] = self.before_attention(x);
         let [keys, values] = join(self.attention.keys_values(from));
         let attended = self.attention.forward_cached(queries, keys, values, reach, pass);
         self.after_attention(attended, residual, pass)
+    }
+
+    /// Candidates for the next row of each list, beside each other: their output, and their keys and values.
+    pub(super) fn forward_beside(
+        &self,
+        x: Tensor<2>,
+        cached: [Tensor<2>; 2],
+        lists: &Ragged,
+    ) -> (Tensor<2>, [Tensor<2>; 2]) {
+        let [queries, from, residual] = self.before_attention(x);
+        let (attended, own) = self.attention.forward_beside(queries, from, cached, lists);
+        (self.after_attention(attended, residual, &mut Pass::evaluation()), own)
+    }
+
+    /// What queries, and what keys and values are made from, and the residual.
+    fn before_attention(&self, x: Tensor<2>) -> [Tensor<2>; 3] {
+        match self.layout {
+            Layout::PostNorm => [x.clone(), x.clone(), x],
+            Layout::PreNorm => {
+                let normal = self.attention_norm.forward(x.clone());
+                [normal.clone(), normal, x]
+            }
+            Layout::NormalisedQueries => {
+                let queries = self.attention_norm.forward(x.clone());
+                [queries.clone(), x, queries]
+            }
+        }
     }
 
     fn after_attention(&self, attended: Tensor<2>, residual: Tensor<2>, pass: &mut Pass) -> Tensor<2> {

@@ -8,7 +8,7 @@ mod transformer;
 mod vit;
 
 pub use block::{Layout, TransformerBlock};
-pub use cache::Cache;
+pub use cache::{BesideRows, Cache};
 pub use mlp::{Mlp, MlpConfig};
 pub use token::{TokenEmbedding, TokenEmbeddingConfig, TokenEncoder, TokenEncoderConfig};
 pub use transformer::{Transformer, TransformerConfig};

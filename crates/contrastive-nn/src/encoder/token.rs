@@ -1,6 +1,6 @@
 //! Ids to rows.
 
-use super::{Cache, Transformer, TransformerConfig};
+use super::{BesideRows, Cache, Transformer, TransformerConfig};
 use crate::error::Check;
 use crate::init::Initial;
 use crate::layer::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, dropout};
@@ -258,5 +258,20 @@ impl TokenEncoder {
         let positions: Vec<u32> = positions.flat_map(|(old, new)| (old..old + new).map(|at| at as u32)).collect();
         let x = self.embedding.forward(ids, &positions, None, &mut Pass::evaluation());
         self.transformer.forward_cached(x, new, cache)
+    }
+
+    /// The rows of tokens that could follow each list in the cache, `ids.len() / lists` for each: see
+    /// [`Transformer::forward_beside`].
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward), when there are not as many ids for each list, or the transformer is not causal.
+    pub fn forward_beside(&self, ids: &[u32], cache: &Cache) -> (Tensor<2>, BesideRows) {
+        let lists = cache.lists().len();
+        assert!(lists > 0 && ids.len().is_multiple_of(lists), "{} tokens beside {lists} lists", ids.len());
+        let each = ids.len() / lists;
+        let positions = cache.lists().lengths().flat_map(|length| std::iter::repeat_n(length as u32, each));
+        let positions: Vec<u32> = positions.collect();
+        let x = self.embedding.forward(ids, &positions, None, &mut Pass::evaluation());
+        self.transformer.forward_beside(x, cache)
     }
 }

@@ -1,6 +1,6 @@
 //! Blocks one after the other.
 
-use super::{Cache, Layout, TransformerBlock};
+use super::{BesideRows, Cache, Layout, TransformerBlock};
 use crate::error::Check;
 use crate::init::Initial;
 use crate::layer::{Activation, LayerNorm, LayerNormConfig, Reach};
@@ -236,5 +236,26 @@ impl Transformer {
             blocks.fold(x, |x, (k, block)| block.forward_cached(x, &reach, |new| cache.join(k, &rows, new), &mut pass));
         cache.set_lists(lists);
         self.finish(x)
+    }
+
+    /// The output of candidates for the next row of each list, which see the cached rows of their list and themselves, not each
+    /// other; the cache stays as it is, and [`Cache::append`] takes the one that is chosen.
+    ///
+    /// # Shapes
+    /// - x, output: `[lists * each, d]`, list by list
+    ///
+    /// # Panics
+    /// When a shape does not fit, or the transformer is not causal.
+    pub fn forward_beside(&self, x: Tensor<2>, cache: &Cache) -> (Tensor<2>, BesideRows) {
+        assert!(self.causal, "a cache of keys needs a causal transformer");
+        let each = x.dims()[0] / cache.lists().len().max(1);
+        let mut rows = Vec::with_capacity(self.blocks.len());
+        let x = self.blocks.iter().enumerate().fold(x, |x, (k, block)| {
+            let cached = cache.block(k, &x);
+            let (x, own) = block.forward_beside(x, cached, cache.lists());
+            rows.push(own);
+            x
+        });
+        (self.finish(x), BesideRows::new(each, rows))
     }
 }

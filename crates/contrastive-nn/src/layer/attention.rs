@@ -211,6 +211,37 @@ pub fn attention_biased(
     portable::attention(queries, keys, values, Some(bias), reach, options, mask)
 }
 
+/// [`attention`] of candidates that follow the same rows: as many queries for each list, each of which sees all keys of its list and
+/// one key of its own. The keys of the lists are read where they are, not repeated for each query. Without dropout.
+///
+/// # Shapes
+/// - queries, own keys, own values, output: `[lists * each, d]`, list by list
+/// - keys, values: `[total, d]`
+///
+/// # Panics
+/// When a shape does not fit the lists, or the heads do not divide d.
+pub fn attention_beside(
+    queries: Tensor<2>,
+    [keys, values]: [Tensor<2>; 2],
+    lists: &Ragged,
+    own: [Tensor<2>; 2],
+    options: &AttentionOptions,
+) -> Tensor<2> {
+    let ([total, width], heads) = (queries.dims(), options.heads);
+    let fits = if lists.is_empty() { total == 0 } else { total.is_multiple_of(lists.len()) };
+    assert!(fits, "{total} queries beside {} lists", lists.len());
+    for (table, rows, what) in [
+        (&keys, lists.total(), "keys"),
+        (&values, lists.total(), "values"),
+        (&own[0], total, "own keys"),
+        (&own[1], total, "own values"),
+    ] {
+        assert_eq!(table.dims(), [rows, width], "{what}, beside queries {:?}", queries.dims());
+    }
+    assert!(heads > 0 && width.is_multiple_of(heads), "{heads} heads of a width of {width}");
+    if total == 0 { queries } else { portable::attention_beside(queries, [keys, values], lists, own, options) }
+}
+
 fn check([queries, keys, values]: [&Tensor<2>; 3], reach: &Reach, options: &AttentionOptions) {
     let ([_, width], heads) = (queries.dims(), options.heads);
     assert_eq!(queries.dims()[0], reach.queries.total(), "queries {:?}, and of lists", queries.dims());
@@ -369,5 +400,25 @@ impl Attention {
     ) -> Tensor<2> {
         let queries = self.query_key_value.columns(queries, 0, self.width());
         self.finish(attention(queries, keys, values, reach, &self.options(), pass))
+    }
+
+    /// Rows beside each other, of which each sees the cached rows of its list and itself, and their keys and values.
+    ///
+    /// # Shapes
+    /// - queries, from, output: `[lists * each, d]`
+    /// - cached: `[total, d]`, keys and values
+    ///
+    /// # Panics
+    /// As [`attention_beside`].
+    pub fn forward_beside(
+        &self,
+        queries: Tensor<2>,
+        from: Tensor<2>,
+        cached: [Tensor<2>; 2],
+        lists: &Ragged,
+    ) -> (Tensor<2>, [Tensor<2>; 2]) {
+        let own = self.keys_values(from);
+        let queries = self.query_key_value.columns(queries, 0, self.width());
+        (self.finish(attention_beside(queries, cached, lists, own.clone(), &self.options())), own)
     }
 }

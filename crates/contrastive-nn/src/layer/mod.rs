@@ -15,7 +15,9 @@ mod pool;
 pub(crate) mod portable;
 
 pub use activation::{Activation, ActivationLayer, gelu, gelu_tanh, quick_gelu, silu};
-pub use attention::{Attention, AttentionConfig, AttentionOptions, Reach, attention, attention_biased, self_attention};
+pub use attention::{
+    Attention, AttentionConfig, AttentionOptions, Reach, attention, attention_beside, attention_biased, self_attention,
+};
 pub use conv1d::{Conv1d, Conv1dConfig, Conv1dOptions, Padding, conv1d};
 #[doc(hidden)]
 pub use conv1d::{ConvolutionOps, portable as conv1d_portable};

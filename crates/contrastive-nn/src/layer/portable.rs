@@ -126,3 +126,35 @@ fn factors(reach: &Reach, heads: usize, mask: Mask) -> Vec<f64> {
     }
     factors
 }
+
+/// Attention of as many queries for each list, each of which sees all keys of its list and one key of its own.
+pub(crate) fn attention_beside(
+    queries: Tensor<2>,
+    [keys, values]: [Tensor<2>; 2],
+    lists: &Ragged,
+    own: [Tensor<2>; 2],
+    options: &AttentionOptions,
+) -> Tensor<2> {
+    let ([total, d], heads) = (queries.dims(), options.heads);
+    let (n, long) = (lists.len(), lists.longest());
+    let [own_keys, own_values] = own;
+    if long == 0 {
+        return own_values;
+    }
+    let (each, wide) = (total / n, d / heads);
+    let split = |x: Tensor<2>, rows: usize| -> Tensor<4> { x.reshape([n, rows, heads, wide]).swap_dims(1, 2) };
+    let even = lists.lengths().all(|length| length == long);
+    let past = |x: Tensor<2>| if even { split(x, long) } else { padded(x, lists, heads) };
+    let queries = split(queries, each) * options.scale_of(d);
+    let own_logits = (queries.clone() * split(own_keys, each)).sum_dim(3);
+    let mut logits = queries.matmul(past(keys).transpose());
+    if !even {
+        let hidden: Vec<bool> = lists.lengths().flat_map(|length| (0..long).map(move |at| at >= length)).collect();
+        let hidden = Tensor::<4, Bool>::from_data(TensorData::new(hidden, [n, 1, 1, long]), &logits.device());
+        logits = logits.mask_fill(hidden.expand([n, heads, each, long]), f64::NEG_INFINITY);
+    }
+    let weights = activation::softmax(Tensor::cat(vec![logits, own_logits], 3), 3);
+    let past_weights = weights.clone().narrow(3, 0, long);
+    let out = past_weights.matmul(past(values)) + weights.narrow(3, long, 1) * split(own_values, each);
+    out.swap_dims(1, 2).reshape([total, d])
+}

@@ -8,4 +8,5 @@ mod batch_norm;
 mod encoders;
 mod layers;
 mod lists;
+mod model;
 mod weights;

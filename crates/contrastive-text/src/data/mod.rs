@@ -1,4 +1,5 @@
-//! What comes in: sentences, scored pairs, triples of inference, labelled sentences, and the tokens they are made of.
+//! What comes in: sentences, scored pairs, triples of inference, labelled sentences, and the tokens they are made of; code with what describes it;
+//! running text.
 //!
 //! | I have ... | use ... |
 //! |---|---|
@@ -7,10 +8,13 @@
 //! | the STS Benchmark, SICK | [`read_sts_benchmark`], [`read_sick`] |
 //! | SNLI as parallel files | [`read_inference`] |
 //! | MR, CR, TREC, SST-2, SST-5 | [`read_transfer`] |
-//! | nothing | [`generate`] |
+//! | code with what describes it; code and web queries | [`code`] |
+//! | running text | [`read_words`] |
+//! | nothing | [`generate`], [`code::generated_functions`], [`generated_words`] |
 //!
 //! What is learnt from is a [`Corpus`]: texts in one, two or three columns, and their [`Tokens`].
 
+pub mod code;
 mod corpus;
 mod error;
 pub mod generate;
@@ -20,6 +24,8 @@ mod sentences;
 mod sts;
 mod tokens;
 mod transfer;
+mod vocabulary;
+mod wikitext;
 
 pub use corpus::{Corpus, Validation};
 pub use error::TextDataError;
@@ -29,6 +35,8 @@ pub use sentences::{Sentences, read_sentences};
 pub use sts::{ScoredPairs, StsSet, read_sick, read_sts, read_sts_benchmark};
 pub use tokens::Tokens;
 pub use transfer::{Labelled, Task, Transfer, read_transfer};
+pub use vocabulary::Vocabulary;
+pub use wikitext::{END_OF_LINE, TokenStream, UNKNOWN, read_words};
 
 use contrastive_data::Limits;
 use contrastive_data::text::{Charset, read_lines};

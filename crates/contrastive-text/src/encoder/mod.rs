@@ -4,18 +4,21 @@
 //! |---|---|
 //! | nothing but a corpus | [`SmallEncoderConfig`]: rows of words or n-grams, their mean, an optional transformer between |
 //! | a folder of BERT or RoBERTa in the layout of Hugging Face | [`read_bert`] |
+//! | a folder of GPT-2's family, or a corpus to write like | [`CausalModel`] |
 //! | an encoder, its tokens, and texts | [`Embedder`]: embeds, is saved and loaded |
 //!
 //! [`SentenceEncoder`] is what methods train: either of the two. Lists keep their own lengths; no padded position is computed.
 
 mod batch;
 mod bert;
+mod causal;
 mod config_json;
 mod embedder;
 mod small;
 
 pub use batch::TokenBatch;
 pub use bert::{BertEncoder, BertOptions, Pool, read_bert};
+pub use causal::{CausalConfig, CausalModel};
 pub use config_json::{BertConfig, Family};
 pub use embedder::{Embed, Embedder};
 pub use small::{SmallEncoder, SmallEncoderConfig};
