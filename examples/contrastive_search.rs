@@ -8,13 +8,11 @@ use clap::Parser;
 use contrastive::Device;
 use contrastive::eval::generation::{NGrams, Repetition};
 use contrastive::nn::encoder::{TokenEncoderConfig, TransformerConfig};
-use contrastive::text::data::{TokenStream, read_words};
+use contrastive::text::data::{TokenStream, generated_words, read_words};
 use contrastive::text::decode::*;
 use contrastive::text::encoder::{CausalConfig, CausalModel};
 use contrastive::text::method::CausalTrainingConfig;
 use contrastive::train::{Budget, Clipping, Group, MethodConfig, OptimiserConfig, Schedule, TrainingConfig};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -45,24 +43,6 @@ struct Arguments {
     rho: f64,
 }
 
-/// Sentences of a small grammar.
-fn generated(count: usize, seed: u64) -> Vec<String> {
-    let lists = [
-        ["the", "a", "one", "this"],
-        ["old", "red", "small", "quiet"],
-        ["fox", "river", "house", "road"],
-        ["sees", "leaves", "likes", "hides"],
-    ];
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut sentence = |_| {
-        [0, 1, 2, 3, 0, 2]
-            .map(|list: usize| lists[list][rng.random_range(0..4)].to_string())
-            .into_iter()
-            .chain([".".into()])
-    };
-    (0..count).flat_map(&mut sentence).collect()
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let (train, valid, width, prompts, new) = match &arguments.data {
@@ -74,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             eprintln!(
                 "no --data: using GENERATED sentences of seven words; a smaller model, eight prompts, 40 new tokens"
             );
-            (generated(600, 1), generated(100, 2), 32, 8, 40)
+            (generated_words(600, 1), generated_words(100, 2), 32, 8, 40)
         }
     };
     let (stream, vocabulary) = TokenStream::of_words("text", &train, &valid, 2, arguments.words)?;

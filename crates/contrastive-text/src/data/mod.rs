@@ -36,7 +36,7 @@ pub use sts::{ScoredPairs, StsSet, read_sick, read_sts, read_sts_benchmark};
 pub use tokens::Tokens;
 pub use transfer::{Labelled, Task, Transfer, read_transfer};
 pub use vocabulary::Vocabulary;
-pub use wikitext::{END_OF_LINE, TokenStream, UNKNOWN, read_words};
+pub use wikitext::{END_OF_LINE, TokenStream, UNKNOWN, generated_words, read_words};
 
 use contrastive_data::Limits;
 use contrastive_data::text::{Charset, read_lines};

@@ -3,6 +3,9 @@
 use super::Vocabulary;
 use contrastive_data::{FileError, Limits, Origin, all_lines, read_text};
 use contrastive_train::SettingError;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use std::path::Path;
 
 /// The word for words that are not in the vocabulary.
@@ -28,6 +31,22 @@ pub fn read_words(path: &Path) -> Result<Vec<String>, FileError> {
         true => Err(FileError::Empty { path: path.to_path_buf(), expected: "words with blanks between them".into() }),
         false => Ok(words),
     }
+}
+
+/// Sentences of six words and a point from a small grammar, for examples without data.
+pub fn generated_words(sentences: usize, seed: u64) -> Vec<String> {
+    let lists = [
+        ["the", "a", "one", "this"],
+        ["old", "red", "small", "quiet"],
+        ["fox", "river", "house", "road"],
+        ["sees", "leaves", "likes", "hides"],
+    ];
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut sentence = |_| {
+        let words = [0, 1, 2, 3, 0, 2].map(|list: usize| lists[list][rng.random_range(0..4)]);
+        words.into_iter().chain(["."]).map(String::from)
+    };
+    (0..sentences).flat_map(&mut sentence).collect()
 }
 
 /// Text as one list of tokens, a part to train on and one to validate on.

@@ -10,8 +10,8 @@ mod whitenedcse;
 
 pub use base::{SentenceBatch, SentenceModel};
 pub use cocosoda::{
-    AugmentEvery, CoCoSoDa, CoCoSoDaConfig, CodeBatch, CodeCorpus, CodeEncoder, CodeEncoderConfig, Part, RANK_CUTOFF,
-    Replacement, ReplacementTokens, SoftAugment, Term, TokenPair,
+    AugmentEvery, CoCoSoDa, CoCoSoDaConfig, CodeBatch, CodeCorpus, CodeEncoder, CodeEncoderConfig, CodeSearch, Part,
+    RANK_CUTOFF, Replacement, ReplacementTokens, SoftAugment, Term, TokenPair,
 };
 pub use debcse::{DebCse, DebCseBatch, DebCseConfig, DebCseData};
 pub use masked::{MaskedBatch, MaskedHead, mask_tokens};

@@ -410,3 +410,53 @@ fn bm25_is_its_formula() {
     // without documents there is nothing to score
     Bm25::new(&Vec::<Vec<String>>::new(), 1.0, 0.5).unwrap().score(&["a"], &mut []);
 }
+
+/// Damaged files are read or refused, and every refusal is a message of a few lines.
+#[test]
+fn damaged_files_are_read_or_refused() {
+    let pairs =
+        "{\"code\": \"def f(): pass\", \"docstring\": \"Does.\", \"language\": \"python\", \"idx\": 7}\n".repeat(3);
+    let concode = "{\"code\": \"int f ( ) ;\", \"nl\": \"gives it concode_field_sep int a\"}\n".repeat(3);
+    let map = "{\"a\": 0, \"b\": 1}";
+    let queries = "[{\"doc\": \"how\", \"code\": \"b\", \"retrieval_idx\": 1}]";
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let names = ["code_idx_map.txt", "cosqa-retrieval-dev-500.json", "cosqa-retrieval-test-500.json"];
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let mut damaged = |text: &str| {
+        let mut bytes = text.as_bytes().to_vec();
+        for _ in 0..rng.random_range(1..4) {
+            let at = rng.random_range(0..bytes.len().max(1)).min(bytes.len());
+            match rng.random_range(0..4) {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, b"\"{}[]:,9-\\\n\0\xff"[rng.random_range(0..13)]),
+                2 if at < bytes.len() => drop(bytes.remove(at)),
+                _ if at < bytes.len() => bytes[at] ^= 1 << rng.random_range(0..8),
+                _ => (),
+            }
+        }
+        bytes
+    };
+    let (mut read, mut refused) = (0, 0);
+    let mut seen = |error: Option<FileError>| match error {
+        None => read += 1,
+        Some(error) => {
+            assert!(error.to_string().len() < 600, "{error}");
+            refused += 1;
+        }
+    };
+    for _ in 0..700 {
+        std::fs::write(path("pairs.jsonl"), damaged(&pairs)).unwrap();
+        seen(read_code_search_net(&path("pairs.jsonl")).err());
+        std::fs::write(path("dev.json"), damaged(&concode)).unwrap();
+        seen(read_concode(&path("dev.json")).err());
+        [map, queries, queries]
+            .iter()
+            .zip(names)
+            .for_each(|(text, name)| std::fs::write(path(name), damaged(text)).unwrap());
+        seen(CosqaFolder::read(folder.path()).err());
+        std::fs::write(path("words.txt"), damaged("a b\nc\n")).unwrap();
+        seen(read_words(&path("words.txt")).err());
+    }
+    assert!(read > 100 && refused > 1000, "{read} read, {refused} refused");
+}

@@ -3,11 +3,13 @@
 mod augment;
 mod data;
 mod encoder;
+mod search;
 mod terms;
 
 pub use augment::{Replacement, ReplacementTokens, SoftAugment};
 pub use data::{CodeCorpus, TokenPair};
 pub use encoder::{CodeEncoder, CodeEncoderConfig};
+pub use search::CodeSearch;
 pub use terms::{Part, Term};
 
 use crate::TextError;
