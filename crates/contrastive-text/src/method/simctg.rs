@@ -199,7 +199,7 @@ impl CausalTrainingConfig {
 
 /// Sequences of equal length, and the token after each of theirs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TokenBatch {
+pub struct TextBatch {
     ids: Vec<u32>,
     next: Vec<u32>,
     lists: Ragged,
@@ -218,16 +218,16 @@ pub struct CausalTraining {
 
 impl CausalTraining {
     /// The sequences with these numbers of a stream.
-    fn sequences(&self, stream: &[u32], numbers: &[usize]) -> TokenBatch {
+    fn sequences(&self, stream: &[u32], numbers: &[usize]) -> TextBatch {
         let length = self.config.length;
         let take = |shift: usize| {
             numbers.iter().flat_map(|at| stream[at * length + shift..][..length].iter().copied()).collect()
         };
-        TokenBatch { ids: take(0), next: take(1), lists: Ragged::even(numbers.len(), length) }
+        TextBatch { ids: take(0), next: take(1), lists: Ragged::even(numbers.len(), length) }
     }
 
     /// The mean negative log-likelihood of the next token, `[1]`. The logits are never in memory as a whole.
-    fn mle(&self, model: &CausalModel, hidden: Tensor<2>, batch: &TokenBatch) -> Tensor<1> {
+    fn mle(&self, model: &CausalModel, hidden: Tensor<2>, batch: &TextBatch) -> Tensor<1> {
         let objective = self.likelihood.clone().with_pairs(Pairs::one_each(batch.next.clone()));
         objective.loss(&Inputs::new(hidden, model.output_rows()))
     }
@@ -259,7 +259,7 @@ impl CausalTraining {
 
 impl Method for CausalTraining {
     type Model = CausalModel;
-    type Batch = TokenBatch;
+    type Batch = TextBatch;
 
     fn name(&self) -> &str {
         "simctg"
@@ -287,14 +287,14 @@ impl Method for CausalTraining {
         Ok(self.epoch.len())
     }
 
-    fn batch(&mut self, step: Step) -> Result<TokenBatch, TrainError> {
+    fn batch(&mut self, step: Step) -> Result<TextBatch, TrainError> {
         Ok(self.sequences(&self.data.train, &self.epoch[step.batch]))
     }
 
     fn losses(
         &mut self,
         model: &CausalModel,
-        batch: &TokenBatch,
+        batch: &TextBatch,
         step: Step,
     ) -> Result<Vec<(&'static str, Tensor<1>)>, TrainError> {
         let hidden = model.states(&batch.ids, &batch.lists, &mut Pass::training(step.seed, step.global as u64));
