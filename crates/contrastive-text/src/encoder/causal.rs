@@ -9,7 +9,8 @@ use contrastive_nn::encoder::{BesideRows, Cache, TokenEncoder, TokenEncoderConfi
 use contrastive_nn::layer::{Activation, Linear, LinearConfig};
 use contrastive_nn::model::LanguageModel;
 use contrastive_nn::weights::{KeyMap, Weights};
-use contrastive_nn::{Pass, Ragged, SettingError};
+use contrastive_nn::{Pass, Ragged};
+use contrastive_train::{Check, SettingError};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
@@ -45,12 +46,8 @@ impl CausalConfig {
     /// When a setting is out of its range, or the blocks are not causal.
     pub fn validate(&self) -> Result<(), SettingError> {
         self.encoder.validate()?;
-        match self.encoder.transformer.causal {
-            true => Ok(()),
-            false => {
-                Err(SettingError { of: "causal model", name: "causal", value: "false".into(), allowed: "true".into() })
-            }
-        }
+        let causal = self.encoder.transformer.causal;
+        Check::new("causal model").that(causal, "causal", causal, "true")
     }
 
     /// The model: tables, blocks, then the output matrix if it has its own.
