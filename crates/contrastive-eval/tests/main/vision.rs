@@ -90,7 +90,8 @@ fn nearest_means_find_separate_classes_and_guess_on_noise() {
     assert!(found.mean > 0.99, "{found}");
     // the same through a classifier of one's own, and on any number of threads
     let always_first = episodes.evaluate(&labels, |episode| Ok(vec![0; episode.queries.len()])).unwrap();
-    assert_eq!((always_first.mean, always_first.interval), (0.2, 0.0));
+    close("one of five", always_first.mean, 0.2, 1e-12);
+    close("always the same", always_first.interval, 0.0, 1e-12);
     same_on_all_threads(|| episodes.nearest_means(apart.view(), &labels).unwrap());
 }
 
