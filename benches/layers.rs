@@ -1,14 +1,13 @@
 //! Layers forward and backward, beside Burn's own and beside their limits.
 //!
 //! ```text
-//! cargo bench --bench layers -- [--quick] [--images]
+//! cargo bench --bench layers -- [--quick]
 //! ```
 //!
 //! Functions, dropout and norms: CPU nanoseconds an element, forward and backward. Attention: its share of the rate of the engine's
 //! own products in the cache, by the operations of seven products (two forward, five backward) over the pairs that exist. A
 //! transformer step: 256 lists of 50 rows of width 64, two blocks of two heads, 256 inside, dropout .2, forward and backward without
-//! an optimiser; the share counts its products. Images (`--images` for these alone): a step of a small network, convolutions with the share
-//! of each product, norms and pooling an element, ResNet-18. All forms take turns; times are CPU times of all runs of a form.
+//! an optimiser; the share counts its products. All forms take turns; times are CPU times of all runs of a form.
 
 use burn::nn::attention::{MhaInput, MultiHeadAttention, MultiHeadAttentionConfig};
 use burn::nn::{
@@ -25,7 +24,6 @@ use measure::{Measured, Products, Work, measure, numbers};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-mod images;
 mod measure;
 
 #[derive(Parser)]
@@ -33,9 +31,6 @@ struct Options {
     /// Shorter measurements.
     #[arg(long)]
     quick: bool,
-    /// Layers of images alone.
-    #[arg(long)]
-    images: bool,
     /// Given by `cargo bench`; ignored.
     #[arg(long, hide = true)]
     bench: bool,
@@ -78,12 +73,9 @@ fn main() {
     products.measure(seconds / 3.0);
     let [gemm, own] = products.cpu_each().map(|each| 1e-9 / each);
     println!("products: gemm {gemm:.0}, own {own:.0} GF per CPU second");
-    if !options.images {
-        elements(seconds);
-        attention(own, seconds);
-        step(own, seconds);
-    }
-    images::run(own, &options);
+    elements(seconds);
+    attention(own, seconds);
+    step(own, seconds);
 }
 
 fn elements(seconds: f64) {
