@@ -345,26 +345,6 @@ fn dccf_masks_tell_false_edges_apart() {
     assert!(auc > 0.6, "{auc}");
 }
 
-/// Check 9, one seed of the table in `docs/results.md` on a shorter schedule: DCCF above LightGCN on 30 % of LastFM.
-#[test]
-fn golden_data_lastfm_dccf_beats_lightgcn() {
-    let Some(root) = shared() else { return };
-    let mut data = Dataset::open(root.join("data/lightgcn-lastfm"), &LoadOptions::default()).unwrap();
-    data.train = data.train.subsample(0.3, 1).unwrap();
-    fn ndcg(config: &impl MethodConfig, data: &Dataset, epochs: usize) -> f64 {
-        let options = FitOptions::new(&Device::default()).epochs(epochs).seed(1).progress(false);
-        let mut training = config.training_on(data, &options).unwrap();
-        (0..epochs).for_each(|_| drop(training.train_epoch().unwrap()));
-        training.embeddings().evaluate(&data.train, &data.test, &[20]).unwrap().get("ndcg@20").unwrap()
-    }
-    let gcn = LightGcnConfig::new().with_dim(32).with_layers(2).with_readout(Readout::Sum);
-    let gcn = ndcg(&gcn.with_learning_rate(5e-3).with_batch_size(512), &data, 40);
-    let config = DccfConfig::sslrec().with_dim(32).with_intents(32).with_learning_rate(1e-3).with_batch_size(512);
-    let dccf = ndcg(&config, &data, 20);
-    println!("NDCG@20 LightGCN {gcn:.4}, DCCF {dccf:.4}");
-    assert!(dccf > gcn, "DCCF {dccf}, LightGCN {gcn}");
-}
-
 /// The pickled matrices that SSLRec, LightGCL and DCCF read: the pairs of the open files beside them.
 #[test]
 fn golden_yelp_pickles_hold_the_pairs_of_the_csv_files() {
