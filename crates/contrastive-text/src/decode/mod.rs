@@ -7,7 +7,7 @@
 //! | the most probable whole text (translation, code) | [`Beam`](Decoding::Beam) |
 //! | varied text | [`Nucleus`](Decoding::Nucleus), [`TopK`](Decoding::TopK), [`Typical`](Decoding::Typical) |
 //!
-//! All run over any [`LanguageModel`](contrastive_nn::model::LanguageModel), several prompts of different lengths at once: rows are packed, so there is no padding to
+//! All run over any [`LanguageModel`], several prompts of different lengths at once: rows are packed, so there is no padding to
 //! mask, and a text that has ended leaves the batch. A prompt is continued in the same way alone and among others.
 //!
 //! ```
