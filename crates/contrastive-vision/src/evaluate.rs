@@ -19,6 +19,7 @@ use contrastive_data::image::{ImageSet, OneShotRun};
 use contrastive_eval::ndarray::{Array2, ArrayView2, Axis};
 use contrastive_eval::neighbours::{Knn, nearest_centroids};
 use contrastive_eval::probe::{LogisticRegression, Targets};
+use contrastive_eval::spread::Spread;
 use contrastive_train::{Budget, MethodConfig, OptimiserConfig, Training, TrainingConfig};
 use std::time::Instant;
 
@@ -94,15 +95,10 @@ fn standardised(train: &Array2<f32>, test: &Array2<f32>) -> [Array2<f32>; 2] {
     [train, test].map(|x| (x - &mean) * &scale)
 }
 
-/// The mean over columns of the standard deviation of rows brought to length 1: about `1 / sqrt(d)` for rows in all directions, 0 after a
-/// collapse to one.
+/// [`Spread::unit_column_deviation`] of rows: about `1 / sqrt(d)` for rows in all directions, 0 after a collapse to one; NaN where a number
+/// is not finite or there are no rows.
 pub fn spread(rows: ArrayView2<'_, f32>) -> f64 {
-    let mut unit = rows.mapv(f64::from);
-    for mut row in unit.rows_mut() {
-        let length = row.dot(&row).sqrt().max(1e-12);
-        row /= length;
-    }
-    unit.std_axis(Axis(0), 0.0).mean().unwrap_or(0.0)
+    Spread::of(rows).map_or(f64::NAN, |spread| spread.unit_column_deviation)
 }
 
 /// What the objective sees of the images of a set, `[n, d]`, by a model outside of autodiff.

@@ -15,7 +15,7 @@ impl Sequences {
     /// missing. Empty lines are passed over.
     ///
     /// # Errors
-    /// [`SequenceError`] with file and line: an item that is 0, negative or no number, a user without items or on two lines, an empty file.
+    /// [`SequenceError`] with file and line: an item that is 0, negative or not a number, a user without items or on two lines, an empty file.
     pub fn read_lists(path: impl AsRef<Path>) -> Result<Self, SequenceError> {
         let path = path.as_ref();
         Self::parse_lists(path, &read_text(path, &Limits::default())?)

@@ -132,11 +132,8 @@ impl Method for DuoRec {
     fn batch(&mut self, step: Step) -> Result<DuoRecBatch, TrainError> {
         let (rows, mut rng) = (self.base.rows(step.batch), step.rng());
         let next = self.base.next_items(rows, &mut rng);
-        let samples = self.base.samples();
-        let partner = |row: &u32| self.partners.partner(samples, *row as usize, self.config.partner, &mut rng);
-        let partners: Vec<usize> = rows.iter().map(partner).collect();
-        let lists = partners.iter().map(|row| samples.get(*row).input);
-        Ok(DuoRecBatch { partners: ListBatch::new(lists, self.config.base.encoder.max_len), next })
+        let partners = self.base.partner_lists(&self.partners, rows, self.config.partner, &mut rng);
+        Ok(DuoRecBatch { partners, next })
     }
 
     fn losses(

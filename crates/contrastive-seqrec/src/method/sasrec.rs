@@ -2,7 +2,7 @@
 
 use super::{SequenceMethod, item_artifact, samples_of, validation};
 use crate::SeqRecError;
-use crate::data::{LeaveOneOut, Mode, Part, Samples};
+use crate::data::{LeaveOneOut, Mode, Part, PartnerRule, Partners, Samples};
 use crate::encoder::{EncoderConfig, ListBatch, Read, SequenceEncoder};
 use crate::evaluate::{CUTOFFS, rank_targets};
 use burn::config::Config;
@@ -179,6 +179,19 @@ impl SasRec {
         self.order = (0..self.samples.len() as u32).collect();
         self.order.shuffle(&mut rng);
         self.order.len().div_ceil(self.config.training.batch_size)
+    }
+
+    /// A partner with the same target for each of these samples, as a batch of lists.
+    pub fn partner_lists(
+        &self,
+        partners: &Partners,
+        rows: &[u32],
+        rule: PartnerRule,
+        rng: &mut ChaCha8Rng,
+    ) -> ListBatch {
+        let found: Vec<usize> =
+            rows.iter().map(|row| partners.partner(&self.samples, *row as usize, rule, rng)).collect();
+        ListBatch::new(found.iter().map(|row| self.samples.get(*row).input), self.config.encoder.max_len)
     }
 
     /// The samples of a batch.

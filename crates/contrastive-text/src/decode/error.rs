@@ -64,7 +64,7 @@ pub enum DecodeError {
         /// Positions of the model.
         positions: usize,
     },
-    /// A model that gives no numbers.
+    /// A model whose logits are NaN or infinite.
     #[error("prompt {row}, new token {step}: the model's logits are not finite")]
     NotFinite {
         /// Which.

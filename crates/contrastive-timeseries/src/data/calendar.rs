@@ -28,7 +28,7 @@ fn civil_from_days(days: i64) -> [i64; 3] {
 /// Seconds since 1970 of `YYYY-MM-DD[ HH:MM[:SS]]`, with `/` for `-` and `T` for the blank, or of a whole number of seconds.
 pub fn parse_time(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse::<i64>() {
-        // a bare year is no number of seconds
+        // a bare year is not a count of seconds
         return (text.len() > 4).then_some(seconds);
     }
     let text = text.trim_end_matches('Z');

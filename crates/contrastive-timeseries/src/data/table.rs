@@ -28,7 +28,7 @@ impl Default for TableOptions {
 /// A series whose steps are the lines of the file and whose channels the columns beside the time; empty cells are missing values.
 ///
 /// # Errors
-/// When a line has another width than the first, a cell is no number or time, or times go back or repeat; with file and line.
+/// When a line has another width than the first, a cell is neither a number nor a time, or times go back or repeat; with file and line.
 pub fn read_table(path: impl AsRef<Path>, options: &TableOptions) -> Result<Series, SeriesError> {
     let path = path.as_ref();
     let text = text_of(path)?;

@@ -1,6 +1,7 @@
 //! Files with columns: ratings, RecBole atomic files, separated values.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use contrastive_data::{
     Atomic, Column, Doubt, FileError, FileNote, Origin, Row, Table, TableOptions, date_seconds, file_name, finite,
@@ -44,55 +45,7 @@ const RATING_NAMES: &[&str] = &["rating", "ratings", "score", "stars", "weight",
 const TIME_NAMES: &[&str] = &["timestamp", "time", "unixtime", "unixreviewtime", "datetime", "date"];
 
 /// All of them: what makes a header one that needs no note.
-const NAMES: &[&str] = &[
-    "user",
-    "userid",
-    "uid",
-    "reviewerid",
-    "customerid",
-    "customer",
-    "users",
-    "visitorid",
-    "sessionid",
-    "useridx",
-    "item",
-    "itemid",
-    "iid",
-    "movie",
-    "movieid",
-    "product",
-    "productid",
-    "parentasin",
-    "asin",
-    "artistid",
-    "bookid",
-    "businessid",
-    "items",
-    "gmapid",
-    "isbn",
-    "trackid",
-    "songid",
-    "gameid",
-    "poiid",
-    "venueid",
-    "locationid",
-    "articleid",
-    "newsid",
-    "recipeid",
-    "itemidx",
-    "rating",
-    "ratings",
-    "score",
-    "stars",
-    "weight",
-    "overall",
-    "timestamp",
-    "time",
-    "unixtime",
-    "unixreviewtime",
-    "datetime",
-    "date",
-];
+static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| [USER_NAMES, ITEM_NAMES, RATING_NAMES, TIME_NAMES].concat());
 
 /// Whole numbers from here on in a third column are times, not ratings: seconds after March 1973.
 const FIRST_TIME: f64 = 1e8;
@@ -115,7 +68,7 @@ fn table_options(format: Format, options: &LoadOptions) -> TableOptions<'static>
     let by_position = columns.iter().any(|column| matches!(column, Some(Column::Index(_))));
     let doubt = if by_position || format == Format::Ratings { Doubt::Data } else { Doubt::Header };
     let header = if by_name { Some(true) } else { options.header };
-    TableOptions { delimiter: options.delimiter, header, doubt, names: NAMES, ..TableOptions::default() }
+    TableOptions { delimiter: options.delimiter, header, doubt, names: &NAMES, ..TableOptions::default() }
 }
 
 /// Opens text with columns as the options say.
