@@ -4,10 +4,10 @@
 use clap::Args;
 use contrastive::Device;
 use contrastive::data::image::{FolderOptions, ImageSet, image_folder, shapes};
+use contrastive::nn::layer::ChannelNormKind;
 use contrastive::train::{Budget, FitOptions, MethodConfig, parse_device};
 use contrastive::vision::VisionError;
 use contrastive::vision::data::{cifar_subset, digits, fashion};
-use contrastive::vision::encoder::Norm;
 use contrastive::vision::evaluate::{Outcome, Protocol};
 use contrastive::vision::method::{Settings, VisionModel};
 use std::error::Error;
@@ -75,7 +75,7 @@ impl Common {
             protocol.frame = protocol.frame.with_rate(rate);
         }
         if let Some(ghost) = self.ghosts {
-            protocol.frame.encoder = protocol.frame.encoder.with_norm(Norm::Ghost(ghost));
+            protocol.frame.encoder = protocol.frame.encoder.with_norm(ChannelNormKind::Ghost(ghost));
         }
         match (self.epochs, self.steps) {
             (Some(epochs), _) => protocol = protocol.with_budget(Budget::Epochs(epochs)),

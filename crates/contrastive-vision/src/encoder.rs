@@ -2,14 +2,12 @@
 
 use crate::VisionError;
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use contrastive_core::norm::{GhostBatchNorm, GhostBatchNormConfig};
 use contrastive_data::image::ImageSet;
+use contrastive_nn::encoder::{ConvNet, ConvNetConfig, channels_first};
 use contrastive_nn::init::Initial;
-use contrastive_nn::layer::{Linear, LinearConfig};
+use contrastive_nn::layer::{ChannelNormKind, Linear, LinearConfig};
 use contrastive_train::{Check, State, load_module, read_safetensors, save_module, write_safetensors};
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
@@ -17,19 +15,6 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// The norm after each convolution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Norm {
-    /// Over the whole batch.
-    #[default]
-    Batch,
-    /// Over ghosts of so many images (Hoffer et al. 2017); a batch must be a whole number of them.
-    Ghost(usize),
-    /// None.
-    None,
-}
 
 /// Which encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,12 +25,12 @@ pub enum EncoderConfig {
         /// Widths of the outputs.
         widths: Vec<usize>,
     },
-    /// Convolutions of 3 x 3 with stride 2, each followed by a norm and a rectifier, and the mean over positions at the end.
+    /// Convolutions of 3 x 3 with stride 2, each followed by a norm and a rectifier, and the mean over positions at the end ([`ConvNet`]).
     Conv {
         /// Channels of the outputs.
         widths: Vec<usize>,
         /// The norm.
-        norm: Norm,
+        norm: ChannelNormKind,
     },
 }
 
@@ -57,12 +42,12 @@ impl EncoderConfig {
 
     /// Convolutions to these channels, with batch norm.
     pub fn conv(widths: &[usize]) -> Self {
-        Self::Conv { widths: widths.to_vec(), norm: Norm::Batch }
+        Self::Conv { widths: widths.to_vec(), norm: ChannelNormKind::Batch }
     }
 
     /// With another norm; nothing for a perceptron, which has none.
     #[must_use]
-    pub fn with_norm(self, norm: Norm) -> Self {
+    pub fn with_norm(self, norm: ChannelNormKind) -> Self {
         match self {
             Self::Conv { widths, .. } => Self::Conv { widths, norm },
             other => other,
@@ -82,7 +67,7 @@ impl EncoderConfig {
     pub fn validate(&self, batch: usize) -> Result<(), VisionError> {
         let (Self::Mlp { widths } | Self::Conv { widths, .. }) = self;
         Check::new("encoder").widths(widths)?;
-        if let Self::Conv { norm: Norm::Ghost(ghost), .. } = self {
+        if let Self::Conv { norm: ChannelNormKind::Ghost(ghost), .. } = self {
             let good = *ghost > 1 && batch.is_multiple_of(*ghost);
             let allowed = format!("2 and more, a divisor of the batch of {batch}");
             Check::new("encoder").that(good, "ghost", ghost, allowed)?;
@@ -95,11 +80,11 @@ impl EncoderConfig {
     /// # Errors
     /// As [`validate`](Self::validate) for any batch.
     pub fn init(&self, shape: [usize; 3], seed: u64, on: &(Device, DType)) -> Result<Encoder, VisionError> {
-        let ghost = if let Self::Conv { norm: Norm::Ghost(ghost), .. } = self { *ghost } else { 1 };
+        let ghost = if let Self::Conv { norm: ChannelNormKind::Ghost(ghost), .. } = self { *ghost } else { 1 };
         self.validate(ghost)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let initial = Initial::KaimingNormal;
-        let mut encoder = Encoder { maps: Vec::new(), blocks: Vec::new() };
+        let mut encoder = Encoder { maps: Vec::new(), net: None };
         match self {
             Self::Mlp { widths } => {
                 let mut from = shape.iter().product();
@@ -110,49 +95,11 @@ impl EncoderConfig {
                 }
             }
             Self::Conv { widths, norm } => {
-                let mut from = shape[0];
-                for &to in widths {
-                    let config = Conv2dConfig::new([from, to], [3, 3])
-                        .with_stride([2, 2])
-                        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-                        .with_bias(*norm == Norm::None);
-                    let mut conv = config.init(&on.0);
-                    conv.weight = initial.param([to, from, 3, 3], [9 * from, 9 * to], &mut rng, (&on.0, on.1));
-                    if conv.bias.is_some() {
-                        conv.bias = Some(contrastive_nn::init::constant(0.0, [to], (&on.0, on.1)));
-                    }
-                    let batch = (*norm == Norm::Batch).then(|| BatchNormConfig::new(to).init(&on.0));
-                    let ghosts = match norm {
-                        Norm::Ghost(ghost) => {
-                            Some(GhostBatchNormConfig::new(to).with_ghost(*ghost).init((&on.0, on.1))?)
-                        }
-                        _ => None,
-                    };
-                    encoder.blocks.push(Block { conv, batch, ghosts });
-                    from = to;
-                }
+                let config = ConvNetConfig::halving(shape[0], widths).with_norm(*norm).with_initial(initial);
+                encoder.net = Some(config.init(&mut rng, (&on.0, on.1))?);
             }
         }
         Ok(encoder)
-    }
-}
-
-#[derive(Module, Debug)]
-struct Block {
-    conv: Conv2d,
-    batch: Option<BatchNorm>,
-    ghosts: Option<GhostBatchNorm>,
-}
-
-impl Block {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.conv.forward(x);
-        let x = match (&self.batch, &self.ghosts) {
-            (Some(norm), _) => norm.forward(x),
-            (_, Some(norm)) => norm.forward(x),
-            _ => x,
-        };
-        relu(x)
     }
 }
 
@@ -160,7 +107,7 @@ impl Block {
 #[derive(Module, Debug)]
 pub struct Encoder {
     maps: Vec<Linear>,
-    blocks: Vec<Block>,
+    net: Option<ConvNet>,
 }
 
 impl Encoder {
@@ -173,10 +120,8 @@ impl Encoder {
     /// # Panics
     /// When the images do not have the channels, or for a perceptron the size, that it was made for.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        if self.maps.is_empty() {
-            let map = self.feature_map(images);
-            let [n, channels, height, width] = map.dims();
-            return map.reshape([n, channels, height * width]).mean_dim(2).reshape([n, channels]);
+        if let Some(net) = &self.net {
+            return net.forward(images);
         }
         let [n, c, h, w] = images.dims();
         self.maps.iter().fold(images.reshape([n, c * h * w]), |x, map| relu(map.forward(x)))
@@ -187,14 +132,17 @@ impl Encoder {
     /// # Panics
     /// When the images do not have the channels it was made for.
     pub fn feature_map(&self, images: Tensor<4>) -> Tensor<4> {
-        self.blocks.iter().fold(images, |x, block| block.forward(x))
+        match &self.net {
+            Some(net) => channels_first(net.forward_map(images)),
+            None => images,
+        }
     }
 
     /// Width of the embeddings.
     pub fn width(&self) -> usize {
-        match (self.maps.last(), self.blocks.last()) {
-            (Some(map), _) => map.shape()[1],
-            (_, Some(block)) => block.conv.weight.val().dims()[0],
+        match (&self.net, self.maps.last()) {
+            (Some(net), _) => net.width(),
+            (_, Some(map)) => map.shape()[1],
             _ => 0,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::SettingError;
 use crate::error::Check;
+use crate::init::Initial;
 use crate::layer::{ChannelNorm, ChannelNormKind, Conv2d, Conv2dConfig, mean_positions};
 use burn::config::Config;
 use burn::module::Module;
@@ -23,6 +24,9 @@ pub struct ConvNetConfig {
     /// The norm between a convolution and its rectifier.
     #[config(default = "ChannelNormKind::Batch")]
     pub norm: ChannelNormKind,
+    /// How the convolutions start.
+    #[config(default = "Initial::FanIn")]
+    pub initial: Initial,
 }
 
 impl ConvNetConfig {
@@ -61,6 +65,7 @@ impl ConvNetConfig {
             let convolution = Conv2dConfig::new(input, output, [self.kernel; 2])
                 .with_stride([stride; 2])
                 .with_bias(self.norm.is_none())
+                .with_initial(self.initial)
                 .init(rng, on.clone())?;
             layers.push(ConvLayer { convolution, norm: self.norm.init(output, on.clone())? });
         }

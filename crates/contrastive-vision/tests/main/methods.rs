@@ -4,9 +4,10 @@ use crate::{device, frame, images, views};
 use contrastive_core::memory::Ema;
 use contrastive_data::augment::Views;
 use contrastive_data::image::shapes;
+use contrastive_nn::layer::ChannelNormKind;
 use contrastive_train::testing::{gradients_are_derivatives, resumes_bit_for_bit, settings_are_refused};
 use contrastive_train::{FitOptions, MethodConfig};
-use contrastive_vision::encoder::{EncoderConfig, Norm};
+use contrastive_vision::encoder::EncoderConfig;
 use contrastive_vision::method::*;
 
 fn resumes<S: Settings>(settings: S) {
@@ -94,7 +95,7 @@ fn settings_out_of_range_are_refused() {
     one.views.each.truncate(1);
     settings_are_refused([(one.train(SimClrConfig::new(0.5)), "number of views is 1; allowed is 2 and more")]);
     let mut ghosts = frame();
-    ghosts.encoder = ghosts.encoder.with_norm(Norm::Ghost(3));
+    ghosts.encoder = ghosts.encoder.with_norm(ChannelNormKind::Ghost(3));
     settings_are_refused([(
         ghosts.train(SimClrConfig::new(0.5)),
         "ghost is 3; allowed is 2 and more, a divisor of the batch of 8",
@@ -181,14 +182,14 @@ fn momentum_copies_follow() {
 #[test]
 fn shuffled_keys_matter_with_ghosts_alone() {
     let images = images();
-    let loss = |norm: Norm, shuffle: bool| {
+    let loss = |norm: ChannelNormKind, shuffle: bool| {
         let mut frame = frame();
         frame.encoder = frame.encoder.with_norm(norm);
         let config = MocoConfig { shuffle, ..MocoConfig::new(16) };
         let mut training = frame.train(config).build(&images, 7, &device()).unwrap();
         training.train_step().unwrap()[0].1
     };
-    let whole = (loss(Norm::Batch, true) - loss(Norm::Batch, false)).abs();
-    let ghosts = (loss(Norm::Ghost(4), true) - loss(Norm::Ghost(4), false)).abs();
+    let whole = (loss(ChannelNormKind::Batch, true) - loss(ChannelNormKind::Batch, false)).abs();
+    let ghosts = (loss(ChannelNormKind::Ghost(4), true) - loss(ChannelNormKind::Ghost(4), false)).abs();
     assert!(whole < 1e-4 && ghosts > 1e-3, "{whole} and {ghosts}");
 }
