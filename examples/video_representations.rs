@@ -1,5 +1,5 @@
 //! Which loss on videos finds what the agent controls? Four losses against four kinds of noise on a small grid:
-//! `cargo run --release --example video_representations -- [--seeds 3] [--noise exogenous] [--remedy]`
+//! `cargo run --release --example video_representations -- [--seeds 3] [--noise exogenous] [--pixels] [--remedy]`
 //!
 //! Each cell: accuracy of the state from 100 labelled observations (nearest neighbour), and success of tabular Q-learning on clusters
 //! of the features. The videos are generated: 400 episodes of 10 random moves.
@@ -9,7 +9,7 @@ use contrastive::Device;
 use contrastive::rl::RlError;
 use contrastive::rl::evaluate::{QLearning, probe, q_learning, split};
 use contrastive::rl::method::video::{Negatives, VideoConfig, VideoObjective, embed};
-use contrastive::rl::world::grid::{ExoGrid, Noise, Videos, Walker};
+use contrastive::rl::world::grid::{ExoGrid, Noise, PIXELS, Sight, Videos, Walker};
 use contrastive::train::{Budget, FitOptions, MethodConfig, TrainingConfig};
 use std::error::Error;
 
@@ -29,9 +29,12 @@ struct Arguments {
     /// The kind of noise.
     #[arg(long, value_enum, default_value_t = Kind::All)]
     noise: Kind,
-    /// Steps of training.
-    #[arg(long, default_value_t = 1000)]
-    steps: usize,
+    /// Steps of training; 1,000 without.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// The grid as pictures of 50 x 50, and dots as noise, read by a small convolutional net (250 steps of 64 at 1e-3 unless --steps).
+    #[arg(long)]
+    pixels: bool,
     /// Instead: where the negatives come from, by amplitude and batch.
     #[arg(long)]
     remedy: bool,
@@ -39,7 +42,8 @@ struct Arguments {
 
 /// Probe accuracy, and success of Q-learning where it is asked for.
 fn run(noise: Noise, config: &VideoConfig, seed: u64, control: bool) -> Result<(f64, f64), RlError> {
-    let world = ExoGrid::new(noise, seed)?;
+    let sight = if config.pictures.is_some() { Sight::Picture } else { Sight::Turned };
+    let world = ExoGrid::new(noise, seed)?.with_sight(sight);
     let videos = Videos::record(&world, 400, 10, Walker::Uniform, seed);
     let options = FitOptions::new(&Device::flex()).seed(seed).progress(false).evaluate_every(0);
     let trained = config.fit(&videos, &options)?;
@@ -64,31 +68,40 @@ fn range(values: &[f64]) -> String {
 const ANYWHERE: VideoObjective = VideoObjective::Contrast { negatives: Negatives::Anywhere };
 
 fn table(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let rows = [
+    let vectors = [
         ("none", Kind::None, Noise::None),
         ("iid .3", Kind::Iid, Noise::Iid(0.3)),
         ("exogenous .3", Kind::Exogenous, Noise::Exogenous(0.3)),
         ("exogenous .1", Kind::Exogenous, Noise::Exogenous(0.1)),
     ];
+    let pictures = [
+        ("none", Kind::None, Noise::None),
+        ("dots anew", Kind::Iid, Noise::Iid(1.0)),
+        ("dots that drift", Kind::Exogenous, Noise::Exogenous(1.0)),
+    ];
+    let rows = if arguments.pixels { &pictures[..] } else { &vectors };
+    let steps = arguments.steps.unwrap_or(if arguments.pixels { 250 } else { 1000 });
     let objectives = [VideoObjective::Autoencoder, VideoObjective::Forward, ANYWHERE, VideoObjective::Acro];
     let head = ["autoencoder", "forward", "contrast", "ACRO"].map(|name| format!("{name:>24}")).concat();
-    println!("{} seeds, {} steps: accuracy of the state / success", arguments.seeds, arguments.steps);
-    println!("{:<14}{head}", "noise");
-    for (name, kind, noise) in rows {
+    println!("{} seeds, {} steps: accuracy of the state / success", arguments.seeds, steps);
+    println!("{:<16}{head}", "noise");
+    for &(name, kind, noise) in rows {
         if arguments.noise != Kind::All && arguments.noise != kind {
             continue;
         }
         let mut cells = String::new();
         for objective in objectives {
-            let training = TrainingConfig::new(Budget::Steps(arguments.steps), 128, 1e-2);
-            let config = VideoConfig::new(objective).with_training(training);
+            let (batch, rate) = if arguments.pixels { (64, 1e-3) } else { (128, 1e-2) };
+            let config =
+                VideoConfig::new(objective).with_training(TrainingConfig::new(Budget::Steps(steps), batch, rate));
+            let config = if arguments.pixels { config.with_pictures(PIXELS, &[8, 16, 32]) } else { config };
             let found =
                 (0..arguments.seeds).map(|seed| run(noise, &config, seed, true)).collect::<Result<Vec<_>, _>>()?;
             let [accuracy, success]: [Vec<f64>; 2] =
                 [found.iter().map(|f| f.0).collect(), found.iter().map(|f| f.1).collect()];
             cells += &format!("{:>24}", format!("{} / {}", range(&accuracy), range(&success)));
         }
-        println!("{name:<14}{cells}");
+        println!("{name:<16}{cells}");
     }
     Ok(())
 }
@@ -102,7 +115,7 @@ fn remedy(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     println!("{:>10}{:>8}{head}", "amplitude", "batch");
     for amplitude in [0.1, 0.3, 1.0] {
         for batch in [32, 128, 512] {
-            let training = TrainingConfig::new(Budget::Steps(arguments.steps), batch, 1e-2);
+            let training = TrainingConfig::new(Budget::Steps(arguments.steps.unwrap_or(1000)), batch, 1e-2);
             let contrast =
                 |negatives| VideoConfig::new(VideoObjective::Contrast { negatives }).with_training(training.clone());
             // the release compares inner products at temperature 1

@@ -101,13 +101,16 @@ fn difference(a: &contrastive::train::State, b: &contrastive::train::State) -> f
 }
 
 /// 50 steps of SimCLR and of MoCo: by 2 and 4 ranks, and by 2 ranks stopped within an epoch and resumed by 4, give the parameters of one
-/// process.
+/// process. In f32 after 5 steps: Adam divides by the size of a gradient, so that the rounding of one that is nearly 0 moves a weight by
+/// as much as the learning rate, and after 50 steps two orders of one sum are .007 apart, on one process as well.
 #[test]
 fn ranks_train_what_one_process_trains() {
     for queue in [&["--queue", "256"][..], &[]] {
-        for (precision, allowed) in [(&["--double"][..], 1e-10), (&[][..], 1e-5)] {
+        for (precision, allowed, [part, steps]) in
+            [(&["--double"][..], 1e-10, ["37", "50"]), (&[][..], 1e-5, ["3", "5"])]
+        {
             let folder = tempfile::tempdir().expect("a folder");
-            let all = [&["--steps", "50"], queue, precision].concat();
+            let all = [&["--steps", steps], queue, precision].concat();
             let at = |name: &str| folder.path().join(name);
             let Some((output, one)) = digits(0, &at("one"), &all) else { return };
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -117,7 +120,7 @@ fn ranks_train_what_one_process_trains() {
                 println!("{ranks} ranks {all:?}: off by {:e}", difference(&one, &some));
                 assert!(difference(&one, &some) <= allowed, "{ranks} ranks, {all:?}: {:e}", difference(&one, &some));
             }
-            let part = [&["--steps", "37"], queue, precision].concat();
+            let part = [&["--steps", part], queue, precision].concat();
             let Some((output, _)) = digits(2, &at("both"), &part) else { return };
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             let Some((output, both)) = digits(4, &at("both"), &all) else { return };

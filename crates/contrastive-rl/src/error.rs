@@ -84,7 +84,7 @@ pub(crate) fn setting(
     name: &'static str,
     value: impl ToString,
     good: bool,
-    allowed: &'static str,
+    allowed: impl Into<String>,
 ) -> Result<(), RlError> {
     Ok(Check::new(of).that(good, name, value, allowed)?)
 }

@@ -26,11 +26,24 @@ impl Noise {
     }
 }
 
+/// How a state is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sight {
+    /// The one-hot cell beside 16 coordinates of noise, turned by an orthogonal matrix: [`ExoGrid::WIDTH`] numbers.
+    #[default]
+    Turned,
+    /// A grey picture of [`PIXELS`] x [`PIXELS`], row by row: the agent's cell is bright, and noise is 16 dots of 4 x 4 pixels, as bright as the
+    /// amplitude says. Exogenous dots drift, each by a velocity of its own, and leave one border to enter by the opposite one.
+    Picture,
+}
+
 /// Width and height of the grid.
 pub const SIDE: usize = 5;
 /// Cells of the grid: the states.
 pub const CELLS: usize = SIDE * SIDE;
-/// Coordinates of noise.
+/// Width and height of a picture of the grid: 10 pixels a cell.
+pub const PIXELS: usize = 10 * SIDE;
+/// Coordinates of noise, and dots of a picture.
 pub const NOISE_WIDTH: usize = 16;
 /// Moves: up, down, left, right.
 pub const MOVES: usize = 4;
@@ -41,6 +54,7 @@ pub const MOVES: usize = 4;
 #[derive(Clone, Debug)]
 pub struct ExoGrid {
     noise: Noise,
+    sight: Sight,
     mixing: Array2<f64>,
 }
 
@@ -51,10 +65,12 @@ pub struct GridState {
     pub cell: usize,
     /// The signs of the noise, if it is exogenous.
     pub signs: Vec<bool>,
+    /// Row, column, and what is added to both at each step, of the dots of a picture, in pixels; empty where states are not pictures.
+    pub dots: Vec<[f64; 4]>,
 }
 
 impl ExoGrid {
-    /// Width of an observation.
+    /// Width of an observation that is no picture.
     pub const WIDTH: usize = CELLS + NOISE_WIDTH;
 
     /// # Errors
@@ -64,7 +80,22 @@ impl ExoGrid {
         setting("grid", "noise amplitude", a, a >= 0.0 && a.is_finite(), "a finite number, 0 or more")?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(1);
-        Ok(Self { noise, mixing: orthogonal(Self::WIDTH, &mut rng) })
+        Ok(Self { noise, sight: Sight::Turned, mixing: orthogonal(Self::WIDTH, &mut rng) })
+    }
+
+    /// The same world, shown in another way.
+    #[must_use]
+    pub fn with_sight(mut self, sight: Sight) -> Self {
+        self.sight = sight;
+        self
+    }
+
+    /// Numbers of an observation.
+    pub fn width(&self) -> usize {
+        match self.sight {
+            Sight::Turned => Self::WIDTH,
+            Sight::Picture => PIXELS * PIXELS,
+        }
     }
 
     /// The kind of noise.
@@ -74,7 +105,12 @@ impl ExoGrid {
 
     /// An episode that begins in a cell.
     pub fn begin(&self, cell: usize, rng: &mut ChaCha8Rng) -> GridState {
-        GridState { cell, signs: (0..NOISE_WIDTH).map(|_| rng.random_bool(0.5)).collect() }
+        let signs = (0..NOISE_WIDTH).map(|_| rng.random_bool(0.5)).collect();
+        let dots = match self.sight {
+            Sight::Turned => Vec::new(),
+            Sight::Picture => (0..NOISE_WIDTH).map(|_| random_dot(rng)).collect(),
+        };
+        GridState { cell, signs, dots }
     }
 
     /// The cell after a move.
@@ -95,10 +131,17 @@ impl ExoGrid {
         for sign in &mut state.signs {
             *sign ^= rng.random_bool(0.02);
         }
+        for [row, column, down, right] in &mut state.dots {
+            *row = (*row + *down).rem_euclid(PIXELS as f64);
+            *column = (*column + *right).rem_euclid(PIXELS as f64);
+        }
     }
 
-    /// The observation of a state, [`Self::WIDTH`] numbers.
+    /// The observation of a state, [`width`](Self::width) numbers.
     pub fn observe(&self, state: &GridState, rng: &mut ChaCha8Rng) -> Vec<f32> {
+        if self.sight == Sight::Picture {
+            return self.draw(state, rng);
+        }
         let a = self.noise.amplitude();
         let mut plain = vec![0.0; Self::WIDTH];
         plain[state.cell] = 1.0;
@@ -113,6 +156,33 @@ impl ExoGrid {
         plain.iter_mut().for_each(|x| *x += 0.02 * normal(rng));
         self.mixing.dot(&ArrayView1::from(&plain)).iter().map(|x| *x as f32).collect()
     }
+
+    fn draw(&self, state: &GridState, rng: &mut ChaCha8Rng) -> Vec<f32> {
+        let mut picture: Vec<f32> = (0..PIXELS * PIXELS).map(|_| 0.02 * normal(rng) as f32).collect();
+        let mut fill = |top: usize, left: usize, side: usize, value: f32| {
+            for (row, column) in (0..side).flat_map(|row| (0..side).map(move |column| (row, column))) {
+                picture[(top + row) % PIXELS * PIXELS + (left + column) % PIXELS] += value;
+            }
+        };
+        fill(state.cell / SIDE * 10, state.cell % SIDE * 10, 10, 1.0);
+        for at in 0..NOISE_WIDTH {
+            let [row, column, ..] = match self.noise {
+                Noise::None => break,
+                Noise::Iid(_) => random_dot(rng),
+                Noise::Exogenous(_) => state.dots[at],
+            };
+            fill(row as usize, column as usize, 4, self.noise.amplitude() as f32);
+        }
+        picture
+    }
+}
+
+/// A place in the picture, and a velocity of at most two pixels a step.
+fn random_dot(rng: &mut ChaCha8Rng) -> [f64; 4] {
+    let mut place = || rng.random_range(0.0..PIXELS as f64);
+    let [row, column] = [place(), place()];
+    let mut velocity = || rng.random_range(-2.0..2.0);
+    [row, column, velocity(), velocity()]
 }
 
 /// A random orthogonal matrix: Gram and Schmidt on normal columns.
@@ -222,7 +292,7 @@ impl Videos {
             }
             offsets.push(states.len());
         }
-        let frames = Array2::from_shape_vec((states.len(), ExoGrid::WIDTH), values).expect("whole frames");
+        let frames = Array2::from_shape_vec((states.len(), world.width()), values).expect("whole frames");
         Self { frames, states, actions, offsets }
     }
 

@@ -6,8 +6,10 @@ use contrastive_core::objective::NtXent;
 use contrastive_eval::ndarray::{Array2, Axis, s};
 use contrastive_rl::evaluate::{QLearning, probe, q_learning, split};
 use contrastive_rl::method::video::{Negatives, Transitions, VideoConfig, VideoModel, VideoObjective, embed};
-use contrastive_rl::world::grid::{CELLS, ExoGrid, Noise, Videos, Walker};
+use contrastive_rl::world::grid::{CELLS, ExoGrid, Noise, PIXELS, Sight, Videos, Walker};
 use contrastive_train::{Budget, FitOptions, MethodConfig, TrainingConfig};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 fn to_array(x: &Tensor<2>) -> Array2<f32> {
     let [n, d] = x.dims();
@@ -293,4 +295,60 @@ fn video_runs_resume_bit_for_bit() {
     let rest = run(4, Some(folder.path()));
     assert_eq!(embed(&whole, data.frames.view(), false), embed(&rest, data.frames.view(), false));
     assert_eq!(data.states.iter().map(|s| *s as usize).max().unwrap(), CELLS - 1);
+}
+
+#[test]
+fn pictures_show_the_cell_and_dots_drift_by_themselves() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let cell_of = |picture: &[f32]| {
+        let sum = |cell: usize| -> f32 {
+            let (top, left) = (cell / 5 * 10, cell % 5 * 10);
+            (0..100).map(|at| picture[(top + at / 10) * PIXELS + left + at % 10]).sum()
+        };
+        (0..25).max_by(|a, b| sum(*a).total_cmp(&sum(*b))).unwrap()
+    };
+    let plain = ExoGrid::new(Noise::None, 1).unwrap().with_sight(Sight::Picture);
+    assert_eq!(plain.width(), 2500);
+    for cell in [0, 7, 24] {
+        let state = plain.begin(cell, &mut rng);
+        let picture = plain.observe(&state, &mut rng);
+        assert_eq!(cell_of(&picture), cell);
+        assert!((picture.iter().sum::<f32>() - 100.0).abs() < 10.0);
+    }
+    // the agent stays in its corner: what changes are the dots, all of them by less than three pixels
+    let drifting = ExoGrid::new(Noise::Exogenous(1.0), 1).unwrap().with_sight(Sight::Picture);
+    let mut state = drifting.begin(0, &mut rng);
+    let before = state.clone();
+    let [first, again] = [0, 1].map(|_| drifting.observe(&state, &mut rng));
+    assert!(first.iter().zip(&again).all(|(a, b)| (a - b).abs() < 0.3));
+    drifting.step(&mut state, 0, &mut rng);
+    assert_eq!(state.cell, 0);
+    for (old, new) in before.dots.iter().zip(&state.dots) {
+        for axis in 0..2 {
+            let moved = (new[axis] - old[axis]).rem_euclid(PIXELS as f64);
+            assert!(moved.min(PIXELS as f64 - moved) <= 2.0);
+        }
+    }
+    let second = drifting.observe(&state, &mut rng);
+    assert!(first.iter().zip(&second).filter(|(a, b)| (*a - *b).abs() > 0.5).count() > 50);
+    let anew = ExoGrid::new(Noise::Iid(1.0), 1).unwrap().with_sight(Sight::Picture);
+    let state = anew.begin(12, &mut rng);
+    let [first, again] = [0, 1].map(|_| anew.observe(&state, &mut rng));
+    assert!(first.iter().zip(&again).filter(|(a, b)| (*a - *b).abs() > 0.5).count() > 200);
+}
+
+#[test]
+fn a_net_reads_pictures() {
+    let world = ExoGrid::new(Noise::Exogenous(1.0), 4).unwrap().with_sight(Sight::Picture);
+    let videos = Videos::record(&world, 60, 6, Walker::Uniform, 4);
+    let training = TrainingConfig::new(Budget::Steps(60), 64, 2e-3);
+    let config = VideoConfig::new(VideoObjective::Acro).with_training(training).with_pictures(PIXELS, &[4, 8, 8]);
+    let (first, second) = (trained(&config, &videos, 1), trained(&config, &videos, 1));
+    let rows = embed(&first, videos.frames.view(), false);
+    assert_eq!(rows.dim(), (420, 16));
+    assert_eq!(rows, embed(&second, videos.frames.view(), false));
+    let wrong = config.clone().with_pictures(20, &[4]);
+    let error = wrong.build(&videos, 1, &Device::flex()).unwrap_err().to_string();
+    assert!(error.contains("20") && error.contains("2500"), "{error}");
+    assert!(config.with_pictures(PIXELS, &[]).validate().is_err());
 }

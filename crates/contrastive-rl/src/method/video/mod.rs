@@ -5,5 +5,5 @@ mod training;
 mod transitions;
 
 pub use model::{VideoModel, embed};
-pub use training::{Negatives, Video, VideoBatch, VideoConfig, VideoObjective};
+pub use training::{Negatives, Pictures, Video, VideoBatch, VideoConfig, VideoObjective};
 pub use transitions::{Transition, Transitions};

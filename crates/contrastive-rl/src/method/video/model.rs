@@ -1,15 +1,15 @@
 //! The networks: an encoder, and what a loss needs on top of it.
 
-use super::training::{VideoConfig, VideoObjective};
+use super::training::{Pictures, VideoConfig, VideoObjective};
 use crate::error::RlError;
 use crate::world::grid::MOVES;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use contrastive_core::host::to_array;
 use contrastive_nn::Pass;
-use contrastive_nn::encoder::{Mlp, MlpConfig};
+use contrastive_nn::encoder::{ConvNet, ConvNetConfig, Mlp, MlpConfig};
 use contrastive_nn::init::Initial;
-use contrastive_nn::layer::{Embedding, EmbeddingConfig};
+use contrastive_nn::layer::{ChannelNormKind, Embedding, EmbeddingConfig};
 use contrastive_train::TrainError;
 use ndarray::{Array2, ArrayView2};
 use rand::SeedableRng;
@@ -21,7 +21,9 @@ const STEP_WIDTH: usize = 32;
 /// An encoder, and a decoder or a classifier of moves.
 #[derive(Module, Debug)]
 pub struct VideoModel {
-    /// Frames to features.
+    /// Frames to feature maps, where frames are pictures.
+    pub convolutions: Option<ConvNet>,
+    /// Frames, or their feature maps, to features.
     pub encoder: Mlp,
     /// Features to frames or moves.
     pub head: Option<Mlp>,
@@ -40,7 +42,15 @@ impl VideoModel {
         let map = |widths: Vec<usize>, rng: &mut ChaCha8Rng| {
             MlpConfig::new(widths).with_initial(Initial::FanIn).init(rng, device).map_err(TrainError::trainee)
         };
-        let mut widths = vec![frame];
+        let convolutions = match &config.pictures {
+            None => None,
+            Some(Pictures { channels, .. }) => {
+                let net = ConvNetConfig::halving(1, channels).with_norm(ChannelNormKind::None);
+                let net = net.with_initial(Initial::KaimingNormal).init(&mut rng, device);
+                Some(net.map_err(TrainError::trainee)?)
+            }
+        };
+        let mut widths = vec![config.pictures.as_ref().map_or(frame, Pictures::features)];
         widths.extend(&config.hidden);
         widths.push(config.dim);
         let extra = if config.max_k > 1 { STEP_WIDTH } else { 0 };
@@ -52,6 +62,7 @@ impl VideoModel {
         };
         let wants_k = extra > 0 && matches!(config.objective, VideoObjective::Forward | VideoObjective::Acro);
         Ok(Self {
+            convolutions,
             encoder: map(widths, &mut rng)?,
             head: head.map(|widths| map(widths, &mut rng)).transpose()?,
             steps: wants_k
@@ -62,7 +73,19 @@ impl VideoModel {
     }
 
     /// `[n, dim]` of frames `[n, width]`.
+    ///
+    /// # Panics
+    /// When frames are pictures and the width is not that of the side they were made for.
     pub fn encode(&self, frames: Tensor<2>) -> Tensor<2> {
+        let frames = match &self.convolutions {
+            None => frames,
+            Some(net) => {
+                let [n, width] = frames.dims();
+                let side = width.isqrt();
+                assert_eq!(side * side, width, "frames of {width} numbers are no square pictures");
+                net.forward_map(frames.reshape([n, 1, side, side])).flatten(1, 3)
+            }
+        };
         self.encoder.forward(frames, &mut Pass::evaluation())
     }
 

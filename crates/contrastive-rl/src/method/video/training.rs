@@ -41,6 +41,23 @@ pub enum VideoObjective {
     Acro,
 }
 
+/// Frames that are square grey pictures, and the convolutions (3 x 3, stride 2, a rectifier after each) that read them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pictures {
+    /// Width and height.
+    pub side: usize,
+    /// Channels after each convolution.
+    pub channels: Vec<usize>,
+}
+
+impl Pictures {
+    /// Numbers of the last feature map.
+    pub fn features(&self) -> usize {
+        let side = self.channels.iter().fold(self.side, |side, _| side.div_ceil(2));
+        side * side * self.channels.last().copied().unwrap_or(1)
+    }
+}
+
 /// Settings of representation learning from videos; the defaults are those of the study on the noisy grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VideoConfig {
@@ -48,6 +65,9 @@ pub struct VideoConfig {
     pub objective: VideoObjective,
     /// Width of the features.
     pub dim: usize,
+    /// Convolutions before everything else, where frames are pictures.
+    #[serde(default)]
+    pub pictures: Option<Pictures>,
     /// Widths between frame and features; none: a linear encoder.
     pub hidden: Vec<usize>,
     /// Largest number of steps between two frames.
@@ -68,6 +88,7 @@ impl VideoConfig {
         Self {
             objective,
             dim: 16,
+            pictures: None,
             hidden: Vec::new(),
             max_k: 1,
             temperature: 0.1,
@@ -81,6 +102,13 @@ impl VideoConfig {
     #[must_use]
     pub fn with_training(mut self, training: TrainingConfig) -> Self {
         self.training = training;
+        self
+    }
+
+    /// Frames are pictures of this side, read by convolutions to these channels.
+    #[must_use]
+    pub fn with_pictures(mut self, side: usize, channels: &[usize]) -> Self {
+        self.pictures = Some(Pictures { side, channels: channels.to_vec() });
         self
     }
 
@@ -120,12 +148,21 @@ impl MethodConfig for VideoConfig {
         let contrast = matches!(self.objective, VideoObjective::Contrast { .. });
         let batch = self.training.batch_size;
         setting("video", "batch_size", batch, !contrast || batch > 1, "at least 2 for the contrast")?;
+        if let Some(Pictures { side, channels }) = &self.pictures {
+            setting("video", "side of the pictures", side, *side > 0, "at least 1")?;
+            let good = !channels.is_empty() && !channels.contains(&0);
+            setting("video", "channels", format!("{channels:?}"), good, "one width or more, each at least 1")?;
+        }
         self.contrast()?;
         Ok(self.training.validate()?)
     }
 
     fn build(&self, data: &Videos, seed: u64, device: &Device) -> Result<Training<Video>, RlError> {
         self.validate()?;
+        if let Some(side) = self.pictures.as_ref().map(|pictures| pictures.side).filter(|s| s * s != data.width()) {
+            let allowed = format!("{}, the width of the frames, as a square", data.width());
+            setting("video", "side of the pictures", side, false, allowed)?;
+        }
         let method = Video::new(self.clone(), data.clone(), seed, device)?;
         let model = VideoModel::new(self, data.width(), seed, &device.clone().autodiff())?;
         Ok(Training::new(method, model, &self.training, seed)?)
