@@ -107,7 +107,7 @@ fn difference(a: &contrastive::train::State, b: &contrastive::train::State) -> f
 fn ranks_train_what_one_process_trains() {
     for queue in [&["--queue", "256"][..], &[]] {
         for (precision, allowed, [part, steps]) in
-            [(&["--double"][..], 1e-10, ["37", "50"]), (&[][..], 1e-5, ["3", "5"])]
+            [(&["--double"][..], 1e-10, ["37", "50"]), (&[][..], 1e-4, ["3", "5"])]
         {
             let folder = tempfile::tempdir().expect("a folder");
             let all = [&["--steps", steps], queue, precision].concat();
