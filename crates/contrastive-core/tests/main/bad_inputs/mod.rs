@@ -449,3 +449,28 @@ fn shapes_that_do_not_fit_panic() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Tables of rows of two element types are one answer in all objectives: a panic that shows both.
+#[test]
+fn rows_of_two_element_types_are_refused() {
+    let mut wrong = Vec::new();
+    for entry in &entries() {
+        let rows = |t: &usize| matches!(entry.tables[*t].1, Rows(_) | Fixed(_));
+        for other in (1..entry.tables.len()).filter(rows) {
+            let batch = Batch::new(entry, &LABELS);
+            let seen = seen(|| {
+                let table = |(t, (values, shape)): (usize, &(Vec<f64>, [usize; 2]))| {
+                    tracked(values.clone(), *shape, if t == other { DType::F64 } else { DType::F32 })
+                };
+                let tables: Vec<Tensor<2>> = batch.tables.iter().enumerate().map(table).collect();
+                Ok(((entry.loss)(&tables, &batch.labels)?, tables))
+            });
+            let said = matches!(&seen, Seen::Panic(text) | Seen::Error(text)
+                if ["element types", "F32", "F64"].iter().all(|part| text.contains(part)));
+            if !said {
+                wrong.push(format!("{}, {} in f64: {seen:?}", entry.name, entry.tables[other].0));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
