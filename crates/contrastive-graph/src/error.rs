@@ -1,7 +1,6 @@
 //! What can be wrong with a method's settings or data.
 
 use crate::hetero::data::HeteroError;
-use crate::hetero::objective::NegativesError;
 use crate::node::augment::AugmentError;
 use crate::node::data::GraphError;
 use crate::node::encoder::EncoderError;
@@ -10,6 +9,7 @@ use crate::user_item::data::DataError;
 use contrastive_core::cluster::KMeansError;
 use contrastive_core::error::ObjectiveError;
 use contrastive_core::linear::SvdError;
+use contrastive_core::objective::NegativesError;
 use contrastive_eval::EvalError;
 use contrastive_eval::ranking::RankingError;
 use contrastive_train::{SettingError, TrainError};

@@ -18,6 +18,9 @@
 //! | two views of the nodes of a graph | [`Grace`] | clusters in place of all negatives: [`PamC`] |
 //! | two crops of time series, `[instances, time, channels]` | [`Ts2Vec`] | windows of recordings and persons: [`IdentityContrast`]; segments of a series: [`SegmentContrast`]; two sets as distributions: [`MaximumMeanDiscrepancy`] |
 //! | two crops of images, cell by cell | [`PixPro`] | with negatives: [`PixContrast`] |
+//! | negatives that do not all count alike | [`ClusteredNegatives`], [`LearnedNegatives`] | centroids as candidates, each with its temperature: [`PrototypicalTerm`] |
+//! | originals and copies with a known number of edits | [`DiscrepancyLearning`] | |
+//! | states of the tokens of sequences | [`SimCtg`] | |
 //! | batches far too small for the temperature | [`SogClr`] | a temperature for each sample: [`ISogClr`]; noise contrastive estimation: [`Meco`] |
 //! | positives of my own: lists, weights, excluded pairs | [`PairObjective`] with [`Pairs`](crate::pairs::Pairs) | candidates from several sources: [`CandidateBlocks`]; many small problems at once: [`Grouped`] |
 //! | two views whose contrast has become too easy | [`MarginBand`] (MCLRec's regulariser, with NT-Xent in the same pass) | |

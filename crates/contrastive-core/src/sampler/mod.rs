@@ -4,7 +4,7 @@
 //! positions in the data set. The same seed and the same epoch always give the same batches, whatever came before, so that a
 //! run can be resumed anywhere.
 //!
-//! [`OverlappingCrops`] are not about labels: they draw which parts of time series are compared.
+//! [`OverlappingCrops`] are not about labels: they draw which parts of time series are compared. [`weighted_draws`] draws places by weights.
 //!
 //! What does not fill a batch is a choice, [`Remainder`]. All batches have the same size.
 //!
@@ -22,12 +22,14 @@
 //! ```
 
 mod balanced;
+mod draws;
 mod hierarchical;
 mod overlapping;
 mod pack;
 mod per_class;
 
 pub use balanced::BalancedSampler;
+pub use draws::weighted_draws;
 pub use hierarchical::HierarchicalSampler;
 pub use overlapping::OverlappingCrops;
 pub use per_class::PerClassSampler;

@@ -1,6 +1,6 @@
 //! Networks of several types of nodes: papers with authors and subjects, films with actors and directors.
 //!
-//! [`data`] what comes in, and what meta-paths make of it; [`objective`] negatives that do not all count alike; [`method`] MEOW and AdaMEOW;
+//! [`data`] what comes in, and what meta-paths make of it; [`method`] MEOW and AdaMEOW;
 //! [`evaluate`] probes with few labels, and clusters. Embedded are the nodes of one type, the *target*.
 //!
 //! ```
@@ -22,4 +22,3 @@
 pub mod data;
 pub mod evaluate;
 pub mod method;
-pub mod objective;

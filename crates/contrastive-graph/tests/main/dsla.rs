@@ -3,11 +3,12 @@
 use crate::common::{close, shared, tracked, values};
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor};
+use contrastive_core::objective::DiscrepancyLearning;
 use contrastive_graph::graphs::augment::{EditCount, ball, links_within, mask_labels, rewire};
 use contrastive_graph::graphs::data::{GraphParts, GraphSet, GraphUnion, MotifOptions, SmallGraph, motif_graphs};
 use contrastive_graph::graphs::encoder::GraphEncoderConfig;
 use contrastive_graph::graphs::evaluate::{discrimination, linear_probe};
-use contrastive_graph::graphs::method::{Comparison, DiscrepancyLearning, DslaConfig, EditRule, GraphFineTune, Region};
+use contrastive_graph::graphs::method::{Comparison, DslaConfig, EditRule, GraphFineTune, Region};
 use contrastive_train::{Budget, FitOptions, MethodConfig, testing};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -16,7 +16,7 @@ pub use cocosoda::{
 pub use debcse::{DebCse, DebCseBatch, DebCseConfig, DebCseData};
 pub use masked::{MaskedBatch, MaskedHead, mask_tokens};
 pub use simcse::{Head, SimCse, SimCseConfig};
-pub use simctg::{CausalTraining, CausalTrainingConfig, SimCtg, TextBatch};
+pub use simctg::{CausalTraining, CausalTrainingConfig, TextBatch};
 pub use whitenedcse::{Root, ShuffledBatch, WhitenedCse, WhitenedCseConfig};
 
 /// The settings of a method as JSON, without those of the training, which a checkpoint holds anyway.

@@ -4,6 +4,7 @@ use crate::common::*;
 use burn::tensor::Tensor;
 use contrastive_core::objective::InfoNce;
 use contrastive_core::pairs::{Exclusions, PairLists};
+use contrastive_core::sampler::weighted_draws;
 use contrastive_core::synthesis::{JoinedInfoNce, Negatives};
 use contrastive_text::data::{Corpus, Tokens};
 use contrastive_text::method::debcse::*;

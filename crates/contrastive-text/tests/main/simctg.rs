@@ -2,10 +2,11 @@
 
 use crate::support::{device, values};
 use burn::tensor::{DType, Tensor, TensorData};
+use contrastive_core::objective::SimCtg;
 use contrastive_nn::Ragged;
 use contrastive_text::data::TokenStream;
 use contrastive_text::encoder::CausalConfig;
-use contrastive_text::method::{CausalTraining, CausalTrainingConfig, SimCtg};
+use contrastive_text::method::{CausalTraining, CausalTrainingConfig};
 use contrastive_train::{Budget, MethodConfig, Training, TrainingConfig, testing};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -27,7 +28,7 @@ fn one(x: Tensor<1>) -> f64 {
 }
 
 fn loss(margin: f64, x: &Tensor<2>, lists: &Ragged) -> f64 {
-    one(SimCtg::new(margin).unwrap().loss(x.clone(), lists))
+    one(SimCtg::new(margin).unwrap().loss(x.clone(), lists.offsets()))
 }
 
 /// Numbers of the specification.
@@ -46,7 +47,7 @@ fn three_states() {
     for lists in [vec![1, 1, 1], vec![0, 1, 1, 1, 0]] {
         let (x, lists) = (states(vec![1.0, 0.0, 0.6, 0.8, 0.0, 1.0], 2), Ragged::from_lengths(&lists));
         assert_eq!(loss(0.5, &x, &lists), 0.0);
-        let gradients = SimCtg::new(0.5).unwrap().loss(x.clone(), &lists).backward();
+        let gradients = SimCtg::new(0.5).unwrap().loss(x.clone(), lists.offsets()).backward();
         assert!(x.grad(&gradients).is_none_or(|g| values(g).iter().all(|g| *g == 0.0)));
     }
     // a state of zeros is like none
@@ -73,7 +74,7 @@ fn value_and_gradient_are_those_of_the_dense_form() {
         let numbers = noise(lists.total() * width, 7);
         let objective = SimCtg::new(margin).unwrap();
         let (x, y) = (states(numbers.clone(), width), states(numbers, width));
-        let (got, want) = (objective.loss(x.clone(), &lists), objective.dense(y.clone(), &lists));
+        let (got, want) = (objective.loss(x.clone(), lists.offsets()), objective.dense(y.clone(), lists.offsets()));
         assert!((one(got.clone()) - one(want.clone())).abs() < 1e-12 && one(got.clone()) > 0.0);
         let (got, want) = ((got * 3.0).backward(), (want * 3.0).backward());
         let (got, want) = (values(x.grad(&got).unwrap()), values(y.grad(&want).unwrap()));
@@ -81,7 +82,7 @@ fn value_and_gradient_are_those_of_the_dense_form() {
     }
     let (numbers, lists) = (noise(6 * 3, 9), Ragged::from_lengths(&[4, 2]));
     let x = states(numbers.clone(), 3);
-    let gradients = SimCtg::new(0.5).unwrap().loss(x.clone(), &lists).backward();
+    let gradients = SimCtg::new(0.5).unwrap().loss(x.clone(), lists.offsets()).backward();
     let slopes = values(x.grad(&gradients).unwrap());
     for at in 0..numbers.len() {
         let moved = |by: f64| {

@@ -2,6 +2,7 @@
 
 pub(crate) mod angular;
 pub(crate) mod circle;
+pub(crate) mod discrepancy;
 pub(crate) mod dynamic_soft_margin;
 pub(crate) mod hard_triplet;
 pub(crate) mod hardest;
@@ -15,11 +16,13 @@ pub(crate) mod multi_similarity;
 pub(crate) mod pair_contrastive;
 pub(crate) mod ranked_list;
 pub(crate) mod signal_to_noise;
+pub(crate) mod sim_ctg;
 pub(crate) mod triplet;
 pub(crate) mod tuplet_margin;
 
 pub use angular::Angular;
 pub use circle::Circle;
+pub use discrepancy::{DiscrepancyLearning, DiscrepancyTerms};
 pub use dynamic_soft_margin::DynamicSoftMargin;
 pub use hard_triplet::HardTriplet;
 pub use hardest::{TopK, hardest_negatives, hardest_positives, negatives_below, semi_hard_negatives};
@@ -32,5 +35,6 @@ pub use multi_similarity::MultiSimilarity;
 pub use pair_contrastive::PairContrastive;
 pub use ranked_list::RankedList;
 pub use signal_to_noise::SignalToNoise;
+pub use sim_ctg::SimCtg;
 pub use triplet::{Mining, Triplet, triplet_margin};
 pub use tuplet_margin::TupletMargin;

@@ -17,6 +17,7 @@ pub(crate) mod moco;
 pub(crate) mod multiple_negatives_ranking;
 pub(crate) mod n_pairs;
 pub(crate) mod nca;
+pub(crate) mod negatives;
 pub(crate) mod nnclr;
 pub(crate) mod nt_xent;
 pub(crate) mod one_to_k;
@@ -44,6 +45,10 @@ pub use moco::Moco;
 pub use multiple_negatives_ranking::MultipleNegativesRanking;
 pub use n_pairs::NPairs;
 pub use nca::Nca;
+pub use negatives::{
+    ClusteredNegatives, Concentration, LearnedNegatives, NegativesError, PrototypicalTerm, WeightNetwork,
+    concentrations,
+};
 pub use nnclr::NnClr;
 pub use nt_xent::NtXent;
 pub use one_to_k::{OneToK, OneToKParts};

@@ -1,6 +1,5 @@
 //! D-SLA (Kim, Baek, Hwang, NeurIPS 2022), and the same encoder trained by InfoNCE.
 
-use super::discrepancy::DiscrepancyLearning;
 use crate::MethodError;
 use crate::draw::{below, share_of};
 use crate::graphs::augment::{EditCount, Rewired, ball, links_within, mask_labels, rewire};
@@ -10,7 +9,7 @@ use crate::node::encoder::{Mlp, MlpConfig};
 use crate::parts::to_array;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use contrastive_core::objective::NtXent;
+use contrastive_core::objective::{DiscrepancyLearning, NtXent};
 use contrastive_train::{
     Batches, Budget, Check, Method, MethodConfig, Step, TrainError, Training, TrainingConfig, Weighted,
 };

@@ -1,10 +1,8 @@
 //! Methods that embed whole graphs.
 
-mod discrepancy;
 mod dsla;
 mod fine_tune;
 
-pub use discrepancy::{DiscrepancyLearning, DiscrepancyTerms};
 pub use dsla::{Comparison, Dsla, DslaBatch, DslaConfig, DslaModel, EditRule, Region};
 pub use fine_tune::{FineTunedGraphs, GraphFineTune};
 

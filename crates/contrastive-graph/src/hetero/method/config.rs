@@ -3,9 +3,9 @@
 use super::{Meow, MeowData, MeowModel};
 use crate::MethodError;
 use crate::hetero::data::HeteroGraph;
-use crate::hetero::objective::Concentration;
 use burn::config::Config;
 use burn::tensor::Device;
+use contrastive_core::objective::Concentration;
 use contrastive_core::objective::PairObjective;
 use contrastive_train::{Budget, Check, MethodConfig, OptimiserConfig, Training, TrainingConfig};
 use rand_chacha::ChaCha8Rng;

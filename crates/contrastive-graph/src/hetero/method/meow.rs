@@ -4,12 +4,13 @@ use super::{MeowConfig, MeowData, MeowModel, Negatives};
 use crate::MethodError;
 use crate::hetero::data::HeteroGraph;
 use crate::hetero::evaluate::label_rate;
-use crate::hetero::objective::{ClusteredNegatives, LearnedNegatives, PrototypicalTerm, concentrations};
 use crate::parts::{to_array, unit_rows};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use contrastive_core::cluster::{KMeans, k_means, k_means_from};
-use contrastive_core::objective::{Denominator, Inputs, PairObjective};
+use contrastive_core::objective::{
+    ClusteredNegatives, Denominator, Inputs, LearnedNegatives, PairObjective, PrototypicalTerm, concentrations,
+};
 use contrastive_train::{Method, Metrics, State, Step, TrainError, Weighted, take_tensor};
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;

@@ -1,12 +1,12 @@
 //! The network of MEOW.
 
 use super::{MeowConfig, MeowData, Negatives};
-use crate::hetero::objective::WeightNetwork;
 use crate::node::encoder::{Activation, ActivationLayer, LinearMap, NodeInput, dropout};
 use crate::parts::unit_rows;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation};
 use contrastive_core::linear::SparseOperator;
+use contrastive_core::objective::WeightNetwork;
 use rand_chacha::ChaCha8Rng;
 
 /// ```text

@@ -3,8 +3,11 @@
 use crate::common::*;
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use contrastive_core::objective::{
+    ClusteredNegatives, Concentration, LearnedNegatives, NegativesError, PrototypicalTerm, WeightNetwork,
+    concentrations,
+};
 use contrastive_core::objective::{Denominator, InfoNce, Inputs, PairObjective};
-use contrastive_graph::hetero::objective::*;
 use contrastive_graph::parts::unit_rows;
 use ndarray::{Array2, array};
 use rand::{RngExt, SeedableRng};

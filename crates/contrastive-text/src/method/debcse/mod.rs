@@ -2,12 +2,10 @@
 //! drawn by inverse propensity. No code was released, and only the abstract was at hand: the method is that of the specification, which
 //! says which parts are the paper's idea and which were chosen.
 
-mod draws;
 mod pools;
 mod propensity;
 mod surface;
 
-pub use draws::weighted_draws;
 pub use pools::{Pool, PoolConfig, Pools};
 pub use propensity::{Propensity, Side};
 pub use surface::Surfaces;
@@ -22,6 +20,7 @@ use burn::config::Config;
 use burn::tensor::{Device, Tensor, TensorData};
 use contrastive_core::objective::{Inputs, PairObjective, Reduction};
 use contrastive_core::pairs::{Exclusions, PairLists, Pairs};
+use contrastive_core::sampler::weighted_draws;
 use contrastive_nn::Pass;
 use contrastive_nn::layer::LinearConfig;
 use contrastive_train::{Check, Method, MethodConfig, Metrics, Step, TrainError, Training, TrainingConfig};

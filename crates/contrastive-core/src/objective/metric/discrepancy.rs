@@ -1,7 +1,7 @@
 //! The objective of D-SLA (Kim, Baek, Hwang, NeurIPS 2022): how different, not only whether.
 
+use crate::settings::{Check, SettingError};
 use burn::tensor::{DType, Tensor, TensorData, activation};
-use contrastive_train::{Check, SettingError};
 
 /// Discrepancy learning: an original is told from its perturbed copies, its distances to them are in proportion to the edits, and
 /// other originals are farther than any weak copy by a margin.

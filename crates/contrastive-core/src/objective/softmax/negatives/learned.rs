@@ -1,11 +1,11 @@
 //! Negatives that count by a small network (AdaMEOW, Yu et al., TKDE 2024).
 
-use crate::parts::unit_rows;
+use crate::attach::attach;
+use crate::error::ObjectiveError;
+use crate::objective::PairObjective;
+use crate::similarity::unit_rows;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use contrastive_core::attach::attach;
-use contrastive_core::error::ObjectiveError;
-use contrastive_core::objective::PairObjective;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;

@@ -1,11 +1,11 @@
 //! Negatives that count by how many clusterings put them apart (MEOW, Yu et al., SDM 2023).
 
 use super::NegativesError;
-use crate::parts::unit_rows;
+use crate::error::ObjectiveError;
+use crate::objective::{Inputs, LogSums};
+use crate::pairs::Exclusions;
+use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorData};
-use contrastive_core::error::ObjectiveError;
-use contrastive_core::objective::{Inputs, LogSums};
-use contrastive_core::pairs::Exclusions;
 
 /// ```text
 /// L = -mean_i [ u_i . v_i / tau - log sum_j g_ij e^{u_i . v_j / tau} ]      g_ij = number of clusterings with i and j in different clusters

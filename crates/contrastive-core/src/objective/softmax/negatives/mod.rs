@@ -5,8 +5,6 @@
 //! | [`ClusteredNegatives`] | once for each clustering that puts i and j apart | linear in rows |
 //! | [`LearnedNegatives`] | by a small network of the sum of both rows | a block of rows x candidates |
 //! | [`PrototypicalTerm`] | the centroids are the candidates, each with a temperature of its own | linear in rows |
-//!
-//! Nothing here knows of graphs.
 
 mod clustered;
 mod learned;
@@ -16,7 +14,7 @@ pub use clustered::ClusteredNegatives;
 pub use learned::{LearnedNegatives, WeightNetwork};
 pub use prototypes::{Concentration, PrototypicalTerm, concentrations};
 
-use contrastive_core::error::ObjectiveError;
+use crate::error::ObjectiveError;
 use thiserror::Error;
 
 /// Why a weighted contrast has no value.

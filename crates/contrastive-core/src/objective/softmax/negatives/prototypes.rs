@@ -1,10 +1,10 @@
 //! The centroids of clusters as candidates, each with a temperature of its own (prototypical contrast, Li et al., ICLR 2021, as MEOW has it).
 
 use super::NegativesError;
+use crate::objective::{Inputs, PairObjective};
+use crate::pairs::Pairs;
+use crate::similarity::Similarity;
 use burn::tensor::{Tensor, TensorData};
-use contrastive_core::objective::{Inputs, PairObjective};
-use contrastive_core::pairs::Pairs;
-use contrastive_core::similarity::Similarity;
 use ndarray::{ArrayView1, ArrayView2};
 
 /// How tight a cluster is, measured by.
