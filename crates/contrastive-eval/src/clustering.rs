@@ -4,7 +4,7 @@
 //! |---|---|
 //! | do clusters agree with labels? | [`compare`]: accuracy of the best matching, NMI, ARI, AMI, macro F1, purity, ... |
 //! | which cluster is which class? | [`best_match`] |
-//! | are clusters compact and apart? | [`silhouette`], [`davies_bouldin`] |
+//! | are clusters compact and apart? | [`silhouette`], [`davies_bouldin`]; row by row: [`silhouettes`] |
 //! | clusters of an embedding | [`KMeans`] |
 //! | all of it, over seeds | [`KMeans::evaluate`] |
 //!
@@ -29,7 +29,7 @@ mod matching;
 mod report;
 
 pub use contrastive_kernels::k_means::Clustering;
-pub use geometry::{davies_bouldin, silhouette};
+pub use geometry::{Distance, davies_bouldin, silhouette, silhouettes};
 pub use k_means::KMeans;
 pub use matching::best_match;
 pub use report::{ClusterReport, ClusterRuns, compare};

@@ -111,6 +111,9 @@ pub enum EvalError {
         "softmax predicts one label a row; for sets of labels choose the sigmoid link (one class against the rest)"
     )]
     SoftmaxOfSets,
+    /// Weights of classes were asked for where a row has a set of labels.
+    #[error("weights of classes need one label a row; these are sets of labels")]
+    WeightsOfSets,
     /// More rows are asked for than there are.
     #[error("{asked} {what} are asked for, and there are {available}")]
     TooFew {

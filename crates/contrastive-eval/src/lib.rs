@@ -17,6 +17,8 @@
 //! | does generated text repeat itself? | [`generation`] |
 //! | are the items that a user wants at the top? | [`ranking`] |
 //! | all of it on one page to look at | [`page`] |
+//! | which rows do not belong? | [`outliers`] |
+//! | do numbers fall into a low and a high group? | [`mixture`] |
 //! | plain scores of predictions | [`scores`] |
 //!
 //! Embeddings are `f32` or `f64`, results `f64`. What a user can get wrong is an [`EvalError`] (a
@@ -45,7 +47,9 @@ pub mod few_shot;
 pub mod generation;
 pub mod isotropy;
 pub mod links;
+pub mod mixture;
 pub mod neighbours;
+pub mod outliers;
 pub mod page;
 pub mod probe;
 pub mod ranking;

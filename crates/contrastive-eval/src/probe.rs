@@ -36,7 +36,7 @@ mod split;
 mod svm;
 mod targets;
 
-pub use logistic::{Intercept, Link, LogisticModel, LogisticRegression};
+pub use logistic::{ClassWeights, Intercept, Link, LogisticModel, LogisticRegression};
 pub use protocol::{Decision, LinearProbe};
 pub use report::{ProbeReport, ProbeRun};
 pub use ridge::{Ridge, RidgeModel};

@@ -13,7 +13,7 @@
 //! # Ok::<(), contrastive_eval::EvalError>(())
 //! ```
 
-use crate::error::{EvalError, check_labels, check_length};
+use crate::error::{EvalError, check_enough, check_labels, check_length, check_setting};
 use crate::ranking::ItemSets;
 use crate::rows::check_numbers;
 use contrastive_kernels::Real;
@@ -159,6 +159,20 @@ pub fn roc_auc<T: Real>(positive: &[bool], scores: &[T]) -> Result<f64, EvalErro
         above += hits as u128;
     }
     Ok(halves as f64 / 2.0 / (positives as f64 * negatives as f64))
+}
+
+/// The share of positive rows among the `k` with the highest scores; of equal scores the row of the smaller index comes first.
+///
+/// # Errors
+/// [`EvalError::Empty`], [`EvalError::LengthMismatch`], [`EvalError::BadNumber`]; [`EvalError::Setting`] for a `k` of 0,
+/// [`EvalError::TooFew`] for one above the rows.
+pub fn precision_at<T: Real>(positive: &[bool], scores: &[T], k: usize) -> Result<f64, EvalError> {
+    check_setting("k", k as f64, k > 0, "at least 1")?;
+    steps(positive, scores)?;
+    check_enough("rows", k, scores.len())?;
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].f64().total_cmp(&scores[a].f64()).then(a.cmp(&b)));
+    Ok(order[..k].iter().filter(|row| positive[**row]).count() as f64 / k as f64)
 }
 
 /// Average precision, the step-wise area under the precision-recall curve: the sum over the different scores, from the top, of

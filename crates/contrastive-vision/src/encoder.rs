@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use contrastive_data::image::ImageSet;
 use contrastive_nn::encoder::{ConvNet, ConvNetConfig, channels_first};
 use contrastive_nn::init::Initial;
-use contrastive_nn::layer::{ChannelNormKind, Linear, LinearConfig};
+use contrastive_nn::layer::{ChannelNorm, ChannelNormKind, Linear, LinearConfig};
 use contrastive_train::{Check, State, load_module, read_safetensors, save_module, write_safetensors};
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
@@ -20,10 +20,13 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EncoderConfig {
-    /// Linear maps on the pixels, a rectifier after each.
+    /// Linear maps on the pixels, each followed by a norm, if there is one, and a rectifier.
     Mlp {
         /// Widths of the outputs.
         widths: Vec<usize>,
+        /// The norm.
+        #[serde(default = "no_norm")]
+        norm: ChannelNormKind,
     },
     /// Convolutions of 3 x 3 with stride 2, each followed by a norm and a rectifier, and the mean over positions at the end ([`ConvNet`]).
     Conv {
@@ -34,10 +37,14 @@ pub enum EncoderConfig {
     },
 }
 
+fn no_norm() -> ChannelNormKind {
+    ChannelNormKind::None
+}
+
 impl EncoderConfig {
-    /// Linear maps to these widths.
+    /// Linear maps to these widths, without norms.
     pub fn mlp(widths: &[usize]) -> Self {
-        Self::Mlp { widths: widths.to_vec() }
+        Self::Mlp { widths: widths.to_vec(), norm: ChannelNormKind::None }
     }
 
     /// Convolutions to these channels, with batch norm.
@@ -45,18 +52,18 @@ impl EncoderConfig {
         Self::Conv { widths: widths.to_vec(), norm: ChannelNormKind::Batch }
     }
 
-    /// With another norm; nothing for a perceptron, which has none.
+    /// With another norm.
     #[must_use]
     pub fn with_norm(self, norm: ChannelNormKind) -> Self {
         match self {
+            Self::Mlp { widths, .. } => Self::Mlp { widths, norm },
             Self::Conv { widths, .. } => Self::Conv { widths, norm },
-            other => other,
         }
     }
 
     /// Width of the embeddings; 0 without a layer.
     pub fn width(&self) -> usize {
-        let (Self::Mlp { widths } | Self::Conv { widths, .. }) = self;
+        let (Self::Mlp { widths, .. } | Self::Conv { widths, .. }) = self;
         widths.last().copied().unwrap_or(0)
     }
 
@@ -65,9 +72,9 @@ impl EncoderConfig {
     /// # Errors
     /// When there is no layer or one of width 0, and for a batch that is no whole number of ghosts.
     pub fn validate(&self, batch: usize) -> Result<(), VisionError> {
-        let (Self::Mlp { widths } | Self::Conv { widths, .. }) = self;
+        let (Self::Mlp { widths, norm } | Self::Conv { widths, norm }) = self;
         Check::new("encoder").widths(widths)?;
-        if let Self::Conv { norm: ChannelNormKind::Ghost(ghost), .. } = self {
+        if let ChannelNormKind::Ghost(ghost) = norm {
             let good = *ghost > 1 && batch.is_multiple_of(*ghost);
             let allowed = format!("2 and more, a divisor of the batch of {batch}");
             Check::new("encoder").that(good, "ghost", ghost, allowed)?;
@@ -80,17 +87,20 @@ impl EncoderConfig {
     /// # Errors
     /// As [`validate`](Self::validate) for any batch.
     pub fn init(&self, shape: [usize; 3], seed: u64, on: &(Device, DType)) -> Result<Encoder, VisionError> {
-        let ghost = if let Self::Conv { norm: ChannelNormKind::Ghost(ghost), .. } = self { *ghost } else { 1 };
-        self.validate(ghost)?;
+        let (Self::Mlp { norm, .. } | Self::Conv { norm, .. }) = self;
+        self.validate(if let ChannelNormKind::Ghost(ghost) = norm { *ghost } else { 1 })?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let initial = Initial::KaimingNormal;
-        let mut encoder = Encoder { maps: Vec::new(), net: None };
+        let mut encoder = Encoder { maps: Vec::new(), norms: Vec::new(), net: None };
         match self {
-            Self::Mlp { widths } => {
+            Self::Mlp { widths, norm } => {
                 let mut from = shape.iter().product();
                 for &to in widths {
                     let map = LinearConfig::new(from, to).with_initial(initial);
                     encoder.maps.push(map.init(&mut rng, (&on.0, on.1))?);
+                    if !norm.is_none() {
+                        encoder.norms.push(norm.init(to, (&on.0, on.1))?);
+                    }
                     from = to;
                 }
             }
@@ -107,6 +117,7 @@ impl EncoderConfig {
 #[derive(Module, Debug)]
 pub struct Encoder {
     maps: Vec<Linear>,
+    norms: Vec<ChannelNorm>,
     net: Option<ConvNet>,
 }
 
@@ -118,13 +129,20 @@ impl Encoder {
     /// - output: `[n, width]`
     ///
     /// # Panics
-    /// When the images do not have the channels, or for a perceptron the size, that it was made for.
+    /// When the images do not have the channels, or for a perceptron the size, that it was made for; in training also when the batch is no
+    /// whole number of ghosts.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         if let Some(net) = &self.net {
             return net.forward(images);
         }
         let [n, c, h, w] = images.dims();
-        self.maps.iter().fold(images.reshape([n, c * h * w]), |x, map| relu(map.forward(x)))
+        self.maps.iter().enumerate().fold(images.reshape([n, c * h * w]), |x, (layer, map)| {
+            let x = map.forward(x);
+            match self.norms.get(layer) {
+                Some(norm) => norm.forward_relu(x),
+                None => relu(x),
+            }
+        })
     }
 
     /// The feature map before the mean over positions, `[n, channels, height, width]`; of a perceptron the images themselves.

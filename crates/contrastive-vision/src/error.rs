@@ -4,6 +4,8 @@ use contrastive_core::error::ObjectiveError;
 use contrastive_core::head::HeadError;
 use contrastive_core::memory::MemoryError;
 use contrastive_core::norm::NormError;
+use contrastive_core::objective::SampleError;
+use contrastive_core::synthesis::SynthesisError;
 use contrastive_data::FileError;
 use contrastive_data::augment::AugmentError;
 use contrastive_eval::EvalError;
@@ -30,6 +32,12 @@ pub enum VisionError {
     /// A setting of an objective outside of its range.
     #[error(transparent)]
     Objective(#[from] ObjectiveError),
+    /// A setting or data of an objective with a state for each image.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// Data that a synthesis cannot be made of.
+    #[error(transparent)]
+    Synthesis(#[from] SynthesisError),
     /// A setting of a queue or a momentum outside of its range.
     #[error(transparent)]
     Memory(#[from] MemoryError),

@@ -33,7 +33,20 @@ pub enum Intercept {
     None,
 }
 
-/// Logistic regression with an L2 penalty: minimises `C sum_i loss_i + |W|^2 / 2`.
+/// What a row's loss weighs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWeights {
+    /// 1.
+    Equal,
+    /// `rows / (classes x rows of its class)`, of the classes that have rows: all classes weigh the same together.
+    Balanced,
+    /// A number above 0 for each class.
+    Given(Vec<f64>),
+}
+
+/// Logistic regression with an L2 penalty: minimises `C sum_i w_i loss_i + |W|^2 / 2`, or `sum_i w_i loss_i` alone
+/// ([`without_penalty`](Self::without_penalty)).
 ///
 /// The objective is convex, and its optimum is computed, not approached: truncated Newton steps until the length of the gradient is
 /// `tolerance` times what it is at zero weights. A fit that is stopped before says so ([`LogisticModel::converged`]).
@@ -45,6 +58,7 @@ pub struct LogisticRegression {
     pub(super) tolerance: f64,
     pub(super) max_iterations: usize,
     pub(super) missing_classes: bool,
+    pub(super) weights: ClassWeights,
 }
 
 /// A fitted [`LogisticRegression`].
@@ -68,7 +82,20 @@ impl LogisticRegression {
             tolerance: 1e-8,
             max_iterations: 100,
             missing_classes: false,
+            weights: ClassWeights::Equal,
         }
+    }
+
+    /// Without the penalty, an infinite C. Where the classes can be separated there is no optimum: weights grow until the gradient is
+    /// below the tolerance or the steps are spent, and stay finite.
+    pub fn without_penalty() -> Self {
+        Self::new(f64::INFINITY)
+    }
+
+    /// What a row's loss weighs; one label a row.
+    pub fn with_class_weights(mut self, weights: ClassWeights) -> Self {
+        self.weights = weights;
+        self
     }
 
     /// The inverse strength of the penalty.
@@ -110,11 +137,15 @@ impl LogisticRegression {
     /// Fits to `x`, `[rows, D]`.
     ///
     /// # Errors
-    /// [`EvalError::Setting`]; [`EvalError::Empty`], [`EvalError::BadNumber`], [`EvalError::LengthMismatch`], [`EvalError::LabelOutOfRange`];
+    /// [`EvalError::Setting`]; [`EvalError::Empty`], [`EvalError::BadNumber`], [`EvalError::LengthMismatch`] (also for another number of
+    /// weights than classes), [`EvalError::LabelOutOfRange`]; [`EvalError::WeightsOfSets`];
     /// [`EvalError::OneClass`] when all rows have the same single label; [`EvalError::MissingClass`] unless allowed; [`EvalError::FullClass`]
     /// when sets of labels all hold one class; [`EvalError::SoftmaxOfSets`] for sets of labels without [`Link::Sigmoid`].
     pub fn fit<T: Real>(&self, x: ArrayView2<'_, T>, targets: Targets<'_>) -> Result<LogisticModel, EvalError> {
         self.check(targets.is_multi())?;
+        if let ClassWeights::Given(weights) = &self.weights {
+            check_length("weights", weights.len(), "classes", targets.classes())?;
+        }
         check_length("labels", targets.rows(), "rows", x.nrows())?;
         let x = Rows::new("embeddings", x)?;
         targets.check()?;
@@ -126,9 +157,17 @@ impl LogisticRegression {
     }
 
     pub(super) fn check(&self, multi: bool) -> Result<(), EvalError> {
-        check_setting("C", self.c, self.c > 0.0 && self.c.is_finite(), "above 0 and finite")?;
+        check_setting("C", self.c, self.c > 0.0, "above 0 (infinite: no penalty)")?;
         check_setting("tolerance", self.tolerance, self.tolerance > 0.0 && self.tolerance < 1.0, "in 0..1, above 0")?;
         check_setting("max_iterations", self.max_iterations as f64, self.max_iterations > 0, "at least 1")?;
+        if let ClassWeights::Given(weights) = &self.weights {
+            let good = |weight: &f64| *weight > 0.0 && weight.is_finite();
+            let bad = weights.iter().find(|weight| !good(weight)).copied();
+            check_setting("weight of a class", bad.unwrap_or(1.0), bad.is_none(), "above 0 and finite")?;
+        }
+        if multi && self.weights != ClassWeights::Equal {
+            return Err(EvalError::WeightsOfSets);
+        }
         if multi && self.link == Link::Softmax { Err(EvalError::SoftmaxOfSets) } else { Ok(()) }
     }
 
@@ -146,6 +185,16 @@ impl LogisticRegression {
             // a constant in all of them changes nothing; the one that makes their mean 0 is taken
             let mean = present.list.iter().map(|&class| intercept[class as usize]).sum::<f64>() / k as f64;
             intercept -= mean;
+        }
+        if self.link == Link::Softmax && self.c.is_infinite() {
+            // likewise for the weights, which no penalty draws to mean 0
+            let mut mean = Array1::zeros(columns);
+            present.list.iter().for_each(|&class| mean += &weights.row(class as usize));
+            mean /= k as f64;
+            for &class in &present.list {
+                let mut row = weights.row_mut(class as usize);
+                row -= &mean;
+            }
         }
         LogisticModel {
             weights,
@@ -239,6 +288,8 @@ pub(super) struct Present {
     pub list: Vec<u32>,
     /// The place of each class in the list.
     pub rename: Vec<u32>,
+    /// Rows of each class.
+    counts: Vec<usize>,
 }
 
 impl Present {
@@ -262,10 +313,20 @@ impl Present {
         }
         let mut rename = vec![u32::MAX; targets.classes()];
         (0u32..).zip(&list).for_each(|(at, &class)| rename[class as usize] = at);
-        Ok(Self { list, rename })
+        Ok(Self { list, rename, counts })
     }
 
     pub fn problem(&self, settings: &LogisticRegression, x: Rows, rows: &[u32], targets: Targets<'_>) -> Problem {
-        Problem::new(x, rows, targets, &self.rename, self.list.len(), settings.link, settings.intercept)
+        let weight = |row: &u32| match (&settings.weights, targets.of(*row as usize).first()) {
+            (ClassWeights::Balanced, Some(&class)) => {
+                rows.len() as f64 / (self.list.len() * self.counts[class as usize]) as f64
+            }
+            // a class beyond the weights is refused by `fit`; the protocol of probes fits all classes of its targets
+            (ClassWeights::Given(weights), Some(&class)) => weights.get(class as usize).copied().unwrap_or(1.0),
+            _ => 1.0,
+        };
+        let weights = rows.iter().map(weight).collect();
+        let form = (settings.link, settings.intercept);
+        Problem::new(x, rows, targets, &self.rename, self.list.len(), weights, form)
     }
 }

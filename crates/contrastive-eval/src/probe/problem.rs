@@ -3,11 +3,12 @@
 //! With weights `W` (classes x width, the intercept being the weight of a column of ones) and logits `z = W x`:
 //!
 //! ```text
-//! F(W) = sum_i [ A(z_i) - sum_{k in labels of i} z_ik ] + sum_kj penalty_j W_kj^2 / 2
+//! F(W) = sum_i w_i [ A(z_i) - sum_{k in labels of i} z_ik ] + sum_kj penalty_j W_kj^2 / 2
 //! A(z) = log sum_k e^{z_k}   (softmax)      A(z) = sum_k log(1 + e^{z_k})   (sigmoid)
 //! ```
 //!
-//! Logits lie in blocks of rows, class by class inside a block, so that the exponentials run along rows of memory.
+//! The weight w of a row is that of its class, 1 unless given. Logits lie in blocks of rows, class by class inside a block, so that the
+//! exponentials run along rows of memory.
 
 use super::logistic::{Intercept, Link};
 use super::targets::Targets;
@@ -32,9 +33,11 @@ pub(super) struct Problem {
     /// Labels of row i: `labels[offsets[i]..offsets[i + 1]]`.
     offsets: Vec<usize>,
     labels: Vec<u32>,
+    /// Weight of each row.
+    weights: Vec<f64>,
     link: Link,
     intercept: Intercept,
-    /// Mean square of each column.
+    /// Weighted mean square of each column.
     squares: Vec<f64>,
     /// Length of the gradient where all weights are 0.
     pub scale: f64,
@@ -48,8 +51,8 @@ impl Problem {
         targets: Targets<'_>,
         rename: &[u32],
         classes: usize,
-        link: Link,
-        intercept: Intercept,
+        weights: Vec<f64>,
+        (link, intercept): (Link, Intercept),
     ) -> Self {
         let x = if intercept == Intercept::None { x } else { with_ones(&x) };
         let mut offsets = vec![0];
@@ -59,16 +62,16 @@ impl Problem {
             offsets.push(labels.len());
         }
         let mut squares = vec![0.0; x.width];
-        for row in x.iter() {
-            squares.iter_mut().zip(row).for_each(|(s, v)| *s += v * v);
+        for (row, weight) in x.iter().zip(&weights) {
+            squares.iter_mut().zip(row).for_each(|(s, v)| *s += weight * v * v);
         }
-        let n = x.len() as f64;
+        let n = weights.iter().sum::<f64>();
         squares.iter_mut().for_each(|s| *s /= n);
-        let mut problem = Self { x, classes, offsets, labels, link, intercept, squares, scale: 0.0 };
-        let weights = vec![0.0; problem.size()];
+        let mut problem = Self { x, classes, offsets, labels, weights, link, intercept, squares, scale: 0.0 };
+        let zeros = vec![0.0; problem.size()];
         let mut state = problem.state();
         problem.respond(&state.logits, &mut state.chances);
-        problem.scale = norm(&problem.gradient(&weights, &state.chances, 1.0));
+        problem.scale = norm(&problem.gradient(&zeros, &state.chances, f64::INFINITY));
         problem
     }
 
@@ -121,12 +124,14 @@ impl Problem {
     pub fn respond(&self, logits: &[f64], chances: &mut [f64]) -> f64 {
         self.blocks(chances, |first, rows, out| {
             let logits = &logits[first * self.classes..][..out.len()];
+            let weights = &self.weights[first..first + rows];
             let mut loss = match self.link {
-                Link::Softmax => softmax(logits, rows, out),
-                Link::Sigmoid => sigmoid(logits, out),
+                Link::Softmax => softmax(logits, weights, out),
+                Link::Sigmoid => sigmoid(logits, weights, out),
             };
-            for row in 0..rows {
-                loss -= self.labels_of(first + row).iter().map(|&k| logits[k as usize * rows + row]).sum::<f64>();
+            for (row, weight) in weights.iter().enumerate() {
+                let own = self.labels_of(first + row).iter().map(|&k| logits[k as usize * rows + row]);
+                loss -= weight * own.sum::<f64>();
             }
             loss
         })
@@ -139,6 +144,7 @@ impl Problem {
             for row in 0..rows {
                 self.labels_of(first + row).iter().for_each(|&k| out[k as usize * rows + row] -= 1.0);
             }
+            self.weigh(first, rows, out);
             0.0
         });
         let mut gradient = self.pull(&residual);
@@ -164,6 +170,7 @@ impl Problem {
                 }
                 Link::Sigmoid => change.iter_mut().zip(chances).for_each(|(d, p)| *d *= p * (1.0 - p)),
             }
+            self.weigh(first, rows, change);
             0.0
         });
         let mut product = self.pull(spare);
@@ -177,8 +184,9 @@ impl Problem {
         for first in (0..self.x.len()).step_by(BLOCK) {
             let rows = BLOCK.min(self.x.len() - first);
             let block = &chances[first * self.classes..][..rows * self.classes];
+            let weights = &self.weights[first..first + rows];
             for (spread, p) in spread.iter_mut().zip(block.chunks_exact(rows)) {
-                *spread += p.iter().map(|p| p * (1.0 - p)).sum::<f64>();
+                *spread += p.iter().zip(weights).map(|(p, weight)| weight * p * (1.0 - p)).sum::<f64>();
             }
         }
         let entry = |spread: f64, column: usize| spread * self.squares[column] + self.penalty(column, c);
@@ -229,6 +237,14 @@ impl Problem {
         sums.iter().sum()
     }
 
+    /// A block of values, each times the weight of its row.
+    fn weigh(&self, first: usize, rows: usize, block: &mut [f64]) {
+        let weights = &self.weights[first..first + rows];
+        for class in block.chunks_exact_mut(rows) {
+            class.iter_mut().zip(weights).for_each(|(value, weight)| *value *= weight);
+        }
+    }
+
     fn is_small(&self) -> bool {
         self.x.values.len() * self.classes < SMALL
     }
@@ -244,7 +260,8 @@ pub(super) struct State {
     pub chances: Vec<f64>,
 }
 
-fn softmax(logits: &[f64], rows: usize, chances: &mut [f64]) -> f64 {
+fn softmax(logits: &[f64], weights: &[f64], chances: &mut [f64]) -> f64 {
+    let rows = weights.len();
     let mut largest = logits[..rows].to_vec();
     for class in logits.chunks_exact(rows).skip(1) {
         largest.iter_mut().zip(class).for_each(|(m, z)| *m = m.max(*z));
@@ -259,15 +276,15 @@ fn softmax(logits: &[f64], rows: usize, chances: &mut [f64]) -> f64 {
     for chances in chances.chunks_exact_mut(rows) {
         chances.iter_mut().zip(&sums).for_each(|(p, s)| *p /= s);
     }
-    largest.iter().zip(&sums).map(|(m, s)| m + s.ln()).sum()
+    largest.iter().zip(&sums).zip(weights).map(|((m, s), weight)| weight * (m + s.ln())).sum()
 }
 
-fn sigmoid(logits: &[f64], chances: &mut [f64]) -> f64 {
+fn sigmoid(logits: &[f64], weights: &[f64], chances: &mut [f64]) -> f64 {
     let mut loss = 0.0;
-    for (p, &z) in chances.iter_mut().zip(logits) {
+    for ((p, &z), weight) in chances.iter_mut().zip(logits).zip(weights.iter().cycle()) {
         let small = (-z.abs()).exp();
         *p = if z > 0.0 { 1.0 } else { small } / (1.0 + small);
-        loss += z.max(0.0) + small.ln_1p();
+        loss += weight * (z.max(0.0) + small.ln_1p());
     }
     loss
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod clusters;
 mod common;
 mod golden;
+mod groups;
 mod page;
 mod plain;
 mod probes;

@@ -69,6 +69,11 @@ pub trait VisionMethod {
     /// What else follows a step: momentum encoders, queues.
     fn after_step(&mut self, _model: &Self::Model, _step: Step) {}
 
+    /// What the last step saw, by name: joins the metrics of an evaluation.
+    fn observed(&self) -> Metrics {
+        Metrics::new()
+    }
+
     /// All that changes from step to step beside the model.
     fn state(&self) -> State {
         State::new()
@@ -107,6 +112,23 @@ impl Start<'_> {
         match self.frame.training.budget {
             Budget::Steps(steps) => steps,
             Budget::Epochs(epochs) => epochs * (self.set.len() / self.batch()).max(1),
+        }
+    }
+
+    /// The number of classes, for what learns with labels.
+    ///
+    /// # Errors
+    /// When an image has no label, or there are fewer classes than `least`.
+    pub fn classes(&self, learning: &str, least: usize) -> Result<usize, VisionError> {
+        let (classes, labelled, images) = (self.set.classes().len(), self.set.labelled().0.len(), self.set.len());
+        match labelled == images && classes >= least {
+            true => Ok(classes),
+            false => Err(VisionError::images(
+                self.set.name(),
+                format!(
+                    "{labelled} of {images} images have a label, of {classes} classes; {learning} needs all, of {least} and more"
+                ),
+            )),
         }
     }
 
@@ -308,11 +330,14 @@ impl<S: Settings> Method for Vision<S> {
         self.method.load_state(state)
     }
 
-    /// The spread of what the objective sees of the first 512 images: about `1 / sqrt(d)` in health, 0 after a collapse.
+    /// The spread of what the objective sees of the first 512 images: about `1 / sqrt(d)` in health, 0 after a collapse; and what the method
+    /// [observed](VisionMethod::observed).
     fn evaluate(&mut self, model: &Self::Model) -> Result<Option<Metrics>, TrainError> {
         let set = self.loader.set().first(512).map_err(TrainError::trainee)?;
         let rows = crate::evaluate::projections(model, &set, &self.device);
-        Ok(Some([("spread".to_string(), crate::evaluate::spread(rows.view()))].into()))
+        let mut metrics = self.method.observed();
+        metrics.insert("spread".into(), crate::evaluate::spread(rows.view()));
+        Ok(Some(metrics))
     }
 
     /// The embeddings of the images.

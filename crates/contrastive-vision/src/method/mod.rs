@@ -13,16 +13,26 @@
 //! | [`VicRegConfig`] | views, and the variance and covariance of columns | |
 //! | [`SwAvConfig`] | the even assignment of one view to prototypes with the scores of the others | prototypes, queues |
 //! | [`DinoConfig`] | the sharpened outputs of a teacher with those of the student | momentum encoder, centre |
+//! | [`CacrConfig`] | the farthest view attracts most, the nearest image repels most | with a queue: momentum encoder, queue |
+//! | [`GroCoConfig`] | every positive nearer than every hard negative, by sorting | |
+//! | [`AmclConfig`] | views in several heads, a temperature for each pair | |
+//! | [`ISogClrConfig`] | each view with its other one, among all images of the data | a denominator and a temperature of each image |
+//! | [`HydraConfig`] | classes with classes, behind a gate of the pair; with labels | |
 //! | [`SupervisedConfig`] | outputs with labels: what the others are measured by | |
 //!
 //! A method of one's own: its settings implement [`Settings`], itself [`VisionMethod`], on one of the models here or one's own
 //! ([`VisionModel`]). Training, views, resume and evaluation follow.
 
+mod amcl;
 mod barlow_twins;
 mod byol;
+mod cacr;
 mod dcl;
 mod dino;
 mod frame;
+mod groco;
+mod hydra;
+mod isogclr;
 mod moco;
 mod model;
 mod momentum;
@@ -34,11 +44,16 @@ mod supervised;
 mod swav;
 mod vicreg;
 
+pub use amcl::{Amcl, AmclConfig, AmclModel, PairTemperatures};
 pub use barlow_twins::{BarlowTwins, BarlowTwinsConfig};
 pub use byol::{Byol, ByolConfig};
+pub use cacr::{Cacr, CacrConfig, CacrForm, CacrModel};
 pub use dcl::{Dcl, DclConfig};
 pub use dino::{Dino, DinoConfig, DinoModel};
 pub use frame::{Frame, Settings, Start, Vision, VisionConfig, VisionMethod, VisionTraining};
+pub use groco::{GroCo, GroCoConfig, Ordering};
+pub use hydra::{Hydra, HydraConfig, HydraModel, PairedClasses};
+pub use isogclr::{ISogClr, ISogClrConfig};
 pub use moco::{Moco, MocoConfig};
 pub use model::{Predicted, Projected, VisionModel};
 pub use momentum::Momentum;

@@ -10,12 +10,26 @@ use serde::{Deserialize, Serialize};
 
 /// Settings of [`Supervised`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SupervisedConfig {}
+#[serde(default)]
+pub struct SupervisedConfig {
+    /// A linear map in place of the frame's projector.
+    pub linear: bool,
+    /// The first view alone, as a plain classifier learns.
+    pub one_view: bool,
+}
+
+impl SupervisedConfig {
+    /// A plain classifier: a linear map on the encoder, one view.
+    pub fn plain() -> Self {
+        Self { linear: true, one_view: true }
+    }
+}
 
 /// Cross-entropy of both views with the labels, through the frame's projector with an output for each class.
 #[derive(Debug)]
 pub struct Supervised {
     classes: usize,
+    one_view: bool,
 }
 
 impl Settings for SupervisedConfig {
@@ -30,15 +44,10 @@ impl Settings for SupervisedConfig {
     }
 
     fn start(&self, start: &Start<'_>) -> Result<(Supervised, Projected), VisionError> {
-        let (classes, labelled) = (start.set.classes().len(), start.set.labelled().0.len());
-        if labelled < start.set.len() || classes < 2 {
-            let what = format!(
-                "{labelled} of {} images have a label, of {classes} classes; supervised learning needs all, of 2 and more",
-                start.set.len()
-            );
-            return Err(VisionError::images(start.set.name(), what));
-        }
-        Ok((Supervised { classes }, start.network(&start.head().with_output(classes))?))
+        let classes = start.classes("supervised learning", 2)?;
+        let head = start.head().with_output(classes);
+        let head = if self.linear { head.with_layers(1) } else { head };
+        Ok((Supervised { classes, one_view: self.one_view }, start.network(&head)?))
     }
 }
 
@@ -52,6 +61,9 @@ impl VisionMethod for Supervised {
         let device = batch.views[0].device();
         let targets = Tensor::<2>::from_data(TensorData::new(targets.collect::<Vec<_>>(), [n, k]), &device);
         let loss = |view| soft_cross_entropy(targets.clone(), model.project(view), 1.0).map_err(TrainError::trainee);
+        if self.one_view {
+            return Ok(vec![("cross-entropy", loss(batch.view(0))?)]);
+        }
         let [first, second] = batch.pair(loss);
         Ok(vec![("cross-entropy", (first? + second?) * 0.5)])
     }
