@@ -28,8 +28,10 @@ mod filter;
 mod geometry;
 pub mod presets;
 mod steps;
+mod views;
 
 pub use colour::{adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, erase, grey, solarise};
 pub use filter::gaussian_blur;
 pub use geometry::{Affine, Interpolation, affine, flip, resized_crop};
-pub use steps::{AugmentError, Augmentation, Chance, Step, View, Views, view_rng};
+pub use steps::{AugmentError, Augmentation, Chance, Step, View};
+pub use views::{Views, view_rng};

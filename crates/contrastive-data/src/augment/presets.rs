@@ -81,6 +81,17 @@ pub fn f28() -> Augmentation {
         .then(jitter([0.4, 0.4, 0.0, 0.0]).always())
 }
 
+/// A recipe whose crops have their middle in a box of the image (Hallucinator, Wu et al. 2023: the first view; box 0.25 to 0.75 and beta 0.1 on
+/// CIFAR-10); a recipe without crops is left as it is.
+pub fn boxed(mut recipe: Augmentation, within: [f64; 4], beta: f64) -> Augmentation {
+    for chance in &mut recipe.steps {
+        if let Step::Crop { area, aspect, interpolation, .. } = chance.step {
+            chance.step = Step::BoxedCrop { area, aspect, interpolation, within, beta };
+        }
+    }
+    recipe
+}
+
 /// Views of letters and strokes of `size` pixels: no flips; turned, scaled, sheared and moved, and crops from 0.6 on.
 pub fn letters(size: usize) -> Augmentation {
     let warp = Step::Affine { turn: 10.0, scale: 0.2, shear: 10.0, shift: size as f64 * 0.07 };

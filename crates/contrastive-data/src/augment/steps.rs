@@ -3,10 +3,9 @@
 use super::colour::{adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, erase, grey, solarise};
 use super::filter::gaussian_blur;
 use super::geometry::{Affine, Interpolation, affine, flip, resized_crop};
-use crate::image::{ImageSet, Picture};
+use crate::image::Picture;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -39,6 +38,21 @@ pub enum Step {
         /// Its place within what is free is the median of `2 centre - 1` uniform numbers, a Beta(centre, centre) number: 1 is
         /// uniform, more keeps to the middle.
         centre: usize,
+    },
+    /// A part of random area and shape whose middle lies in a fixed box of the image, mostly near the box's edges (the centre-biased crop of
+    /// Wu et al. 2023, a ContrastiveCrop without relocalisation): along each axis the place is `low + (high - low) b`, where low and high
+    /// are those at which the middle lies on the box's edges, kept within the image, and b is a Beta(beta, beta) number.
+    BoxedCrop {
+        /// Its share of the image, `[low, high]`, in (0, 1].
+        area: [f64; 2],
+        /// Width over height, `[low, high]`, uniform in the logarithm.
+        aspect: [f64; 2],
+        /// How it is scaled.
+        interpolation: Interpolation,
+        /// Top, left, bottom, right of the box, as shares of the image (paper: 0.25, 0.25, 0.75, 0.75).
+        within: [f64; 4],
+        /// The shape of the law (paper: 0.1 on small images, 0.6 on ImageNet); below 1 it prefers the edges, at most 10.
+        beta: f64,
     },
     /// A part of exactly this height and width at a random place.
     Window {
@@ -129,27 +143,6 @@ pub struct View {
     pub crop: Option<[f64; 4]>,
 }
 
-/// Several recipes: the views of each image.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Views {
-    /// One for each view.
-    pub each: Vec<Augmentation>,
-}
-
-/// The generator of one view of one image in one epoch, whoever asks and in whatever order.
-pub fn view_rng(seed: u64, epoch: u64, image: u64, view: u64) -> ChaCha8Rng {
-    // SplitMix64, once for each number
-    let mix = |state: u64, number: u64| {
-        let mut z = state.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
-    let mut rng = ChaCha8Rng::seed_from_u64(mix(mix(mix(0, seed), epoch), image));
-    rng.set_stream(view);
-    rng
-}
-
 fn within(rng: &mut ChaCha8Rng, [low, high]: [f64; 2]) -> f64 {
     low + (high - low) * rng.random::<f64>()
 }
@@ -186,6 +179,18 @@ fn middle([height, width]: [usize; 2], [low, high]: [f64; 2]) -> [usize; 4] {
     [(height - h) / 2, (width - w) / 2, h, w]
 }
 
+/// A Beta(a, a) number (Joehnk 1964), in logarithms, so that small a do not underflow.
+fn symmetric_beta(rng: &mut ChaCha8Rng, a: f64) -> f64 {
+    loop {
+        let [x, y] = [0, 0].map(|_| (1.0 - rng.random::<f64>()).ln() / a);
+        let (top, gap) = (x.max(y), (x - y).abs());
+        let sum = top + (-gap).exp().ln_1p();
+        if sum <= 0.0 {
+            return (x - sum).exp();
+        }
+    }
+}
+
 /// The kernel a blur has on a side of so many pixels.
 fn kernel_on(side: usize, kernel: Option<usize>) -> usize {
     let wanted = kernel.unwrap_or_else(|| 2 * ((side as f64 * 0.1 / 2.0).round() as usize).max(1) + 1);
@@ -207,6 +212,7 @@ impl Step {
     fn name(&self) -> &'static str {
         match self {
             Self::Crop { .. } => "crop",
+            Self::BoxedCrop { .. } => "boxed crop",
             Self::Window { .. } => "window",
             Self::Flip => "flip",
             Self::Affine { .. } => "affine",
@@ -240,6 +246,16 @@ impl Step {
                 range("area", *area, 1.0)?;
                 range("aspect", *aspect, f64::INFINITY)?;
                 that(*centre > 0 && *centre < 100, "centre", centre.to_string(), "1 to 99")?;
+                *size = to;
+            }
+            Self::BoxedCrop { area, aspect, within: [top, left, bottom, right], beta, .. } => {
+                range("area", *area, 1.0)?;
+                range("aspect", *aspect, f64::INFINITY)?;
+                let ordered =
+                    0.0 <= *top && top < bottom && *bottom <= 1.0 && 0.0 <= *left && left < right && *right <= 1.0;
+                let value = format!("top {top}, left {left}, bottom {bottom}, right {right}");
+                that(ordered, "within", value, "0 <= top < bottom <= 1 and 0 <= left < right <= 1")?;
+                that(*beta > 0.0 && *beta <= 10.0, "beta", beta.to_string(), "above 0, at most 10")?;
                 *size = to;
             }
             Self::Window { size: wanted } => {
@@ -305,11 +321,22 @@ impl Step {
                     }
                     None => middle([height, width], *aspect),
                 };
-                *picture = resized_crop(picture, window, to, *interpolation, true);
-                if *interpolation == Interpolation::Bicubic {
-                    picture.data.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
-                }
-                view.crop = view.crop.map(|crop| cut(crop, window, [height, width]));
+                view.cut(window, to, *interpolation);
+            }
+            Self::BoxedCrop { area, aspect, interpolation, within: [top, left, bottom, right], beta } => {
+                let window = match part(rng, [height, width], *area, *aspect) {
+                    Some([h, w]) => {
+                        let mut place = |side: usize, own: usize, low: f64, high: f64| {
+                            let at =
+                                |edge: f64| (side as f64 * edge - own as f64 / 2.0).clamp(0.0, (side - own) as f64);
+                            let b = symmetric_beta(rng, *beta);
+                            ((at(low) + (at(high) - at(low)) * b).round() as usize).min(side - own)
+                        };
+                        [place(height, h, *top, *bottom), place(width, w, *left, *right), h, w]
+                    }
+                    None => middle([height, width], *aspect),
+                };
+                view.cut(window, to, *interpolation);
             }
             Self::Window { size: [h, w] } => {
                 let window = [rng.random_range(0..=height - h), rng.random_range(0..=width - w), *h, *w];
@@ -386,6 +413,18 @@ fn cut([x0, y0, x1, y1]: [f64; 4], [top, left, h, w]: [usize; 4], [height, width
     ]
 }
 
+impl View {
+    /// Keeps a window, scaled.
+    fn cut(&mut self, window: [usize; 4], to: [usize; 2], interpolation: Interpolation) {
+        let from = [self.picture.height, self.picture.width];
+        self.picture = resized_crop(&self.picture, window, to, interpolation, true);
+        if interpolation == Interpolation::Bicubic {
+            self.picture.data.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
+        }
+        self.crop = self.crop.map(|crop| cut(crop, window, from));
+    }
+}
+
 impl Augmentation {
     /// Views of `size x size` pixels without a step.
     pub fn new(size: usize) -> Self {
@@ -440,55 +479,5 @@ impl Augmentation {
             view.picture = resized_crop(&view.picture, [0, 0, height, width], self.size, Interpolation::Bilinear, true);
         }
         view
-    }
-}
-
-impl Views {
-    /// Two views by one recipe.
-    pub fn two(recipe: Augmentation) -> Self {
-        Self { each: vec![recipe.clone(), recipe] }
-    }
-
-    /// `large` views by one recipe, then `small` ones by another (SwAV's multi-crop: 2 and 6).
-    pub fn multi_crop([large, small]: [Augmentation; 2], counts: [usize; 2]) -> Self {
-        let mut each = vec![large; counts[0]];
-        each.extend(vec![small; counts[1]]);
-        Self { each }
-    }
-
-    /// Number of views.
-    pub fn len(&self) -> usize {
-        self.each.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.each.is_empty()
-    }
-
-    /// Checks all on images of this height and width; gives the warnings.
-    ///
-    /// # Errors
-    /// With the step and the setting that is out of range; when there is no view.
-    pub fn validate(&self, from: [usize; 2]) -> Result<Vec<String>, AugmentError> {
-        if self.is_empty() {
-            let allowed = "one view or more".into();
-            return Err(AugmentError { step: "views", setting: "number", value: "0".into(), allowed });
-        }
-        let mut notes = Vec::new();
-        for recipe in &self.each {
-            notes.extend(recipe.validate(from)?);
-        }
-        notes.dedup();
-        Ok(notes)
-    }
-
-    /// View `view` of an image of a set, in an epoch of a run.
-    ///
-    /// # Panics
-    /// When there is no such image or view, or the steps do not fit (see [`validate`](Self::validate)).
-    pub fn make(&self, set: &ImageSet, image: usize, view: usize, seed: u64, epoch: u64) -> View {
-        let mut rng = view_rng(seed, epoch, image as u64, view as u64);
-        self.each[view].apply(set.picture(image), &mut rng)
     }
 }

@@ -214,3 +214,48 @@ fn settings_out_of_range_are_refused() {
     let set = shapes(1, 8, 1);
     assert_eq!(wide.apply(set.picture(0), &mut view_rng(1, 1, 1, 1)).picture.shape(), [3, 8, 8]);
 }
+
+/// Check 6 of Hallucinator: the middle lies in the box (where the part fits there), parts never leave the image, small beta prefers the
+/// edges, and with the whole image and beta 1 crops are spread like the plain ones.
+#[test]
+fn boxed_crops_have_their_middle_in_the_box() {
+    let set = shapes(1, 40, 1);
+    let middles = |within: [f64; 4], beta: f64| -> Vec<f64> {
+        let step = Step::BoxedCrop {
+            area: [0.09, 0.09],
+            aspect: [1.0, 1.0],
+            interpolation: Interpolation::Nearest,
+            within,
+            beta,
+        };
+        let views = Views { each: vec![Augmentation::new(12).then(step.always())] };
+        assert!(views.validate([40, 40]).unwrap().is_empty());
+        let each = (0..400).map(|epoch| {
+            let crop = views.make(&set, 0, 0, 3, epoch).crop.unwrap();
+            assert!(crop.iter().all(|x| (0.0..=1.0).contains(x)), "{crop:?}");
+            (crop[1] + crop[3]) / 2.0
+        });
+        each.collect()
+    };
+    let boxed = middles([0.25, 0.25, 0.75, 0.75], 0.1);
+    assert!(boxed.iter().all(|y| (0.24..=0.76).contains(y)));
+    let near_edges = boxed.iter().filter(|y| (*y - 0.5).abs() > 0.2).count();
+    assert!(near_edges > 240, "{near_edges} of 400 near the edges");
+    let whole = middles([0.0, 0.0, 1.0, 1.0], 1.0);
+    let mean = whole.iter().sum::<f64>() / 400.0;
+    assert!((mean - 0.5).abs() < 0.04 && whole.iter().any(|y| *y < 0.2) && whole.iter().any(|y| *y > 0.8));
+    let refused = |within: [f64; 4], beta: f64| {
+        let step = Step::BoxedCrop {
+            area: [0.2, 1.0],
+            aspect: [1.0, 1.0],
+            interpolation: Interpolation::Bilinear,
+            within,
+            beta,
+        };
+        Augmentation::new(12).then(step.always()).validate([40, 40]).unwrap_err().to_string()
+    };
+    assert!(refused([0.8, 0.2, 0.2, 0.8], 0.1).contains("top < bottom"));
+    assert!(refused([0.2, 0.2, 0.8, 0.8], 0.0).contains("beta"));
+    let boxed = presets::boxed(presets::simclr(32, 0.5), [0.25, 0.25, 0.75, 0.75], 0.1);
+    assert!(boxed.steps.iter().any(|chance| matches!(chance.step, Step::BoxedCrop { .. })));
+}

@@ -13,8 +13,8 @@ use contrastive_data::Digest;
 use contrastive_eval::isotropy::isotropy;
 use contrastive_nn::{Pass, Ragged};
 use contrastive_train::{
-    Batches, Budget, Check, Clipping, Group, Method, MethodConfig, Metrics, OptimiserConfig, Schedule, SettingError,
-    Step, TrainError, Training, TrainingConfig,
+    Batches, Budget, Check, Clipping, Group, Method, MethodConfig, Metrics, OptimiserConfig, Schedule, Step,
+    TrainError, Training, TrainingConfig,
 };
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;

@@ -1,14 +1,12 @@
 //! MoCo v2.
 
-use super::{Frame, Momentum, Projected, Settings, Start, VisionMethod, VisionModel};
+use super::{Frame, KeyQueue, Projected, Settings, Start, VisionMethod, VisionModel};
 use crate::VisionError;
 use crate::data::ImageBatch;
-use burn::tensor::{Int, Tensor, TensorData};
-use contrastive_core::memory::{Ema, Queue};
+use burn::tensor::Tensor;
+use contrastive_core::memory::Ema;
 use contrastive_core::objective::Moco as Objective;
-use contrastive_core::similarity::unit_rows;
 use contrastive_train::{State, Step, TrainError, Weighted};
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`Moco`].
@@ -51,12 +49,9 @@ impl MocoConfig {
 /// of former ones. The queue starts with random unit rows.
 #[derive(Debug)]
 pub struct Moco {
-    config: MocoConfig,
+    symmetric: bool,
     objective: Objective,
-    keys: Momentum,
-    queue: Queue,
-    /// The keys of this step, which enter the queue after it.
-    pending: Vec<Tensor<2>>,
+    keys: KeyQueue,
 }
 
 impl Settings for MocoConfig {
@@ -73,34 +68,10 @@ impl Settings for MocoConfig {
     }
 
     fn start(&self, start: &Start<'_>) -> Result<(Moco, Projected), VisionError> {
-        let (device, dtype) = start.plain();
-        let (head, seed) = (start.head(), start.seed.wrapping_add(300));
-        let queue = Queue::random_units(self.queue, head.output, seed, (&device, dtype))?;
+        let head = start.head();
         let model = start.network(&head)?;
-        let moco = Moco {
-            config: *self,
-            objective: Objective::new(self.temperature)?,
-            keys: Momentum::of(&model, Ema::constant(self.momentum)?),
-            queue: queue.with_dataset_size(start.set.len())?,
-            pending: Vec::new(),
-        };
-        Ok((moco, model))
-    }
-}
-
-impl Moco {
-    /// The keys of a view, unit rows, encoded in another order.
-    fn keys(&self, view: Tensor<4>, step: Step) -> Tensor<2> {
-        let n = view.dims()[0];
-        let mut order: Vec<i32> = (0..n as i32).collect();
-        if self.config.shuffle {
-            order.shuffle(&mut step.rng());
-        }
-        let mut back = vec![0; n];
-        order.iter().enumerate().for_each(|(at, image)| back[*image as usize] = at as i32);
-        let device = view.device();
-        let list = |list: Vec<i32>| Tensor::<1, Int>::from_data(TensorData::new(list, [n]), &device);
-        unit_rows(self.keys.project(view.select(0, list(order))).select(0, list(back)))
+        let keys = KeyQueue::start(start, &model, [self.queue, head.output], self.momentum, self.shuffle)?;
+        Ok((Moco { symmetric: self.symmetric, objective: Objective::new(self.temperature)?, keys }, model))
     }
 }
 
@@ -108,14 +79,12 @@ impl VisionMethod for Moco {
     type Model = Projected;
 
     fn losses(&mut self, model: &Projected, batch: &ImageBatch, step: Step) -> Result<Weighted, TrainError> {
-        let ways = if self.config.symmetric { vec![[0, 1], [1, 0]] } else { vec![[0, 1]] };
+        let ways = if self.symmetric { vec![[0, 1], [1, 0]] } else { vec![[0, 1]] };
         let share = 1.0 / ways.len() as f64;
-        self.pending.clear();
         let mut all: Option<Tensor<1>> = None;
         for [query, key] in ways {
-            let keys = self.keys(batch.view(key), step);
-            let loss = self.objective.loss(model.project(batch.view(query)), keys.clone(), &self.queue) * share;
-            self.pending.push(keys.inner());
+            let keys = self.keys.make(batch.view(key), step);
+            let loss = self.objective.loss(model.project(batch.view(query)), keys, self.keys.queue()) * share;
             all = Some(match all {
                 Some(sum) => sum + loss,
                 None => loss,
@@ -125,20 +94,14 @@ impl VisionMethod for Moco {
     }
 
     fn after_step(&mut self, model: &Projected, step: Step) {
-        for keys in self.pending.drain(..) {
-            self.queue.push(keys);
-        }
-        self.keys.follow(model, step.global);
+        self.keys.after_step(model, step);
     }
 
     fn state(&self) -> State {
-        let mut state = self.queue.state();
-        self.keys.save(&mut state);
-        state
+        self.keys.state()
     }
 
-    fn load_state(&mut self, mut state: State) -> Result<(), TrainError> {
-        self.keys.load(&mut state)?;
-        self.queue.load_state(&state).map_err(TrainError::trainee)
+    fn load_state(&mut self, state: State) -> Result<(), TrainError> {
+        self.keys.load_state(state)
     }
 }

@@ -13,6 +13,9 @@
 //! | [`VicRegConfig`] | views, and the variance and covariance of columns | |
 //! | [`SwAvConfig`] | the even assignment of one view to prototypes with the scores of the others | prototypes, queues |
 //! | [`DinoConfig`] | the sharpened outputs of a teacher with those of the student | momentum encoder, centre |
+//! | [`MochiConfig`] | the same as MoCo, with negatives mixed of the hardest | momentum encoder, queue |
+//! | [`FeatureTransformConfig`] | the same, with positives pushed apart and negatives mixed at random | momentum encoder, queue |
+//! | [`HallucinatorConfig`] | one more query for each key, made by a small network | with MoCo: momentum encoder, queue |
 //! | [`CacrConfig`] | the farthest view attracts most, the nearest image repels most | with a queue: momentum encoder, queue |
 //! | [`GroCoConfig`] | every positive nearer than every hard negative, by sorting | |
 //! | [`AmclConfig`] | views in several heads, a temperature for each pair | |
@@ -29,10 +32,14 @@ mod byol;
 mod cacr;
 mod dcl;
 mod dino;
+mod feature_transform;
 mod frame;
 mod groco;
+mod hallucinator;
 mod hydra;
 mod isogclr;
+mod keys;
+mod mochi;
 mod moco;
 mod model;
 mod momentum;
@@ -50,10 +57,14 @@ pub use byol::{Byol, ByolConfig};
 pub use cacr::{Cacr, CacrConfig, CacrForm, CacrModel};
 pub use dcl::{Dcl, DclConfig};
 pub use dino::{Dino, DinoConfig, DinoModel};
+pub use feature_transform::{FeatureTransform, FeatureTransformConfig};
 pub use frame::{Frame, Settings, Start, Vision, VisionConfig, VisionMethod, VisionTraining};
 pub use groco::{GroCo, GroCoConfig, Ordering};
+pub use hallucinator::{Hallucinating, Hallucinator, HallucinatorConfig, Host};
 pub use hydra::{Hydra, HydraConfig, HydraModel, PairedClasses};
 pub use isogclr::{ISogClr, ISogClrConfig};
+pub use keys::KeyQueue;
+pub use mochi::{Mochi, MochiConfig};
 pub use moco::{Moco, MocoConfig};
 pub use model::{Predicted, Projected, VisionModel};
 pub use momentum::Momentum;

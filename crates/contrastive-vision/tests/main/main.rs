@@ -6,6 +6,7 @@ mod golden;
 mod bad_input;
 mod encoder;
 mod evaluate;
+mod hard_negatives;
 mod loader;
 mod methods;
 
