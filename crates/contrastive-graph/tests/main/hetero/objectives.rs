@@ -4,8 +4,7 @@ use crate::common::*;
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use contrastive_core::objective::{
-    ClusteredNegatives, Concentration, LearnedNegatives, NegativesError, PrototypicalTerm, WeightNetwork,
-    concentrations,
+    ClusteredNegatives, Concentration, LearnedNegatives, PrototypicalTerm, WeightNetwork, concentrations,
 };
 use contrastive_core::objective::{Denominator, InfoNce, Inputs, PairObjective};
 use contrastive_graph::parts::unit_rows;
