@@ -10,7 +10,7 @@
 //! [`Protocol::supervised`].
 
 use crate::VisionError;
-use crate::data::Ahead;
+use crate::data::{Ahead, Canvases};
 use crate::encoder::{Encoder, EncoderConfig, embed};
 use crate::method::{Frame, Settings, SupervisedConfig, VisionConfig, VisionMethod, VisionModel};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -272,6 +272,58 @@ impl Protocol {
     pub fn supervised(&self, seed: u64, device: &Device) -> Result<Outcome, VisionError> {
         self.run(SupervisedConfig::default(), seed, device)
     }
+}
+
+/// Accuracy in points of a linear probe on single cells: the encoder stands still, every cell of its feature map is a row with the label of
+/// the tile that the cell's middle lies in. Without an encoder, the pixels of each tile.
+///
+/// # Errors
+/// When the two parts have other numbers of tiles, or a feature is not finite.
+pub fn cell_probe(
+    encoder: Option<&Encoder>,
+    [train, test]: [&Canvases; 2],
+    device: &Device,
+) -> Result<f64, VisionError> {
+    if train.side != test.side {
+        let what = format!("{} tiles a side, and {} in {}", test.side, train.side, train.images.name());
+        return Err(VisionError::images(test.images.name(), what));
+    }
+    let ((x, y), (x_test, y_test)) = (cells(encoder, train, device), cells(encoder, test, device));
+    let [x, x_test] = standardised(&x, &x_test);
+    let probe = LogisticRegression::new(1e3 / x.nrows() as f64).with_tolerance(1e-4);
+    let classes = train.images.classes().len();
+    let found = probe.fit(x.view(), Targets::single(&y, classes))?.predict(x_test.view())?;
+    Ok(100.0 * found.iter().zip(&y_test).filter(|(a, b)| a == b).count() as f64 / y_test.len() as f64)
+}
+
+/// The cells of all canvases as rows, and their labels.
+fn cells(encoder: Option<&Encoder>, canvases: &Canvases, device: &Device) -> (Array2<f32>, Vec<u32>) {
+    let device = device.clone().inner();
+    let ([c, h, w], count, pixels) = (canvases.images.shape(), canvases.images.len(), canvases.images.rows());
+    let Some(encoder) = encoder else {
+        let [th, tw] = [h / canvases.side, w / canvases.side];
+        let mut rows = Array2::zeros((canvases.labels.len(), c * th * tw));
+        for ((row, column), value) in rows.indexed_iter_mut() {
+            let (canvas, tile) = (row / canvases.side.pow(2), row % canvases.side.pow(2));
+            let (channel, y, x) = (column / (th * tw), column / tw % th, column % tw);
+            let (top, left) = (tile / canvases.side * th, tile % canvases.side * tw);
+            *value = pixels[[canvas, (channel * h + top + y) * w + left + x]];
+        }
+        return (rows, canvases.labels.clone());
+    };
+    let (mut all, mut size, mut width) = (Vec::new(), [0, 0], 0);
+    for start in (0..count).step_by(256) {
+        let block = pixels.slice(contrastive_eval::ndarray::s![start..(start + 256).min(count), ..]);
+        let shape = [block.nrows(), c, h, w];
+        let images =
+            Tensor::<4>::from_data(TensorData::new(block.iter().copied().collect::<Vec<f32>>(), shape), &device);
+        let map = encoder.feature_map(images);
+        let [_, d, height, width_of_map] = map.dims();
+        (size, width) = ([height, width_of_map], d);
+        all.extend(map.permute([0, 2, 3, 1]).into_data().iter::<f32>());
+    }
+    let rows = Array2::from_shape_vec((all.len() / width.max(1), width), all).expect("rows of one width");
+    (rows, canvases.of_cells(size))
 }
 
 /// The share of wrong answers in Omniglot's one-shot tasks, one for each run: each test image is given the training image of the largest

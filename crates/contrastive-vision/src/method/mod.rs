@@ -16,6 +16,7 @@
 //! | [`MochiConfig`] | the same as MoCo, with negatives mixed of the hardest | momentum encoder, queue |
 //! | [`FeatureTransformConfig`] | the same, with positives pushed apart and negatives mixed at random | momentum encoder, queue |
 //! | [`HallucinatorConfig`] | one more query for each key, made by a small network | with MoCo: momentum encoder, queue |
+//! | [`PixProConfig`] | cells of two crops that see the same place | momentum encoder |
 //! | [`CacrConfig`] | the farthest view attracts most, the nearest image repels most | with a queue: momentum encoder, queue |
 //! | [`GroCoConfig`] | every positive nearer than every hard negative, by sorting | |
 //! | [`AmclConfig`] | views in several heads, a temperature for each pair | |
@@ -44,6 +45,7 @@ mod moco;
 mod model;
 mod momentum;
 mod nnclr;
+mod pixpro;
 mod ressl;
 mod simclr;
 mod simsiam;
@@ -69,6 +71,7 @@ pub use moco::{Moco, MocoConfig};
 pub use model::{Predicted, Projected, VisionModel};
 pub use momentum::Momentum;
 pub use nnclr::{NnClr, NnClrConfig};
+pub use pixpro::{CellLoss, PixPro, PixProConfig, PixProModel};
 pub use ressl::{ReSsl, ReSslConfig};
 pub use simclr::{SimClr, SimClrConfig};
 pub use simsiam::{SimSiam, SimSiamConfig};

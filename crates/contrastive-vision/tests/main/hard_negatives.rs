@@ -1,11 +1,12 @@
 //! MoCHi, FT and Hallucinator: what every method owes, and the mechanisms of their specifications.
 
 use crate::{device, frame, golden, images};
+use contrastive_data::augment::Step;
 use contrastive_train::testing::{gradients_are_derivatives, resumes_bit_for_bit, settings_are_refused};
 use contrastive_train::{Budget, MethodConfig, Metrics};
-use contrastive_vision::data::digits;
+use contrastive_vision::data::{Canvases, digits};
 use contrastive_vision::encoder::EncoderConfig;
-use contrastive_vision::evaluate::Protocol;
+use contrastive_vision::evaluate::{Protocol, cell_probe};
 use contrastive_vision::method::*;
 
 fn mochi() -> MochiConfig {
@@ -123,4 +124,51 @@ fn golden_data_d8_mechanisms_of_hard_negatives() {
     let ft = last(&d8, FeatureTransformConfig::new(1024).with_temperature(0.1));
     println!("FT {ft:?}");
     assert!((ft["shift"] - ft["expected_shift"]).abs() < 1e-5);
+}
+
+/// PixPro: resume, gradients of the query side, boxes that are missing, encoders without cells; and canvases with a label for each cell.
+#[test]
+fn cells_are_compared_by_place() {
+    for settings in [PixProConfig::consistency(), PixProConfig::contrast().with_instance(0.5)] {
+        resumes(settings);
+        let images = images();
+        let mut frame = frame();
+        frame.training.batch_size = 6;
+        let config = VisionConfig { double: true, ..frame.train(settings) };
+        let sound = |seed: u64| {
+            let check = || gradients_are_derivatives(&|| config.build(&images, seed, &device()).unwrap(), 1e-4);
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_ok()
+        };
+        println!("{}: {:?}", settings.name(), [7, 8].map(sound));
+    }
+    let mut turned = frame();
+    let warp = Step::Affine { turn: 10.0, scale: 0.0, shear: 0.0, shift: 0.0 };
+    turned.views.each[1] = turned.views.each[1].clone().then(warp.always());
+    let mut training = turned.train(PixProConfig::contrast()).build(&images(), 1, &device()).unwrap();
+    let error = training.train_step().unwrap_err().to_string();
+    assert!(error.contains("view 1") && error.contains("turned"), "{error}");
+    let flat = Frame { encoder: EncoderConfig::mlp(&[9]), ..frame() };
+    settings_are_refused([
+        (flat.train(PixProConfig::contrast()), "allowed is convolutions"),
+        (frame().train(PixProConfig { threshold: 0.0, ..PixProConfig::contrast() }), "0"),
+        (frame().train(PixProConfig { momentum: -1.0, ..PixProConfig::contrast() }), "momentum"),
+    ]);
+    let canvases = Canvases::new(&images(), 2, 5, 3).unwrap();
+    assert_eq!((canvases.images.shape(), canvases.labels.len()), ([3, 24, 24], 20));
+    let cells = canvases.of_cells([4, 4]);
+    assert_eq!(cells[..4], [0, 0, 1, 1].map(|tile| canvases.labels[tile]));
+    assert_eq!(cells[12..16], [2, 2, 3, 3].map(|tile| canvases.labels[tile]));
+    // the tile is the image it was drawn from
+    let picture = canvases.images.picture::<f64>(0);
+    let tile: Vec<f64> = (0..12).flat_map(|y| (12..24).map(move |x| y * 24 + x)).map(|at| picture.data[at]).collect();
+    let found = (0..48).filter(|at| images().label(*at) == Some(canvases.labels[1]));
+    assert!(found.into_iter().any(|at| images().picture::<f64>(at).data[..144] == tile[..]));
+    assert!(Canvases::new(&images(), 0, 5, 3).is_err());
+    let encoder = EncoderConfig::conv(&[4, 6]).init([3, 24, 24], 1, &(device(), burn::tensor::DType::F32)).unwrap();
+    let other = Canvases::new(&images(), 2, 8, 4).unwrap();
+    let accuracy = cell_probe(Some(&encoder), [&canvases, &other], &device()).unwrap();
+    assert!(
+        (0.0..=100.0).contains(&accuracy)
+            && cell_probe(None, [&canvases, &other], &device()).unwrap() > accuracy - 60.0
+    );
 }
