@@ -11,7 +11,7 @@ use contrastive::Device;
 use contrastive::data::augment::{Augmentation, Interpolation, Step, Views};
 use contrastive::data::image::{ImageSet, shapes};
 use contrastive::eval::Summary;
-use contrastive::train::{Budget, TrainingConfig};
+use contrastive::train::{Budget, MethodConfig, Trainee, TrainingConfig};
 use contrastive::vision::data::{Ahead, Canvases, digits};
 use contrastive::vision::encoder::EncoderConfig;
 use contrastive::vision::evaluate::{Measures, Protocol, cell_probe};
