@@ -147,9 +147,7 @@ impl Settings for HydraConfig {
             PairedClasses::Arbitrary => Draw::Pairs(ClassPairs::Arbitrary),
             PairedClasses::Identical => Draw::Pairs(ClassPairs::Identical),
             PairedClasses::Distinct => Draw::Pairs(ClassPairs::Distinct),
-            PairedClasses::Near { distances, exponent } => {
-                Draw::Near(NearClasses::new(distances, classes, *exponent)?)
-            }
+            PairedClasses::Near { distances, exponent } => Draw::Near(NearClasses::new(distances, classes, *exponent)?),
         };
         let gate = |[embedding, hidden]: [usize; 2]| {
             let config = PairGateConfig::new(classes, start.frame.projector[1]).with_embedding(embedding);

@@ -3,10 +3,12 @@
 #[path = "../../../../tests/golden/mod.rs"]
 mod golden;
 
+mod audit;
 mod bad_input;
 mod encoder;
 mod evaluate;
 mod loader;
+mod lsa;
 mod methods;
 
 use burn::tensor::Device;
