@@ -6,6 +6,9 @@
 use crate::failure::Failure;
 use serde_json::{Map, Value};
 
+/// Letters of allowed names in a message, so that it stays below 500.
+const SHOWN: usize = 250;
+
 /// Whether settings can be read, or why not.
 pub type Check<'a> = &'a dyn Fn(&Value) -> Result<(), String>;
 
@@ -142,12 +145,24 @@ impl Tree<'_> {
         match fitting.as_slice() {
             [one] => Ok((*one).clone()),
             [] => {
-                let leaves: Vec<String> = listed(&self.root).into_iter().map(|(path, _)| path).collect();
-                let nearest = nearest(key, leaves.iter().map(String::as_str)).unwrap_or_default();
+                let mut leaves: Vec<String> = listed(&self.root).into_iter().map(|(path, _)| path).collect();
+                leaves.sort_by_key(|path| distance(key, path));
+                let nearest = leaves.first().cloned().unwrap_or_default();
+                let (mut shown, all) = (String::new(), leaves.len());
+                let few = leaves.iter().take_while(|path| {
+                    shown.push_str(path);
+                    shown.len() < SHOWN
+                });
+                let few: Vec<&String> = few.collect();
+                let more = match all - few.len() {
+                    0 => String::new(),
+                    more => format!(", and {more} more (contrastive methods {} lists all)", self.method),
+                };
+                let allowed: Vec<&str> = few.iter().map(|path| path.as_str()).collect();
+                let allowed = allowed.join(", ");
+                let method = self.method;
                 Err(Failure::new(format!(
-                    "{} has no setting {key:?}; the nearest is {nearest:?}; allowed are {}",
-                    self.method,
-                    leaves.join(", ")
+                    "{method} has no setting {key:?}; the nearest is {nearest:?}; allowed are {allowed}{more}"
                 )))
             }
             several => {
@@ -169,11 +184,13 @@ fn pointed<'a>(root: &'a mut Value, path: &str) -> &'a mut Value {
 
 /// The name nearest to `key`, by the edits that lead to it or to its last parts.
 pub fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let distance = |name: &str| {
-        let starts = std::iter::once(0).chain(name.match_indices('.').map(|(at, _)| at + 1));
-        starts.map(|at| edits(key, &name[at..])).min().unwrap_or(usize::MAX)
-    };
-    names.min_by_key(|name| distance(name))
+    names.min_by_key(|name| distance(key, name))
+}
+
+/// The edits that lead from a key to a name or to its last parts.
+fn distance(key: &str, name: &str) -> usize {
+    let starts = std::iter::once(0).chain(name.match_indices('.').map(|(at, _)| at + 1));
+    starts.map(|at| edits(key, &name[at..])).min().unwrap_or(usize::MAX)
 }
 
 /// Letters to insert, remove or replace.

@@ -157,7 +157,7 @@ impl Domain for Interactions {
         let mut add = |left_out: LeftOut, suffix: &str| -> Result<(), Failure> {
             let report = model.evaluate_test(&data, left_out, &asked.cutoffs)?;
             scores.values.extend(report.iter().map(|(name, value)| (format!("{name}{suffix}"), value)));
-            scores.notes.extend(report.to_string().lines().next().map(str::to_string));
+            scores.notes.extend(report.to_string().lines().filter(|line| line.contains(" users")).map(str::to_string));
             Ok(())
         };
         add(LeftOut::Train, "")?;

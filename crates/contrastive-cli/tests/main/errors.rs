@@ -13,7 +13,7 @@ fn mistakes_on_the_command_line_exit_with_2_and_name_what_is_allowed() {
     for (arguments, said) in [
         (vec!["train", "lightgnc", "--data", "ratings.csv"], "lightgcn"),
         (vec!["train", "lightgcn"], "--data"),
-        (with(&["--set", "layrs=2"]), "the nearest is \"layers\"; allowed are layers, readout"),
+        (with(&["--set", "layrs=2"]), "the nearest is \"layers\"; allowed are layers, "),
         (with(&["--set", "layers"]), "allowed is key=value"),
         (with(&["--set", "layers=two"]), "layers cannot be \"two\""),
         (with(&["--format", "excel"]), "allowed: light-gcn"),
@@ -25,6 +25,7 @@ fn mistakes_on_the_command_line_exit_with_2_and_name_what_is_allowed() {
         let (code, message) = fails(at, &arguments);
         assert_eq!(code, 2, "{message}");
         assert!(message.contains(said), "{arguments:?} should say {said:?}: {message}");
+        assert!(said == "lightgcn" || message.len() < 500, "{message}");
     }
 }
 

@@ -49,7 +49,7 @@ fn ratings(folder: &Path) {
     let mut text = String::from("user,movie,stars\n");
     for user in 0..40 {
         for film in 0..12 {
-            let item = 2 * ((7 * user + 5 * film) % 15) + user % 2;
+            let item = 2 * ((7 * user + 4 * film) % 15) + user % 2;
             text.push_str(&format!("{},film-{item:03},{}\n", user + 2, 1 + (user + film) % 5));
         }
     }

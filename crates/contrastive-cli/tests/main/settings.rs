@@ -38,8 +38,8 @@ fn an_unknown_key_names_the_nearest_and_all_that_are_allowed() {
     let failure = set(&["layrs=2"]).unwrap_err();
     assert_eq!(
         failure.message,
-        "--set layrs=2: lightgcn has no setting \"layrs\"; the nearest is \"layers\"; allowed are layers, table.dim, \
-         table.training.budget.epochs, table.training.rate, temperature"
+        "--set layrs=2: lightgcn has no setting \"layrs\"; the nearest is \"layers\"; allowed are layers, \
+         table.training.rate, table.dim, table.training.budget.epochs, temperature"
     );
     assert_eq!(failure.code, USAGE);
     assert!(set(&["tabel.dimm=3"]).unwrap_err().message.contains("the nearest is \"table.dim\""));
