@@ -49,3 +49,8 @@ pub use contrastive_vision as vision;
 mod sentence;
 
 pub use sentence::exit_code;
+
+/// The pages of documentation whose code is run.
+#[cfg(all(doctest, feature = "graph", feature = "text", feature = "timeseries", feature = "vision"))]
+#[doc = include_str!("../docs/migrating.md")]
+mod migrating {}

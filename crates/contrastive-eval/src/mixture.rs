@@ -19,9 +19,11 @@ const TINY: f64 = 10.0 * f64::EPSILON;
 
 /// A mixture of two normal distributions of numbers, by expectation and maximisation (Dempster et al. 1977), as scikit-learn's
 /// `GaussianMixture` has it: from equal weights, the smallest and the largest number as means and variances of 1, until the mean
-/// log-likelihood changes by less than the tolerance.
+/// log-likelihood changes by less than the tolerance. Far-spread numbers want [`with_two_means`](Self::with_two_means): variances of 1 say
+/// little about numbers within 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GaussianMixture {
+    two_means: bool,
     steps: usize,
     tolerance: f64,
     floor: f64,
@@ -53,7 +55,14 @@ impl Default for GaussianMixture {
 impl GaussianMixture {
     /// scikit-learn's defaults: 100 steps, tolerance 1e-3, floor 1e-6.
     pub fn new() -> Self {
-        Self { steps: 100, tolerance: 1e-3, floor: 1e-6 }
+        Self { two_means: false, steps: 100, tolerance: 1e-3, floor: 1e-6 }
+    }
+
+    /// Starts from the two groups of k-means, found from the smallest and the largest number (scikit-learn's default, without its random seeds).
+    #[must_use]
+    pub fn with_two_means(mut self) -> Self {
+        self.two_means = true;
+        self
     }
 
     /// Most steps, at least 1.
@@ -100,6 +109,9 @@ impl GaussianMixture {
         if mixture.constant {
             mixture.variances = [self.floor; 2];
             return Ok(mixture);
+        }
+        if self.two_means {
+            mixture.maximise(x, &groups(x, [low, high]), self.floor);
         }
         let mut before = f64::NEG_INFINITY;
         for _ in 0..self.steps {
@@ -171,4 +183,25 @@ impl Mixture {
             self.weights[k] = total[k] / (total[0] + total[1]);
         }
     }
+}
+
+/// The two groups of k-means, as shares of 0 and 1.
+fn groups(x: &[f64], mut centres: [f64; 2]) -> Vec<[f64; 2]> {
+    let shares = |centres: [f64; 2]| -> Vec<[f64; 2]> {
+        let side = |x: &f64| if (x - centres[0]).abs() <= (x - centres[1]).abs() { [1.0, 0.0] } else { [0.0, 1.0] };
+        x.iter().map(side).collect()
+    };
+    for _ in 0..100 {
+        let now = shares(centres);
+        // the ends of the numbers keep a group of their own each, so that none is empty
+        let next = [0, 1].map(|k| {
+            let sum: f64 = x.iter().zip(&now).map(|(x, share)| share[k] * x).sum();
+            sum / now.iter().map(|share| share[k]).sum::<f64>()
+        });
+        if next == centres {
+            break;
+        }
+        centres = next;
+    }
+    shares(centres)
 }

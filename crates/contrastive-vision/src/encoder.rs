@@ -156,6 +156,26 @@ impl Encoder {
         }
     }
 
+    /// Number of maps or layers.
+    pub fn stages(&self) -> usize {
+        self.net.as_ref().map_or(self.maps.len(), |net| net.layers.len())
+    }
+
+    /// What stage `stage`, counted from 0, makes of images, `[n, its width]`; of convolutions the mean over positions.
+    ///
+    /// # Panics
+    /// When there is no such stage, and as [`forward`](Self::forward).
+    pub fn stage(&self, images: Tensor<4>, stage: usize) -> Tensor<2> {
+        assert!(stage < self.stages(), "stage {stage} of {}", self.stages());
+        if let Some(net) = &self.net {
+            let map = net.forward_maps(images).swap_remove(stage);
+            let [n, height, width, channels] = map.dims();
+            return map.reshape([n, height * width, channels]).mean_dim(1).reshape([n, channels]);
+        }
+        let part = Self { maps: self.maps[..=stage].to_vec(), norms: self.norms.clone(), net: None };
+        part.forward(images)
+    }
+
     /// Width of the embeddings.
     pub fn width(&self) -> usize {
         match (&self.net, self.maps.last()) {

@@ -6,6 +6,7 @@
 //! | a recipe for views | [`contrastive_data::augment`] |
 //! | a method to train | [`method`]: its settings, and a [`method::Frame`] with what all methods share |
 //! | an encoder to look at or to use | [`encoder`]: [`encoder::embed`], save and load |
+//! | labels or images that may be wrong, or planted | [`robustness`] |
 //! | a question whether it has learnt something | [`evaluate`]: the protocols D8, F28, C32, and [`evaluate::Quality`] |
 //!
 //! What is evaluated is the encoder, never the projector. All randomness comes from seeds, and a resumed run equals an uninterrupted one
@@ -33,6 +34,7 @@ pub mod encoder;
 mod error;
 pub mod evaluate;
 pub mod method;
+pub mod robustness;
 
 pub use error::VisionError;
 

@@ -166,6 +166,30 @@ impl Affine {
     }
 }
 
+impl Affine {
+    /// Where the bilinear [`affine`] without a fill takes each pixel of the result from, by rows: four places `row * width + column` of the
+    /// picture and their weights, 0 beyond its border. The map as a sparse matrix, for those who differentiate through it.
+    pub fn taps(&self, [height, width]: [usize; 2]) -> Vec<[(usize, f64); 4]> {
+        let [a, b, c, d, e, f] = self.inverse();
+        let [cx, cy] = [width, height].map(|side| (side as f64 - 1.0) / 2.0);
+        let tap = |at: usize| {
+            let (x, y) = ((at % width) as f64 - cx, (at / width) as f64 - cy);
+            let (x, y) = (a * x + b * y + c + cx, d * x + e * y + f + cy);
+            let (x0, y0) = (x.floor(), y.floor());
+            let (u, v) = (x - x0, y - y0);
+            [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)].map(|(dx, dy)| {
+                let (x, y) = (x0 + dx, y0 + dy);
+                let weight = if dx == 0.0 { 1.0 - u } else { u } * if dy == 0.0 { 1.0 - v } else { v };
+                match x >= 0.0 && y >= 0.0 && x < width as f64 && y < height as f64 {
+                    true => (y as usize * width + x as usize, weight),
+                    false => (0, 0.0),
+                }
+            })
+        };
+        (0..height * width).map(tap).collect()
+    }
+}
+
 /// The picture moved by an affine map (torchvision's `affine`). Beyond its border the picture is `fill`; where a place lies between border and
 /// picture, `m (v - fill) + fill` with the share m of picture and v the sum over its pixels, as torchvision mixes. `fill` `None` is plain
 /// zero padding.

@@ -5,6 +5,7 @@
 //! | a published recipe to follow | [`presets`] |
 //! | a recipe of my own | [`Augmentation`]: steps, each with its probability |
 //! | several views of an image, of one size or several | [`Views`] |
+//! | images and labels mixed in pairs | [`Mixup`] |
 //! | one operation with given parameters | [`resized_crop`], [`affine`], [`adjust_contrast`] and the others |
 //!
 //! Parameters are drawn for each image from (seed, epoch, image, view) alone ([`view_rng`]): any number of threads, and a run that is
@@ -26,6 +27,7 @@
 mod colour;
 mod filter;
 mod geometry;
+mod mixup;
 pub mod presets;
 mod steps;
 mod views;
@@ -33,5 +35,6 @@ mod views;
 pub use colour::{adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, erase, grey, solarise};
 pub use filter::gaussian_blur;
 pub use geometry::{Affine, Interpolation, affine, flip, resized_crop};
+pub use mixup::{Mix, Mixup};
 pub use steps::{AugmentError, Augmentation, Chance, Step, View};
 pub use views::{Views, view_rng};

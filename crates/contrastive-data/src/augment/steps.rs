@@ -151,7 +151,7 @@ fn about(rng: &mut ChaCha8Rng, reach: f64) -> f64 {
     within(rng, [-reach, reach])
 }
 
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
+pub(super) fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let (u, v): (f64, f64) = (rng.random(), rng.random());
     (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

@@ -3,6 +3,8 @@
 use crate::golden;
 use contrastive_data::augment::*;
 use contrastive_data::image::{ImageSet, Images, Picture, shapes};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 
 fn picture(case: &Value) -> Picture<f64> {
@@ -258,4 +260,26 @@ fn boxed_crops_have_their_middle_in_the_box() {
     assert!(refused([0.2, 0.2, 0.8, 0.8], 0.0).contains("beta"));
     let boxed = presets::boxed(presets::simclr(32, 0.5), [0.25, 0.25, 0.75, 0.75], 0.1);
     assert!(boxed.steps.iter().any(|chance| matches!(chance.step, Step::BoxedCrop { .. })));
+}
+
+/// Mixup: shares of at least a half with the moments of a folded Beta number; rows that sum to 1 do so mixed; a permutation of partners.
+#[test]
+fn mixed_rows_are_shares_of_two() {
+    use contrastive_data::augment::{Mix, Mixup};
+    for (alpha, mean) in [(1.0, 0.75), (0.2, 0.898), (8.0, 0.5 + 0.0965)] {
+        let mixup = Mixup::new(alpha).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let shares: Vec<f64> = (0..20_000).map(|_| mixup.draw(1, &mut rng).share).collect();
+        assert!(shares.iter().all(|share| (0.5..=1.0).contains(share)));
+        let got = shares.iter().sum::<f64>() / shares.len() as f64;
+        assert!((got - mean).abs() < 0.01, "{alpha}: {got} and {mean}");
+    }
+    let mix = Mixup::new(1.0).unwrap().draw(9, &mut ChaCha8Rng::seed_from_u64(1));
+    let mut partners = mix.partners.clone();
+    partners.sort_unstable();
+    assert_eq!(partners, (0..9).collect::<Vec<_>>());
+    let two = Mix { share: 0.75, partners: vec![1, 0] };
+    assert_eq!(two.rows(&[1.0, 0.0, 0.0, 1.0], 2), [0.75, 0.25, 0.25, 0.75]);
+    assert_eq!(Mix::none(2).rows(&[0.1, 0.2], 1), [0.1, 0.2]);
+    assert!(Mixup::new(0.0).unwrap_err().to_string().contains("mixup: alpha is 0"));
 }

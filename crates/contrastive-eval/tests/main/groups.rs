@@ -44,6 +44,12 @@ fn a_mixture_finds_two_normals() {
     }
     close("share", mixture.weights[1], 0.25, 0.01);
     assert!(mixture.log_likelihoods.windows(2).all(|pair| pair[1] >= pair[0] - 1e-6));
+    // numbers within 0 to 1: two means start where variances of 1 see one group
+    let small: Vec<f64> = x.iter().map(|x| x / 100.0).collect();
+    let few = GaussianMixture::new().with_steps(10).with_tolerance(1e-2);
+    let high = few.with_two_means().fit(&small).unwrap().high(&small);
+    let agree = high.iter().zip(&x).filter(|(high, x)| (**high > 0.5) == (**x > 3.0)).count();
+    assert!(agree > 3990 && few.fit(&small).unwrap().high(&small).iter().all(|high| (high - 0.5).abs() < 0.2));
     let flipped: Vec<f64> = x.iter().map(|x| -x).collect();
     let mirrored = GaussianMixture::new().with_steps(50).with_tolerance(0.0).fit(&flipped).unwrap();
     close("mirrored", mirrored.means[0], -mixture.means[1], 1e-9);

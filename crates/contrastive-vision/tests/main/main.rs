@@ -3,11 +3,13 @@
 #[path = "../../../../tests/golden/mod.rs"]
 mod golden;
 
+mod audit;
 mod bad_input;
 mod encoder;
 mod evaluate;
 mod hard_negatives;
 mod loader;
+mod lsa;
 mod methods;
 
 use burn::tensor::Device;

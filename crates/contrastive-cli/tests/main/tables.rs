@@ -1,0 +1,61 @@
+//! Tables of embeddings and their files.
+
+use contrastive_cli::table::{FileKind, Table};
+use ndarray::array;
+use std::path::Path;
+
+fn table() -> Table {
+    let ids = ["007", "a,b", "say \"x\""].map(String::from).to_vec();
+    Table::new("items", array![[0.1, -2.5], [3.0, 1e-7], [0.0, 4.0]], ids)
+        .with_labels(["red", "", "blue"].map(String::from).to_vec())
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/items.npy");
+    let files = table().write(&path, FileKind::of(&path).unwrap()).unwrap();
+    assert_eq!(files.len(), 2);
+    assert_eq!(Table::read(&path).unwrap(), table());
+    assert_eq!(table().classes(), (vec![1, -1, 0], vec!["blue".to_string(), "red".into()]));
+}
+
+#[test]
+fn comma_separated_rows_have_their_ids_and_exact_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.csv");
+    table().write(&path, FileKind::Csv).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, "id,class,x0,x1\n007,red,0.1,-2.5\n\"a,b\",,3,0.0000001\n\"say \"\"x\"\"\",blue,0,4\n");
+}
+
+#[test]
+fn safetensors_hold_the_ids_in_their_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.safetensors");
+    table().write(&path, FileKind::Safetensors).unwrap();
+    let (state, metadata) = contrastive_train::read_safetensors(&path).unwrap();
+    assert_eq!(state["items"].iter::<f32>().collect::<Vec<_>>(), [0.1, -2.5, 3.0, 1e-7, 0.0, 4.0]);
+    assert_eq!(serde_json::from_str::<Vec<String>>(&metadata["ids"]).unwrap(), table().ids);
+}
+
+#[test]
+fn an_unknown_id_names_the_nearest_and_another_ending_is_refused() {
+    assert!(table().row("07").unwrap_err().message.contains("the nearest is \"007\""));
+    assert!(FileKind::of(Path::new("x.parquet")).unwrap_err().message.contains(".npy, .safetensors or .csv"));
+}
+
+/// Worked out by hand: by the cosine the length of a row does not count, by the inner product it does; a row is not its own neighbour.
+#[test]
+fn neighbours_are_the_others_by_cosine_or_inner_product() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = array![[1.0f32, 0.0], [10.0, 10.0], [0.9, 0.1], [-1.0, 0.0]];
+    let table = Table::new("rows", rows, ["a", "b", "c", "d"].map(String::from).to_vec());
+    table.write(&folder.path().join("rows.npy"), FileKind::Npy).unwrap();
+    let order = |more: &[&str]| {
+        let text = crate::done(folder.path(), &[&["neighbors", "rows.npy", "--id", "a", "-k", "3"], more].concat());
+        text.lines().skip(1).map(|row| row.split(',').nth(2).unwrap().to_string()).collect::<String>()
+    };
+    assert_eq!(order(&[]), "cbd");
+    assert_eq!(order(&["--inner-product"]), "bcd");
+}
