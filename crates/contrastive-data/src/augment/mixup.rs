@@ -84,7 +84,7 @@ impl Mix {
 
 /// A Beta(a, a) number: uniform at 1, else the ratio of two gamma numbers (Marsaglia and Tsang 2000), in logarithms, so that a small `a`
 /// does not divide 0 by 0.
-fn beta(a: f64, rng: &mut ChaCha8Rng) -> f64 {
+pub(super) fn beta(a: f64, rng: &mut ChaCha8Rng) -> f64 {
     if a == 1.0 {
         return rng.random();
     }

@@ -179,18 +179,6 @@ fn middle([height, width]: [usize; 2], [low, high]: [f64; 2]) -> [usize; 4] {
     [(height - h) / 2, (width - w) / 2, h, w]
 }
 
-/// A Beta(a, a) number (Joehnk 1964), in logarithms, so that small a do not underflow.
-fn symmetric_beta(rng: &mut ChaCha8Rng, a: f64) -> f64 {
-    loop {
-        let [x, y] = [0, 0].map(|_| (1.0 - rng.random::<f64>()).ln() / a);
-        let (top, gap) = (x.max(y), (x - y).abs());
-        let sum = top + (-gap).exp().ln_1p();
-        if sum <= 0.0 {
-            return (x - sum).exp();
-        }
-    }
-}
-
 /// The kernel a blur has on a side of so many pixels.
 fn kernel_on(side: usize, kernel: Option<usize>) -> usize {
     let wanted = kernel.unwrap_or_else(|| 2 * ((side as f64 * 0.1 / 2.0).round() as usize).max(1) + 1);
@@ -329,7 +317,7 @@ impl Step {
                         let mut place = |side: usize, own: usize, low: f64, high: f64| {
                             let at =
                                 |edge: f64| (side as f64 * edge - own as f64 / 2.0).clamp(0.0, (side - own) as f64);
-                            let b = symmetric_beta(rng, *beta);
+                            let b = super::mixup::beta(*beta, rng);
                             ((at(low) + (at(high) - at(low)) * b).round() as usize).min(side - own)
                         };
                         [place(height, h, *top, *bottom), place(width, w, *left, *right), h, w]
