@@ -5,13 +5,13 @@
 
 use clap::Parser;
 use contrastive::Device;
-use contrastive::eval::{Summary, scores::roc_auc};
+use contrastive::eval::{Summary, ranking::RankingReport, scores::roc_auc};
 use contrastive::graph::parts::Readout;
 use contrastive::graph::user_item::data::{Dataset, Interactions, LoadOptions, NodeOrder, generate, split};
 use contrastive::graph::user_item::method::{DccfConfig, LightGclConfig, LightGcnConfig, MethodConfig};
 use contrastive::train::FitOptions;
 use rand::{RngExt, SeedableRng};
-use std::{error::Error, path::PathBuf};
+use std::{collections::BTreeMap, error::Error, path::PathBuf};
 
 #[derive(Parser, Debug)]
 struct Arguments {
@@ -33,9 +33,6 @@ struct Arguments {
     /// Epochs of DCCF.
     #[arg(long, default_value_t = 10)]
     epochs: usize,
-    /// Width of the embeddings.
-    #[arg(long, default_value_t = 32)]
-    dim: usize,
     /// Learning rate of DCCF.
     #[arg(long, default_value_t = 5e-3)]
     lr: f64,
@@ -60,7 +57,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             generate::planted(&options)?.dataset
         }
     };
-    let mut rows: Vec<Row<'_>> = Vec::new();
+    let mut rows: BTreeMap<&str, Vec<[f64; 3]>> = BTreeMap::new();
+    let row = |of: RankingReport, auc| [of.get("recall@20"), of.get("ndcg@20"), auc].map(|x| x.unwrap_or(f64::NAN));
     for seed in 1..=arguments.seeds {
         let mut data = whole.clone();
         data.train = data.train.subsample(arguments.keep, seed)?;
@@ -69,43 +67,40 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         }
         let truth = data.train.clone();
         data.train = with_false_pairs(&truth, arguments.false_pairs, seed)?;
-        let config = DccfConfig::sslrec().with_intents(32).with_dim(arguments.dim).with_learning_rate(arguments.lr);
+        let config = DccfConfig::sslrec().with_intents(32).with_dim(32).with_learning_rate(arguments.lr);
         let config = config.with_batch_size(arguments.batch).with_node_order(NodeOrder::File);
         for (name, config) in [("DCCF", config.clone()), ("DCCF without contrast", config.with_contrast_weight(0.0))] {
             let mut training = config.training_on(&data, &options(arguments.epochs, seed))?;
-            for _ in 0..arguments.epochs {
-                training.train_epoch()?;
-            }
+            (0..arguments.epochs).try_for_each(|_| training.train_epoch().map(drop))?;
             let auc = (arguments.false_pairs > 0.0).then(|| {
                 let method = training.method();
                 let layers = method.views(&training.table(), &training.beside()).layers;
                 let mask = layers[layers.len() - 1].masks[0].clone().into_data().iter::<f32>().collect::<Vec<_>>();
-                let users = method.graph().users;
-                let of_users = method.pattern().indptr()[users];
+                let of_users = method.pattern().indptr()[method.graph().users];
                 // the entries of the users' rows are the pairs in order
                 let labels: Vec<bool> = data.train.pairs().map(|(user, item)| truth.contains(user, item)).collect();
                 roc_auc(&labels, &mask[..of_users])
             });
             let report = training.embeddings().evaluate(&data.train, &data.test, &[20])?;
-            add(&mut rows, name, [report.get("recall@20"), report.get("ndcg@20")], auc.transpose()?);
+            rows.entry(name).or_default().push(row(report, auc.transpose()?));
         }
-        if !arguments.alone {
-            let gcn = LightGcnConfig::new().with_layers(2).with_readout(Readout::Sum).with_dim(arguments.dim);
-            let gcn = gcn.with_learning_rate(5e-3).with_batch_size(arguments.batch).fit(&data, &options(80, seed))?;
-            let gcl = LightGclConfig::new().with_contrast_weight(0.05).with_dim(arguments.dim);
-            let gcl = gcl.with_learning_rate(5e-3).with_batch_size(arguments.batch).fit(&data, &options(32, seed))?;
-            for (name, model) in [("LightGCN, 80 epochs", gcn), ("LightGCL, 32 epochs", gcl)] {
-                let report = model.evaluate(&data.train, &data.test, &[20])?;
-                add(&mut rows, name, [report.get("recall@20"), report.get("ndcg@20")], None);
-            }
+        if arguments.alone {
+            continue;
+        }
+        let gcn = LightGcnConfig::new().with_layers(2).with_readout(Readout::Sum).with_dim(32);
+        let gcn = gcn.with_learning_rate(5e-3).with_batch_size(arguments.batch).fit(&data, &options(80, seed))?;
+        let gcl = LightGclConfig::new().with_contrast_weight(0.05).with_dim(32);
+        let gcl = gcl.with_learning_rate(5e-3).with_batch_size(arguments.batch).fit(&data, &options(32, seed))?;
+        for (name, model) in [("LightGCN, 80 epochs", gcn), ("LightGCL, 32 epochs", gcl)] {
+            rows.entry(name).or_default().push(row(model.evaluate(&data.train, &data.test, &[20])?, None));
         }
     }
     println!("| method | Recall@20 / NDCG@20 by seed | mean | AUC of the masks |\n|---|---|---|---|");
-    for (name, values, auc) in rows {
-        let seeds: Vec<String> = values.iter().map(|[recall, ndcg]| format!("{recall:.4} / {ndcg:.4}")).collect();
-        let mean = [0, 1].map(|k| Summary::of(&values.iter().map(|v| v[k]).collect::<Vec<_>>()).mean);
-        let auc = if auc.is_empty() { String::new() } else { format!("{:.3}", Summary::of(&auc).mean) };
-        println!("| {name} | {} | {:.4} / {:.4} | {auc} |", seeds.join(", "), mean[0], mean[1]);
+    for (name, values) in rows {
+        let seeds: Vec<String> = values.iter().map(|row| format!("{:.4} / {:.4}", row[0], row[1])).collect();
+        let [recall, ndcg, auc] = [0, 1, 2].map(|k| Summary::of(&values.iter().map(|v| v[k]).collect::<Vec<_>>()).mean);
+        let auc = if auc.is_nan() { String::new() } else { format!("{auc:.3}") };
+        println!("| {name} | {} | {recall:.4} / {ndcg:.4} | {auc} |", seeds.join(", "));
     }
     Ok(())
 }
@@ -114,23 +109,11 @@ fn options(epochs: usize, seed: u64) -> FitOptions {
     FitOptions::new(&Device::default()).epochs(epochs).seed(seed).progress(false).evaluate_every(epochs)
 }
 
-type Row<'a> = (&'a str, Vec<[f64; 2]>, Vec<f64>);
-
-fn add<'a>(rows: &mut Vec<Row<'a>>, name: &'a str, values: [Option<f64>; 2], auc: Option<f64>) {
-    let at = rows.iter().position(|row| row.0 == name).unwrap_or_else(|| {
-        rows.push((name, Vec::new(), Vec::new()));
-        rows.len() - 1
-    });
-    rows[at].1.push(values.map(|value| value.unwrap_or(f64::NAN)));
-    rows[at].2.extend(auc);
-}
-
 /// The pairs, and as many random ones as the share says.
 fn with_false_pairs(truth: &Interactions, share: f64, seed: u64) -> Result<Interactions, Box<dyn Error>> {
     let (users, items) = (truth.num_users() as u32, truth.num_items() as u32);
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-    let drawn =
-        (0..(truth.len() as f64 * share) as usize).map(|_| (rng.random_range(0..users), rng.random_range(0..items)));
-    let drawn: Vec<(u32, u32)> = drawn.collect();
+    let pair = |_| (rng.random_range(0..users), rng.random_range(0..items));
+    let drawn: Vec<(u32, u32)> = (0..(truth.len() as f64 * share) as usize).map(pair).collect();
     Ok(Interactions::from_pairs(users as usize, items as usize, truth.pairs().chain(drawn))?)
 }

@@ -6,6 +6,7 @@
 
 use clap::Parser;
 use contrastive::Device;
+use contrastive::eval::Summary;
 use contrastive::graph::graphs::data::{GraphSet, MotifOptions, motif_graphs};
 use contrastive::graph::graphs::evaluate::{discrimination, linear_probe};
 use contrastive::graph::graphs::method::{DslaConfig, DslaModel, GraphFineTune};
@@ -87,10 +88,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     println!("{:<16}{}", "", COLUMNS.map(|name| format!("{name:>16}")).concat());
     for (name, scores) in &rows {
         let cell = |at: usize| {
-            let mean = scores.iter().map(|row| row[at]).sum::<f64>() / scores.len() as f64;
-            let deviation =
-                (scores.iter().map(|row| (row[at] - mean).powi(2)).sum::<f64>() / scores.len() as f64).sqrt();
-            format!("{:>16}", if mean.is_nan() { "-".into() } else { format!("{mean:.3} +- {deviation:.3}") })
+            let Summary { mean, std, .. } = Summary::of(&scores.iter().map(|row| row[at]).collect::<Vec<_>>());
+            format!("{:>16}", if mean.is_nan() { "-".into() } else { format!("{mean:.3} +- {std:.3}") })
         };
         println!("{name:<16}{}", (0..COLUMNS.len()).map(cell).collect::<String>());
     }

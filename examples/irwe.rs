@@ -5,6 +5,7 @@
 
 use clap::Parser;
 use contrastive::Device;
+use contrastive::eval::Summary;
 use contrastive::eval::clustering::KMeans;
 use contrastive::eval::ndarray::{Array2, s};
 use contrastive::eval::probe::{LinearProbe, LogisticRegression, Scaling, Split, Targets};
@@ -51,9 +52,8 @@ fn probe(graph: &Graph, x: &Array2<f32>, splits: u64) -> Result<Vec<f64>, Box<dy
     let splits =
         (0..splits).map(|seed| Split::random(graph.num_nodes(), 0.2, 0.1, seed)).collect::<Result<Vec<_>, _>>()?;
     let grid: Vec<f64> = (-4..4).map(|power| f64::from(3 * power).exp2()).collect();
-    let classifier = LogisticRegression::new(1.0).with_missing_classes(true);
-    let probe =
-        LinearProbe::new().with_classifier(classifier).with_scaling(Scaling::Standardise).with_validation(&grid);
+    let probe = LinearProbe::new().with_classifier(LogisticRegression::new(1.0).with_missing_classes(true));
+    let probe = probe.with_scaling(Scaling::Standardise).with_validation(&grid);
     let report = probe.run(x.view(), Targets::single(&classes, labels.num_classes()), &splits)?;
     Ok(report.runs().iter().map(|run| run.micro_f1).collect())
 }
@@ -66,54 +66,48 @@ fn clustered(graph: &Graph, x: &Array2<f32>, seed: u64) -> Result<f64, Box<dyn E
 }
 
 fn print(name: &str, f1: &[f64], modularity: &[f64]) {
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let deviation = (f1.iter().map(|x| (x - mean(f1)).powi(2)).sum::<f64>() / f1.len() as f64).sqrt();
-    println!("{name:<36} {:.3} +- {deviation:.3}   {:>10.3}", mean(f1), mean(modularity));
+    let [f1, modularity] = [f1, modularity].map(Summary::of);
+    println!("{name:<36} {:.3} +- {:.3}   {:>10.3}", f1.mean, f1.std, modularity.mean);
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
+    let Arguments { data, other, dim, walks: of_a_node, epochs, splits, seeds } = Arguments::parse();
     let read = |path: &Option<PathBuf>, seed| match path {
         Some(path) => Graph::read(path),
         None => role_graph(&RoleGraphOptions { seed, ..Default::default() }),
     };
-    if arguments.data.is_none() {
+    if data.is_none() {
         eprintln!("no --data: using GENERATED graphs (motifs on a cycle)");
     }
-    let graph = read(&arguments.data, 7)?;
-    let other =
-        (arguments.data.is_none() || arguments.other.is_some()).then(|| read(&arguments.other, 8)).transpose()?;
+    let graph = read(&data, 7)?;
+    let other = (data.is_none() || other.is_some()).then(|| read(&other, 8)).transpose()?;
     println!("{}: {} nodes, {} edges", graph.name(), graph.num_nodes(), graph.num_edges());
-    let mut config =
-        IrweConfig { dim: arguments.dim, steps: 6, statistics_walks: arguments.walks, ..Default::default() };
-    config.training = config.training.with_budget(Budget::Epochs(arguments.epochs));
+    let mut config = IrweConfig { dim, steps: 6, statistics_walks: of_a_node, ..Default::default() };
+    config.training = config.training.with_budget(Budget::Epochs(epochs));
 
     println!("\n{:<36} micro F1         modularity", "representation");
-    let row = |name: &str, x: &Array2<f32>| -> Result<(), Box<dyn Error>> {
-        print(name, &probe(&graph, x, arguments.splits)?, &[clustered(&graph, x, 1)?]);
+    let row = |name, x: &Array2<f32>| -> Result<(), Box<dyn Error>> {
+        print(name, &probe(&graph, x, splits)?, &[clustered(&graph, x, 1)?]);
         Ok(())
     };
     let degrees = Graphlets::new(&graph)?.node_degrees().mapv(|count| (count as f64).ln_1p() as f32);
     row("log degree", &degrees.slice(s![.., ..1]).to_owned())?;
     row("log graphlet degree vector", &degrees)?;
     let walks = walk_counts(&graph.matrix(Normalisation::None, Loops::Remove), 3);
-    row(
-        "PPMI of walks of 3 steps",
-        &factorise(&ppmi(&walks, 0.0), arguments.dim.min(graph.num_nodes()), Sides::Left, 1)?,
-    )?;
+    row("PPMI of walks of 3 steps", &factorise(&ppmi(&walks, 0.0), dim.min(graph.num_nodes()), Sides::Left, 1)?)?;
     let (mut scores, mut transferred) = ([(); 4].map(|()| (Vec::new(), Vec::new())), Vec::new());
-    for seed in 1..=arguments.seeds {
+    for seed in 1..=seeds {
         let untrained = config.build(&graph, seed, &Device::default())?;
         let before = untrained.method().embed(&untrained.trained_model());
         let trained = config.fit(&graph, &FitOptions::new(&Device::default()).seed(seed).progress(false))?;
         let after = trained.method.embed(&trained.model);
         for (own, x) in scores.iter_mut().zip([&before.identity, &before.position, &after.identity, &after.position]) {
-            own.0.extend(probe(&graph, x, arguments.splits)?);
+            own.0.extend(probe(&graph, x, splits)?);
             own.1.push(clustered(&graph, x, seed)?);
         }
         if let Some(other) = &other {
             let read = trained.method.infer(&trained.model, other, None)?;
-            transferred.extend(probe(other, &read.identity, arguments.splits)?);
+            transferred.extend(probe(other, &read.identity, splits)?);
         }
     }
     for (name, own) in ["psi, untrained", "gamma, untrained", "psi", "gamma"].iter().zip(&scores) {

@@ -34,6 +34,15 @@ struct Arguments {
     /// Epochs with labels.
     #[arg(long, default_value_t = 40)]
     labelled_epochs: usize,
+    /// Epochs before the first detection. The paper has none, of 195 steps and more each; here an epoch has 29.
+    #[arg(long, default_value_t = 8)]
+    warm_up: usize,
+    /// Weight of the divergence of the mean prediction from even classes (PLS: 1).
+    #[arg(long, default_value_t = 0.0)]
+    balance: f64,
+    /// Some of the arms, by their number in the table, counted from 0.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<usize>,
 }
 
 const ARMS: [&str; 6] = ["CE + mixup", "loss only", "linear only", "alternate", "alternate, two networks", "oracle"];
@@ -78,8 +87,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let training = TrainingConfig::new(Budget::Epochs(epochs), protocol.frame.training.batch_size, 1e-3)
             .with_schedule(Schedule::cosine(0.0));
         let views = LsaViews { weak: weak.clone(), strong: weak.clone(), noisy: strong.clone() };
-        let plain = LsaConfig::new(protocol.frame.encoder.clone(), views, training).with_features(Features::Frozen);
-        for (name, found) in ARMS.iter().zip(&mut found) {
+        let mut plain = LsaConfig::new(protocol.frame.encoder.clone(), views, training).with_features(Features::Frozen);
+        (plain.warm_up, plain.balance) = (arguments.warm_up.min(epochs / 2), arguments.balance);
+        let chosen = |arm: &usize| arguments.only.is_empty() || arguments.only.contains(arm);
+        for (_, (name, found)) in ARMS.iter().zip(&mut found).enumerate().filter(|(at, _)| chosen(at)) {
             let options = FitOptions::new(&device).seed(seed).progress(false);
             let trained = arm(name, plain.clone()).fit(&data, &options)?;
             let of = |metric: &str| -> Vec<f64> {

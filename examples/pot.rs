@@ -1,7 +1,8 @@
 //! POT around GRACE, and GRACE beside it: `cargo run --release --example pot -- [--data planetoid/ind.cora] [--dim 64]`.
 //!
 //! Prints the mean score of the nodes (how much nearer each is to its positive than to its negatives, at least), its deviation over the
-//! nodes, the certified score, and linear probes. `--certify` only bounds an untrained encoder, for graphs of any size.
+//! nodes, both also over the lengths of the embeddings (a score grows with them), the share of nodes below 0, the certified score, and
+//! linear probes. `--certify` only bounds an untrained encoder, for graphs of any size.
 
 #[allow(dead_code)]
 #[path = "shared/nodes.rs"]
@@ -47,11 +48,14 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let score = if arguments.official { Score::Official } else { Score::Sound };
     let budget = if arguments.all_edges { EdgeBudget::All } else { EdgeBudget::Expected };
     let kappas = if arguments.certify { vec![0.0] } else { vec![0.0, arguments.kappa] };
-    println!("| kappa | score, mean | deviation over nodes | certified | outside the budget | s an epoch | probes |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| kappa | score, mean | deviation over nodes | over the length, mean | deviation | below 0 | certified \
+        | below 0 | outside the budget | s an epoch | probes |\n|{}",
+        "---|".repeat(11)
+    );
     for kappa in kappas {
         let config = PotConfig::new(host.clone()).with_kappa(kappa).with_score(score).with_budget(budget);
-        let (mut columns, mut report, mut seconds) = (vec![Vec::new(); 4], NodeReport::default(), 0.0);
+        let (mut columns, mut report, mut seconds) = (vec![Vec::new(); 8], NodeReport::default(), 0.0);
         for seed in run.seeds() {
             let mut training = config.build(&graph, seed, &device)?;
             let start = Instant::now();
@@ -66,8 +70,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 println!("certified {} nodes in {:.1} s", certified.nodes.len(), start.elapsed().as_secs_f64());
             }
             let sound = training.method().compactness(&model, Score::Sound, seed)?;
-            let (of_sound, share) = (sound.summary(), sound.outside as f64 / sound.nodes.len() as f64);
-            let row = [of_sound.mean, of_sound.std, certified.summary().mean, share];
+            let (whole, relative, share) =
+                (sound.summary(), sound.relative(), |count: usize| count as f64 / sound.nodes.len() as f64);
+            let of_sound = [whole.mean, whole.std, relative.mean, relative.std, share(sound.below_zero())];
+            let rest = [certified.summary().mean, share(certified.below_zero()), share(sound.outside)];
+            let row = of_sound.into_iter().chain(rest);
             columns.iter_mut().zip(row).for_each(|(column, number)| column.push(number));
             if !arguments.certify {
                 report.extend(NodeReport::of(&graph, training.embed().view(), seed)?);

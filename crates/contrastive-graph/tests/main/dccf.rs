@@ -11,6 +11,7 @@ use contrastive_graph::user_item::method::{
     Dccf, DccfConfig, Initialisation, LightGcnConfig, Method, MethodConfig, Sampling, Start, TableConfig,
 };
 use contrastive_train::{FitOptions, Trainee};
+use ndarray::Array2;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 fn config() -> DccfConfig {
@@ -256,6 +257,48 @@ fn dccf_single_and_repeated_nodes() {
     };
     assert!(contrast(&[2], &[0], &[1]).abs() < 1e-7);
     assert_eq!(contrast(&[2, 2, 0], &[0, 0, 1], &[1, 1, 2]), contrast(&[2, 0], &[0, 1], &[1, 2]));
+}
+
+/// The forward pass of two layers, written out entry by entry in f64.
+#[test]
+fn dccf_forward_is_its_definition() {
+    let (method, table, beside) = (config().build(&train()).unwrap(), numbers(7, 6, 1), intents(&config(), 3));
+    let [x, users, items] = [&table, &beside[0], &beside[1]].map(|of| to_array(of).mapv(f64::from));
+    let neighbours = |node: usize| -> Vec<usize> {
+        let pairs = train().pairs().map(|(u, i)| (u as usize, 4 + i as usize)).collect::<Vec<_>>();
+        pairs.into_iter().filter_map(|(u, i)| (u == node).then_some(i).or((i == node).then_some(u))).collect()
+    };
+    let masked = |ends: &Array2<f64>, x: &Array2<f64>| {
+        Array2::from_shape_fn((7, 6), |(node, column)| {
+            let mask = |other: usize| {
+                let (a, b) = (ends.row(node), ends.row(other));
+                (a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt() + 1.0) / 2.0
+            };
+            let sum: f64 = neighbours(node).into_iter().map(mask).sum();
+            neighbours(node).into_iter().map(|other| mask(other) / sum * x[[other, column]]).sum()
+        })
+    };
+    let (mut x, mut all) = (x.clone(), x);
+    for layer in method.views(&table, &beside).layers {
+        let degree = |node: usize| neighbours(node).len() as f64;
+        let z = Array2::from_shape_fn((7, 6), |(node, column)| {
+            let part = |other: usize| x[[other, column]] / (degree(node) * degree(other)).sqrt();
+            neighbours(node).into_iter().map(part).sum()
+        });
+        let s = Array2::from_shape_fn((7, 6), |(node, column)| {
+            let of = if node < 4 { &users } else { &items };
+            let weights: Vec<f64> = (0..5).map(|k| x.row(node).dot(&of.column(k)).exp()).collect();
+            (0..5).map(|k| weights[k] * of[[column, k]]).sum::<f64>() / weights.iter().sum::<f64>()
+        });
+        let [of_z, of_s] = [masked(&z, &x), masked(&s, &x)];
+        let found = [&layer.messages, layer.intents.as_ref().unwrap(), &layer.masked[0], &layer.masked[1]];
+        for (found, wanted) in found.into_iter().zip([&z, &s, &of_z, &of_s]) {
+            close("view", &values(found), wanted.as_slice().unwrap(), 1e-5, 1e-5);
+        }
+        x = z + s + of_z + of_s + x;
+        all = all + &x;
+    }
+    close("embeddings", &values(&method.views(&table, &beside).embeddings), all.as_slice().unwrap(), 1e-5, 1e-5);
 }
 
 /// The 6 L contrasts are InfoNCE of the different nodes, written out.

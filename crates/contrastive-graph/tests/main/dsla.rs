@@ -1,5 +1,6 @@
 //! D-SLA: the checks of its specification.
 
+use crate::common::directions::losses_have_their_slope;
 use crate::common::{close, shared, tracked, values};
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor};
@@ -242,6 +243,12 @@ fn trainings_resume_bit_for_bit() {
         let build = || config.build(&set, 7, &Device::default()).unwrap();
         testing::resumes_bit_for_bit(&build, 5);
     }
+}
+
+#[test]
+fn gradients_of_the_whole_method_are_derivatives() {
+    let training = small().build(&set(), 7, &Device::default()).unwrap();
+    losses_have_their_slope(training.method().clone(), training.model(), 1e-6);
 }
 
 #[test]

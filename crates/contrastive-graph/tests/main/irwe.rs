@@ -1,5 +1,6 @@
 //! IRWE: the checks of its specification. No parity with the publication is claimed.
 
+use crate::common::directions::losses_have_their_slope;
 use crate::common::{close, tracked, values};
 use burn::tensor::{DType, Device};
 use contrastive_graph::node::augment::anonymous::{PatternRanks, anonymous};
@@ -257,6 +258,16 @@ fn trainings_resume_bit_for_bit() {
         let config = IrweConfig { joint, dropout: 0.1, training: training.clone(), ..small() };
         let build = || config.build(&graph, 7, &Device::default()).unwrap();
         testing::resumes_bit_for_bit(&build, 8);
+    }
+}
+
+#[test]
+fn gradients_of_the_whole_method_are_derivatives() {
+    let graph = twins();
+    // the first step of the one is of the identity, of the other of both; a position step stops gradients on purpose
+    for joint in [false, true] {
+        let training = IrweConfig { joint, ..small() }.build(&graph, 7, &Device::default()).unwrap();
+        losses_have_their_slope(training.method().clone(), training.model(), 1e-6);
     }
 }
 

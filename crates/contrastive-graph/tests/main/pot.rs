@@ -354,6 +354,12 @@ fn compactness_is_measured_for_any_encoder() {
     let w = directions(encoder.forward(&other, &features));
     let truth = values(&(encoder.forward(&graph, &input) * w).sum_dim(1));
     assert!(sound.nodes.iter().zip(&truth).all(|(s, f)| *s <= f + 1e-4));
+    // over the length of the embedding, a score is at most |w| < 2, and the scale of the encoder is out of it
+    let lengths = values(&encoder.forward(&graph, &input).square().sum_dim(1).sqrt());
+    close("lengths", &sound.lengths, &lengths, 1e-6, 1e-6);
+    let ratios: Vec<f64> = sound.nodes.iter().zip(&lengths).map(|(s, l)| if *l > 0.0 { s / l } else { 0.0 }).collect();
+    assert!((sound.relative().mean - ratios.iter().sum::<f64>() / 90.0).abs() < 1e-6 && sound.relative().mean < 2.0);
+    assert_eq!(sound.below_zero(), ratios.iter().filter(|ratio| **ratio < 0.0).count());
     assert!(matches!(graph, Propagation::Operator(_)));
 }
 

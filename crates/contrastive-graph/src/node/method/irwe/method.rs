@@ -352,7 +352,8 @@ impl Method for Irwe {
     }
 
     fn losses(&mut self, model: &IrweModel, batch: &IrweBatch, step: Step) -> Result<Weighted, TrainError> {
-        let (input, config) = (self.input.tracked(), &self.config);
+        let dtype = model.identity.maps[0].weight.val().dtype();
+        let (input, config) = (self.input.tracked(dtype), &self.config);
         let mut losses: Weighted = Vec::new();
         let identity = &model.identity;
         if batch.part != Part::Position {

@@ -3,7 +3,7 @@
 use super::statistics::{WalkIndex, WalkStatistics};
 use crate::parts::to_tensor;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{DType, Device, Tensor, TensorData, activation};
 use contrastive_core::linear::gather_rows;
 use contrastive_nn::encoder::{Mlp, MlpConfig, Transformer, TransformerConfig};
 use contrastive_nn::layer::{
@@ -98,9 +98,12 @@ impl IrweInput {
         }
     }
 
-    /// On the side of autodiff.
-    pub(super) fn tracked(&self) -> Self {
-        let into = |x: &Tensor<2>| if x.is_autodiff() { x.clone() } else { Tensor::from_inner(x.clone()) };
+    /// On the side of autodiff, in this type.
+    pub(super) fn tracked(&self, dtype: DType) -> Self {
+        let into = |x: &Tensor<2>| {
+            let x = if x.dtype() == dtype { x.clone() } else { x.clone().cast(dtype) };
+            if x.is_autodiff() { x } else { Tensor::from_inner(x) }
+        };
         Self {
             codes: into(&self.codes),
             statistics: into(&self.statistics),

@@ -163,10 +163,12 @@ impl<M: TwoViewMethod> Pot<M> {
         let [(graph, input), (other, features)] = self.views().inputs(&mut ChaCha8Rng::seed_from_u64(seed))?;
         let (bounds, view) = (&self.bounds[0], operator(&graph));
         let w = directions(model.encoder().forward(&other, &features));
+        let z = model.encoder().forward(&graph, &input);
+        let lengths = (z.clone() * z).sum_dim(1).sqrt().into_data().iter::<f64>().collect();
         let scored = Scored::new(Network::of(model.encoder())?, bounds, &input, score, &self.clean);
         let drawn = (score != Score::Certified).then_some(view);
         let nodes = scored.score(drawn, bounds, &w).into_data().iter::<f64>().collect();
-        Ok(Compactness { nodes, outside: bounds.outside(view) })
+        Ok(Compactness { nodes, lengths, outside: bounds.outside(view) })
     }
 }
 

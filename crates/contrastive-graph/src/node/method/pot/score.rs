@@ -169,6 +169,8 @@ impl Scored {
 pub struct Compactness {
     /// A score for each node.
     pub nodes: Vec<f64>,
+    /// The length of each node's embedding in the first view. A score grows with it: `f_i = Z1_i . w_i`, where `Z1_i` has any length.
+    pub lengths: Vec<f64>,
     /// How many of them have lost more edges than their budget in the drawn view: for these the bound need not hold.
     pub outside: usize,
 }
@@ -177,5 +179,16 @@ impl Compactness {
     /// Mean and deviation over the nodes.
     pub fn summary(&self) -> Summary {
         Summary::of(&self.nodes)
+    }
+
+    /// Mean and deviation of the scores over the lengths: what encoders of different scales are compared by; 0 where a length is.
+    pub fn relative(&self) -> Summary {
+        let ratio = |(score, length): (&f64, &f64)| if *length > 0.0 { score / length } else { 0.0 };
+        Summary::of(&self.nodes.iter().zip(&self.lengths).map(ratio).collect::<Vec<_>>())
+    }
+
+    /// How many scores are below 0: nodes of which nothing is shown. No scale changes it.
+    pub fn below_zero(&self) -> usize {
+        self.nodes.iter().filter(|score| **score < 0.0).count()
     }
 }
