@@ -296,7 +296,7 @@ fn dccf_forward_is_its_definition() {
             close("view", &values(found), wanted.as_slice().unwrap(), 1e-5, 1e-5);
         }
         x = z + s + of_z + of_s + x;
-        all = all + &x;
+        all += &x;
     }
     close("embeddings", &values(&method.views(&table, &beside).embeddings), all.as_slice().unwrap(), 1e-5, 1e-5);
 }
