@@ -4,4 +4,4 @@ mod loader;
 mod sets;
 
 pub use loader::{Ahead, ImageBatch, Loader, Waiting};
-pub use sets::{cifar_subset, digits, fashion};
+pub use sets::{cifar_subset, digits, fashion, long_tail};

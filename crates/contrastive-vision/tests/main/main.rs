@@ -7,6 +7,7 @@ mod bad_input;
 mod encoder;
 mod evaluate;
 mod loader;
+mod mechanisms;
 mod methods;
 
 use burn::tensor::Device;
