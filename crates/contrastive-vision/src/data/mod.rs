@@ -6,4 +6,4 @@ mod sets;
 
 pub use canvases::Canvases;
 pub use loader::{Ahead, ImageBatch, Loader, Waiting};
-pub use sets::{cifar_subset, digits, fashion};
+pub use sets::{cifar_subset, digits, fashion, long_tail};

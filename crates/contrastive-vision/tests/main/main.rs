@@ -10,6 +10,7 @@ mod evaluate;
 mod hard_negatives;
 mod loader;
 mod lsa;
+mod mechanisms;
 mod methods;
 
 use burn::tensor::Device;
