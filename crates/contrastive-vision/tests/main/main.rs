@@ -4,8 +4,11 @@
 mod golden;
 
 mod bad_input;
+mod beclr;
 mod encoder;
 mod evaluate;
+mod inflation;
+mod kinds;
 mod loader;
 mod methods;
 

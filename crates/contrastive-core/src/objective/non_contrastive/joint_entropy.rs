@@ -67,7 +67,8 @@ impl JointEntropy {
         let wanted = [c.is_tracked(), s.is_tracked()];
         let dtype = computed_in(c.dtype());
         let sides = [Side::new(c, dtype), Side::new(s, dtype)];
-        let broken = zero_or_nan(&sides[0].rows) + zero_or_nan(&sides[1].rows);
+        // NaN for rows, or lengths, that their type cannot hold
+        let broken = zero_or_nan(&sides[0].squares) + zero_or_nan(&sides[1].squares);
         let blocks: Vec<Range<usize>> = (0..n).step_by(BLOCK).map(|at| at..(at + BLOCK).min(n)).collect();
         let kernels = |rows: &Range<usize>| sides.each_ref().map(|side| side.kernel(rows.clone(), self.tau));
         let mut kept = Vec::new();

@@ -254,3 +254,41 @@ impl Beside for Tensor<2> {
         if other.is_autodiff() && !self.is_autodiff() { Tensor::from_inner(self) } else { self }
     }
 }
+
+/// The sums and their gradients in one pass against the objectives one by one, in CPU time of one thread; printed, not asserted.
+#[test]
+#[ignore = "a measurement"]
+fn time_of_one_pass_and_of_five() {
+    for n in [128, 512] {
+        let t = || tracked(normal(2, n * 16), [n, 16], burn::tensor::DType::F32);
+        let c = || unit_rows(tracked(normal(1, n * 16), [n, 16], burn::tensor::DType::F32));
+        let (jem, even) = (JointEntropy::new(0.5).unwrap(), Uniformity::new(1.0).unwrap());
+        let even = even.with_similarity(Similarity::Dot);
+        let sums = LogSums::new(1.0).unwrap().with_similarity(Similarity::NegativeSquaredDistance);
+        let sep = SepClr::new(0.5, [1.0, 0.0, 1.0]).unwrap();
+        let kinds = vec![1; n];
+        let seconds = |run: &dyn Fn()| {
+            run();
+            let start = std::time::Instant::now();
+            (0..20).for_each(|_| run());
+            start.elapsed().as_secs_f64() / 20.0
+        };
+        let one = seconds(&|| drop(sep.loss([c(), c()], [t(), t()], &kinds).unwrap().backward()));
+        let five = seconds(&|| {
+            let mut value = Alignment::new(2.0).unwrap().loss(c(), c()) + Alignment::new(2.0).unwrap().loss(t(), t());
+            for _ in 0..2 {
+                let both = Tensor::cat(vec![c(), t()], 1);
+                let joint = sums.loss(&Inputs::new(both.clone(), both), vec![1.0 / n as f64; n]);
+                value = value + even.loss(c()) + even.loss(t()) + joint;
+            }
+            drop(value.backward());
+        });
+        let alone = seconds(&|| drop(jem.loss(c(), t()).backward()));
+        println!(
+            "{n} rows: {:.2} ms in one pass a view, {:.2} ms one by one, {:.2} ms joint entropy alone",
+            1e3 * one,
+            1e3 * five,
+            1e3 * alone
+        );
+    }
+}
