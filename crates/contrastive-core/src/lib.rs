@@ -32,6 +32,8 @@ pub mod memory;
 pub mod modules;
 pub mod norm;
 pub mod objective;
+
+pub mod opta;
 pub mod optimal_transport;
 pub mod pairs;
 pub mod sampler;

@@ -1,7 +1,7 @@
 //! Which samples meet in a batch, and batches made ahead of time.
 
 use crate::config::{Check, SettingError};
-use contrastive_core::sampler::{BalancedSampler, HierarchicalSampler, PerClassSampler};
+use contrastive_core::sampler::{BalancedSampler, HierarchicalSampler, MixedSource, PerClassSampler};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::any::Any;
@@ -50,6 +50,8 @@ pub enum Batches {
     PerClass(PerClassSampler),
     /// Few groups of related classes.
     Hierarchical(HierarchicalSampler),
+    /// Real and generated samples in exact shares.
+    Mixed(MixedSource),
 }
 
 impl Batches {
@@ -87,7 +89,7 @@ impl Batches {
         self
     }
 
-    /// The batches of an epoch, counted from 1. Samplers of classes draw from their own seed and the number of the epoch, the others
+    /// The batches of an epoch, counted from 1. Samplers of classes and of mixtures draw from their own seed and the number of the epoch, the others
     /// from `rng`.
     pub fn epoch(&self, epoch: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<usize>> {
         let order = |samples: usize, rng: &mut ChaCha8Rng| {
@@ -111,6 +113,7 @@ impl Batches {
             Self::Balanced(sampler) => sampler.epoch(epoch),
             Self::PerClass(sampler) => sampler.epoch(epoch),
             Self::Hierarchical(sampler) => sampler.epoch(epoch),
+            Self::Mixed(sampler) => sampler.epoch(epoch),
         }
     }
 }

@@ -5,6 +5,8 @@ use contrastive_core::head::HeadError;
 use contrastive_core::memory::MemoryError;
 use contrastive_core::norm::NormError;
 use contrastive_core::objective::SampleError;
+use contrastive_core::opta::OpTaError;
+use contrastive_core::sampler::SamplerError;
 use contrastive_core::synthesis::SynthesisError;
 use contrastive_data::FileError;
 use contrastive_data::augment::AugmentError;
@@ -41,6 +43,12 @@ pub enum VisionError {
     /// A setting of a queue or a momentum outside of its range.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// Images that cannot be sampled this way.
+    #[error(transparent)]
+    Sampler(#[from] SamplerError),
+    /// Features that class means cannot be moved to.
+    #[error(transparent)]
+    OpTa(#[from] OpTaError),
     /// A setting of a view outside of its range.
     #[error(transparent)]
     View(#[from] AugmentError),

@@ -9,6 +9,10 @@
 //! A method of any kind is measured by the same call, [`Protocol::run`], beside [`Protocol::raw`], [`Protocol::untrained`] and
 //! [`Protocol::supervised`].
 
+mod few_shot;
+
+pub use few_shot::{ByMeans, FewShotTask};
+
 use crate::VisionError;
 use crate::data::{Ahead, Canvases};
 use crate::encoder::{Encoder, EncoderConfig, embed};

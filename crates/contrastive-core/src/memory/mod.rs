@@ -1,10 +1,12 @@
-//! What outlives a batch: a first-in-first-out queue of past rows, and a moving average of an encoder.
+//! What outlives a batch: a first-in-first-out queue of past rows, one in clusters around prototypes, and a moving average of an encoder.
 //!
-//! Neither carries a gradient. Both can be stored with a run and taken up again without a difference.
+//! None carries a gradient. All can be stored with a run and taken up again without a difference.
 
+mod dyce;
 mod ema;
 mod queue;
 
+pub use dyce::{Assignment, DyCe, DyCeConfig};
 pub use ema::{Ema, update_target, update_target_parameters};
 pub use queue::Queue;
 
@@ -45,6 +47,22 @@ pub enum MemoryError {
     /// A schedule without steps.
     #[error("a momentum schedule over 0 steps: it needs at least 1")]
     Steps,
+    /// A setting out of its range.
+    #[error("{setting} of a memory in clusters is {value}; allowed is {allowed}")]
+    Setting {
+        /// Which.
+        setting: &'static str,
+        /// The value given.
+        value: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A row that is NaN or infinite.
+    #[error("row {row} for a memory is NaN or infinite")]
+    NotFinite {
+        /// Which of the rows given.
+        row: usize,
+    },
     /// A stored state that this memory cannot take over.
     #[error("state of a queue: {0}")]
     State(String),

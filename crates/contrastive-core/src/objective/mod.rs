@@ -25,6 +25,8 @@
 //! | positives of my own: lists, weights, excluded pairs | [`PairObjective`] with [`Pairs`](crate::pairs::Pairs) | candidates from several sources: [`CandidateBlocks`]; many small problems at once: [`Grouped`] |
 //! | two views whose contrast has become too easy | [`MarginBand`] (MCLRec's regulariser, with NT-Xent in the same pass) | |
 //! | a formula of my own | [`LogSums`] (of log-sum-exps), [`row_blocks`] (of anything) | |
+//! | samples of two kinds: what they share, and what one has alone | [`SepClr`] | the entropy of two vectors together: [`JointEntropy`] |
+//! | two views, a slow teacher, and neighbours from a memory | [`Beclr`] with [`DyCe`](crate::memory::DyCe) | |
 //! | rows on several machines | the `_over` forms of the losses, with [`Ranks`](crate::distributed::Ranks) | |
 //!
 //! ```

@@ -4,7 +4,8 @@
 //! positions in the data set. The same seed and the same epoch always give the same batches, whatever came before, so that a
 //! run can be resumed anywhere.
 //!
-//! [`OverlappingCrops`] are not about labels: they draw which parts of time series are compared. [`weighted_draws`] draws places by weights.
+//! [`MixedSource`] draws from real and generated samples in exact shares, [`weighted_draws`] places by weights. [`OverlappingCrops`] are not
+//! about labels: they draw which parts of time series are compared.
 //!
 //! What does not fill a batch is a choice, [`Remainder`]. All batches have the same size.
 //!
@@ -24,6 +25,7 @@
 mod balanced;
 mod draws;
 mod hierarchical;
+mod mixed;
 mod overlapping;
 mod pack;
 mod per_class;
@@ -31,6 +33,7 @@ mod per_class;
 pub use balanced::BalancedSampler;
 pub use draws::weighted_draws;
 pub use hierarchical::HierarchicalSampler;
+pub use mixed::{Copies, MixedSource};
 pub use overlapping::OverlappingCrops;
 pub use per_class::PerClassSampler;
 
@@ -87,6 +90,12 @@ pub enum SamplerError {
         length: usize,
         /// The smallest number.
         needed: usize,
+    },
+    /// No real samples, of which copies are to be drawn.
+    #[error("no real samples for {replicate} copies of each: allowed is 1 sample or more, or 0 copies")]
+    NoReal {
+        /// Copies of each.
+        replicate: usize,
     },
     /// Fewer classes than a batch is to hold.
     #[error("{available} {what} with enough rows, but a batch holds {needed}")]

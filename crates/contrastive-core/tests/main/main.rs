@@ -25,5 +25,6 @@ mod sorting;
 mod spec_checks;
 mod svd;
 mod synthesis;
+mod systems;
 mod unpaired;
 mod vocabulary;

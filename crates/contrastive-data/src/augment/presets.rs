@@ -1,6 +1,6 @@
-//! Published recipes by name. Sides are those of the views. As the papers have it, no blur at 32 pixels and below.
+//! Published recipes by name. Sides are those of the views. As the papers have it, no blur at 32 pixels and below, but for AdaInf's.
 
-use super::{Augmentation, Interpolation, Step, Views};
+use super::{AugmentError, Augmentation, Interpolation, Step, Views};
 
 /// The ImageNet aspect ratios.
 const ASPECT: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
@@ -96,4 +96,49 @@ pub fn boxed(mut recipe: Augmentation, within: [f64; 4], beta: f64) -> Augmentat
 pub fn letters(size: usize) -> Augmentation {
     let warp = Step::Affine { turn: 10.0, scale: 0.2, shear: 10.0, shift: size as f64 * 0.07 };
     Augmentation::new(size).then(crop(0.6, 1.0).always()).then(warp.always())
+}
+
+/// A number between that of weak views, at 0, and that of strong ones, at 1.
+fn between(strength: f64) -> Result<impl Fn(f64, f64) -> f64, AugmentError> {
+    match (0.0..=1.0).contains(&strength) {
+        true => Ok(move |weak: f64, strong: f64| (1.0 - strength) * weak + strength * strong),
+        false => {
+            let (value, allowed) = (strength.to_string(), "0 (weak) to 1 (strong)".into());
+            Err(AugmentError { step: "AdaInf", setting: "strength", value, allowed })
+        }
+    }
+}
+
+/// AdaInf's views for symmetric methods (Wang et al. 2024; released CIFAR configurations): strong ones (1) for real images alone, weak ones
+/// (0) when many generated images are added, and linearly between. Crops from 0.08 or 0.2 on, colour (0.8, 0.8, 0.8, 0.2) in 0.8 or
+/// (0.4, 0.4, 0.4, 0.1) in 0.4 of the cases; grey 0.2, blur 0.5 and flips 0.5 in both.
+///
+/// # Errors
+/// When the strength is not within 0 and 1.
+pub fn adainf(size: usize, strength: f64) -> Result<Augmentation, AugmentError> {
+    let at = between(strength)?;
+    let area = [at(0.2, 0.08), 1.0];
+    let recipe = Augmentation::new(size)
+        .then(Step::Crop { area, aspect: ASPECT, interpolation: Interpolation::Bicubic, centre: 1 }.always())
+        .then(jitter([at(0.4, 0.8), at(0.4, 0.8), at(0.4, 0.8), at(0.1, 0.2)]).with(at(0.4, 0.8)))
+        .then(Step::Grey.with(0.2))
+        .then(Step::Blur { sigma: [0.1, 2.0], kernel: None }.with(0.5))
+        .then(Step::Flip.with(0.5));
+    Ok(recipe)
+}
+
+/// AdaInf's views for BYOL and Barlow Twins: crops from 0.08 (strong, 1) or 0.2 on (weak, 0), colour (0.4, 0.4, 0.2, 0.1) in 0.8 or 0.4 of
+/// the cases, grey 0.2, flips 0.5, no blur; the second view solarised in 0.2.
+///
+/// # Errors
+/// When the strength is not within 0 and 1.
+pub fn adainf_asymmetric(size: usize, strength: f64) -> Result<Views, AugmentError> {
+    let at = between(strength)?;
+    let area = [at(0.2, 0.08), 1.0];
+    let first = Augmentation::new(size)
+        .then(Step::Crop { area, aspect: ASPECT, interpolation: Interpolation::Bicubic, centre: 1 }.always())
+        .then(jitter([0.4, 0.4, 0.2, 0.1]).with(at(0.4, 0.8)))
+        .then(Step::Grey.with(0.2));
+    let second = first.clone().then(Step::Solarise(0.5).with(0.2)).then(Step::Flip.with(0.5));
+    Ok(Views { each: vec![first.then(Step::Flip.with(0.5)), second] })
 }

@@ -111,6 +111,11 @@ impl Loader {
         self.ahead = ahead;
     }
 
+    /// Another choice of who shares a batch; positions must be those of the set.
+    pub fn set_batches(&mut self, batches: Batches) {
+        self.batches = batches;
+    }
+
     /// The images.
     pub fn set(&self) -> &ImageSet {
         &self.set
@@ -133,7 +138,8 @@ impl Loader {
         let order = self.batches.epoch(epoch, rng);
         let seed: u64 = rng.random();
         let (count, set, views) = (order.len(), self.set.clone(), self.views.clone());
-        let make = move |batch: usize| pixels(&set, &views, order[batch].clone(), seed, epoch as u64);
+        let copies = copies(&order, set.len());
+        let make = move |batch: usize| pixels(&set, &views, (order[batch].clone(), &copies[batch]), seed, epoch as u64);
         self.epoch = Some(Prefetch::new(count, self.ahead.threads, self.ahead.batches, make));
         count
     }
@@ -158,14 +164,26 @@ impl Loader {
     }
 }
 
-fn pixels(set: &ImageSet, views: &Views, images: Vec<usize>, seed: u64, epoch: u64) -> Pixels {
+/// For each draw how often its image has come before in the epoch.
+fn copies(order: &[Vec<usize>], images: usize) -> Vec<Vec<u64>> {
+    let mut seen = vec![0; images];
+    let mut next = |image: &usize| {
+        seen[*image] += 1;
+        seen[*image] - 1
+    };
+    order.iter().map(|batch| batch.iter().map(&mut next).collect()).collect()
+}
+
+/// Views of images; copies of an image have views of their own.
+fn pixels(set: &ImageSet, views: &Views, (images, copies): (Vec<usize>, &[u64]), seed: u64, epoch: u64) -> Pixels {
     let (mut made, mut crops) = (Vec::new(), Vec::new());
     for (view, recipe) in views.each.iter().enumerate() {
         let [height, width] = recipe.size;
         let shape = [images.len(), set.shape()[0], height, width];
         let mut data = Vec::with_capacity(shape.iter().product());
         let mut parts = Vec::with_capacity(images.len());
-        for &image in &images {
+        for (&image, copy) in images.iter().zip(copies) {
+            let seed = seed.wrapping_add(copy.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let one = views.make(set, image, view, seed, epoch);
             data.extend_from_slice(&one.picture.data);
             parts.push(one.crop);

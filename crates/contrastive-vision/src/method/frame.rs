@@ -10,7 +10,7 @@ use contrastive_data::augment::Views;
 use contrastive_data::image::ImageSet;
 use contrastive_eval::ndarray::Array2;
 use contrastive_train::{
-    Budget, Check, Method, MethodConfig, Metrics, State, Step, TrainError, Training, TrainingConfig, Weighted,
+    Batches, Budget, Check, Method, MethodConfig, Metrics, State, Step, TrainError, Training, TrainingConfig, Weighted,
 };
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,14 @@ pub trait Settings: Clone + Debug + Serialize {
     /// # Errors
     /// With the first setting that is out of its range.
     fn validate(&self, frame: &Frame) -> Result<(), VisionError>;
+
+    /// Which images share a batch; `None`: any, each once an epoch.
+    ///
+    /// # Errors
+    /// When the images cannot be sampled this way.
+    fn batches(&self, _set: &ImageSet, _batch: usize, _seed: u64) -> Result<Option<Batches>, VisionError> {
+        Ok(None)
+    }
 
     /// The method and its model, both as they start.
     ///
@@ -242,7 +250,11 @@ impl<S: Settings> MethodConfig for VisionConfig<S> {
         self.validate()?;
         let dtype = if self.double { DType::F64 } else { DType::F32 };
         let plain = (device.clone().inner(), dtype);
-        let loader = Loader::new(set, &self.frame.views, self.frame.training.batch_size, self.ahead, plain.clone())?;
+        let batch = self.frame.training.batch_size;
+        let mut loader = Loader::new(set, &self.frame.views, batch, self.ahead, plain.clone())?;
+        if let Some(batches) = self.settings.batches(set, batch, seed)? {
+            loader.set_batches(batches);
+        }
         let on = (device.clone().inner().autodiff(), dtype);
         let start = Start { frame: &self.frame, set, seed, on };
         let (method, model) = self.settings.start(&start)?;

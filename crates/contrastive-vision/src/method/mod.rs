@@ -22,13 +22,18 @@
 //! | [`AmclConfig`] | views in several heads, a temperature for each pair | |
 //! | [`ISogClrConfig`] | each view with its other one, among all images of the data | a denominator and a temperature of each image |
 //! | [`HydraConfig`] | classes with classes, behind a gate of the pair; with labels | |
+//! | [`SepClrConfig`] | views of a common and of a salient vector, of images of two kinds | two encoders |
+//! | [`AdaInfConfig`] | what another method compares, on real and generated images | that one's |
+//! | [`BeclrConfig`] | a prediction with a slow copy's view and its neighbours | momentum encoder, memories in clusters |
 //! | [`SupervisedConfig`] | outputs with labels: what the others are measured by | |
 //!
 //! A method of one's own: its settings implement [`Settings`], itself [`VisionMethod`], on one of the models here or one's own
 //! ([`VisionModel`]). Training, views, resume and evaluation follow.
 
+mod adainf;
 mod amcl;
 mod barlow_twins;
+mod beclr;
 mod byol;
 mod cacr;
 mod dcl;
@@ -47,14 +52,17 @@ mod momentum;
 mod nnclr;
 mod pixpro;
 mod ressl;
+mod sepclr;
 mod simclr;
 mod simsiam;
 mod supervised;
 mod swav;
 mod vicreg;
 
+pub use adainf::{AdaInfConfig, DistinctSimClr, DistinctSimClrConfig};
 pub use amcl::{Amcl, AmclConfig, AmclModel, PairTemperatures};
 pub use barlow_twins::{BarlowTwins, BarlowTwinsConfig};
+pub use beclr::{Beclr, BeclrConfig, BlockMask};
 pub use byol::{Byol, ByolConfig};
 pub use cacr::{Cacr, CacrConfig, CacrForm, CacrModel};
 pub use dcl::{Dcl, DclConfig};
@@ -73,6 +81,7 @@ pub use momentum::Momentum;
 pub use nnclr::{NnClr, NnClrConfig};
 pub use pixpro::{CellLoss, PixPro, PixProConfig, PixProModel};
 pub use ressl::{ReSsl, ReSslConfig};
+pub use sepclr::{SepClr, SepClrConfig, SepClrModel, Separation, Tower};
 pub use simclr::{SimClr, SimClrConfig};
 pub use simsiam::{SimSiam, SimSiamConfig};
 pub use supervised::{Supervised, SupervisedConfig};

@@ -5,9 +5,12 @@ mod golden;
 
 mod audit;
 mod bad_input;
+mod beclr;
 mod encoder;
 mod evaluate;
 mod hard_negatives;
+mod inflation;
+mod kinds;
 mod loader;
 mod lsa;
 mod mechanisms;

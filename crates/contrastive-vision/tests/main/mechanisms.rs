@@ -142,7 +142,10 @@ fn settings_of_mechanisms_are_refused() {
         (with(ISogClrConfig { share: 0.0, ..base }), "share of a new derivative"),
     ]);
     let ghosts = Frame { encoder: EncoderConfig::mlp(&[9]).with_norm(ChannelNormKind::Ghost(3)), ..frame() };
-    settings_are_refused([(ghosts.train(SupervisedConfig::plain()), "ghost is 3; allowed is 2 and more, a divisor of")]);
+    settings_are_refused([(
+        ghosts.train(SupervisedConfig::plain()),
+        "ghost is 3; allowed is 2 and more, a divisor of",
+    )]);
 }
 
 /// The same images with other labels of so many classes.

@@ -3,17 +3,20 @@
 use crate::{device, frame, images, views};
 use contrastive_core::memory::Ema;
 use contrastive_data::augment::Views;
-use contrastive_data::image::shapes;
+use contrastive_data::image::{ImageSet, shapes};
 use contrastive_nn::layer::ChannelNormKind;
 use contrastive_train::testing::{gradients_are_derivatives, resumes_bit_for_bit, settings_are_refused};
 use contrastive_train::{FitOptions, MethodConfig};
 use contrastive_vision::encoder::EncoderConfig;
 use contrastive_vision::method::*;
 
-fn resumes<S: Settings>(settings: S) {
-    let images = images();
+pub fn resumes<S: Settings>(settings: S) {
+    resumes_on(&images(), settings, 8);
+}
+
+pub fn resumes_on<S: Settings>(images: &ImageSet, settings: S, steps: usize) {
     let frame = frame();
-    resumes_bit_for_bit(&|| frame.train(settings.clone()).build(&images, 7, &device()).unwrap(), 8);
+    resumes_bit_for_bit(&|| frame.train(settings.clone()).build(images, 7, &device()).unwrap(), steps);
 }
 
 #[test]

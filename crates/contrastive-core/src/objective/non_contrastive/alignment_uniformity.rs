@@ -134,7 +134,7 @@ impl Uniformity {
     }
 
     /// The value and, if the input has one, its gradient; plain tensors.
-    fn evaluate(&self, x: &Tensor<2>) -> (Tensor<1>, Option<Tensor<2>>) {
+    pub(super) fn evaluate(&self, x: &Tensor<2>) -> (Tensor<1>, Option<Tensor<2>>) {
         let [n, d] = x.dims();
         assert!(n > 1, "the uniformity of rows [{n}, {d}]: two at least");
         let plain = x.clone().inner().cast(computed_in(x.dtype()));

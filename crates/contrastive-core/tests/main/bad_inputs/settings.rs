@@ -61,6 +61,8 @@ fn temperatures_that_cannot_be_are_errors() {
     }
     for t in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         table.push((of(Uniformity::new(t)), "above 0"));
+        table.push((of(JointEntropy::new(t)), "above 0"));
+        table.push((of(SepClr::new(t, [1.0; 3])), "above 0"));
         table.push((of(Sinkhorn::new(t, 3)), "epsilon"));
     }
     table.push((of(TemperatureSchedule::Linear { from: 1.0, to: 0.1, steps: 0 }.validate()), "steps"));

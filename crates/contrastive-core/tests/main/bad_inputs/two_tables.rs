@@ -111,6 +111,11 @@ pub(crate) fn entries() -> Vec<Entry> {
         }),
         pair("alignment", |a, c| Alignment::new(2.0).unwrap().loss(a, c)),
         entry("uniformity", &[("rows", Rows(1))], |t, _| Ok(Uniformity::new(2.0).unwrap().loss(t[0].clone()))),
+        pair("joint entropy", |c, s| JointEntropy::new(0.5).unwrap().loss(c, s)),
+        entry("BECLR", &[("p0", Rows(1)), ("p1", Rows(1)), ("z0", Rows(1)), ("z1", Rows(1))], |t, _| {
+            let [p0, p1, z0, z1] = [0, 1, 2, 3].map(|k: usize| Enhanced::plain(t[k].clone()));
+            Ok(Beclr::new(2.0, 0.1).unwrap().loss(&[p0, p1], &[z0.clone(), z1.clone()], &[z0, z1]))
+        }),
         pair("Barlow Twins", |a, c| BarlowTwins::new(5e-3).unwrap().loss(a, c)),
         pair("VICReg", |a, c| VicReg::default().loss(a, c)),
         pair("SimSiam", negative_cosine),

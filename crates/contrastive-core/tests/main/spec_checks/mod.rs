@@ -24,7 +24,7 @@ fn tight() -> f64 {
 }
 
 /// The rows of a matrix in another order.
-fn reordered(x: &Tensor<2>, order: &[usize]) -> Tensor<2> {
+pub(crate) fn reordered(x: &Tensor<2>, order: &[usize]) -> Tensor<2> {
     let d = x.dims()[1];
     Tensor::cat(order.iter().map(|&i| x.clone().slice([i..i + 1, 0..d])).collect(), 0)
 }
