@@ -12,6 +12,9 @@ mod vision;
 
 use clap::Parser;
 use contrastive::data::augment::presets;
+use contrastive::data::image::shapes;
+use contrastive::train::Budget;
+use contrastive::vision::evaluate::Protocol;
 use contrastive::vision::method::SimClrConfig;
 use contrastive::vision::robustness::audit::{Audit, Cell, Report, Search, Verdict};
 use std::error::Error;
@@ -39,17 +42,19 @@ struct Arguments {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    let (device, protocol) = (arguments.common.device()?, arguments.common.protocol()?);
-    let small = arguments.common.data.is_none();
+    let (device, small) = (arguments.common.device()?, arguments.common.data.is_none());
+    let protocol = if small {
+        eprintln!("no --data: using GENERATED images (600 rendered shapes of 8 x 8)");
+        let steps = arguments.common.steps.unwrap_or(40);
+        Protocol::d8(vision::halves(&shapes(600, 8, 1))?).with_budget(Budget::Steps(steps))
+    } else {
+        arguments.common.protocol()?
+    };
     let rounds = if small { 2 } else { arguments.rounds };
     let search = Search { rounds, budget: arguments.budget, rate: arguments.trigger_rate, ..Search::default() };
-    let mut frame = protocol.frame.clone();
-    let strong = if protocol.name == "D8" { presets::d8(1.2) } else { presets::letters(32) };
-    if small {
-        frame.views = contrastive::data::augment::Views::two(presets::d8(0.6));
-        frame.views.each.iter_mut().for_each(|view| view.size = [32, 32]);
-    }
-    let mut audit = Audit::new(SimClrConfig::new(0.2), &frame, arguments.target).with_rates(&arguments.rates);
+    let digits = protocol.name == "D8";
+    let strong = if digits { presets::d8(1.2) } else { presets::letters(protocol.train.shape()[1]) };
+    let mut audit = Audit::new(SimClrConfig::new(0.2), &protocol.frame, arguments.target).with_rates(&arguments.rates);
     audit = audit.with_search(search).with_strong(strong);
     audit.neighbours = if small { 10 } else { 20 };
     let of_target = (0..protocol.train.len()).filter(|image| protocol.train.label(*image) == Some(arguments.target));

@@ -34,8 +34,8 @@ struct Arguments {
     /// Epochs with labels.
     #[arg(long, default_value_t = 40)]
     labelled_epochs: usize,
-    /// Epochs before the first detection. The paper has none, of 195 steps and more each; here an epoch has 29.
-    #[arg(long, default_value_t = 8)]
+    /// Epochs before the first detection; the paper has none, of 195 steps and more each, where an epoch of D8 has 29.
+    #[arg(long, default_value_t = 0)]
     warm_up: usize,
     /// Weight of the divergence of the mean prediction from even classes (PLS: 1).
     #[arg(long, default_value_t = 0.0)]

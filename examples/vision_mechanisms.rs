@@ -66,7 +66,9 @@ fn mechanism(common: &vision::Common, which: &str) -> Result {
         let run = |rows: &mut Vec<Outcome>, row: Result<Outcome>| row.map(|row| rows.push(row));
         macro_rules! arms {
             ($($name:expr, $protocol:expr, $settings:expr;)*) => {
-                $(run(&mut rows, arm(common, $name, $protocol, $settings, seed))?;)*
+                {
+                    $(run(&mut rows, arm(common, $name, $protocol, $settings, seed))?;)*
+                }
             };
         }
         rows.push(protocol.untrained(seed, &common.device()?)?);
