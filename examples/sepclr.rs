@@ -20,7 +20,7 @@ use contrastive::train::{Budget, TrainingConfig};
 use contrastive::vision::data::{TwoKinds, digits, digits_on, striped};
 use contrastive::vision::encoder::{EncoderConfig, embed};
 use contrastive::vision::evaluate::Protocol;
-use contrastive::vision::method::{Frame, SepClrConfig, Separation, SimClrConfig};
+use contrastive::vision::method::{Frame, SepClrConfig, Separation, SimClrConfig, VisionModel};
 use std::error::Error;
 use std::path::PathBuf;
 
