@@ -25,7 +25,7 @@ use contrastive::opta::OpTa;
 use contrastive::train::Budget;
 use contrastive::vision::encoder::embed;
 use contrastive::vision::evaluate::{FewShotTask, Protocol};
-use contrastive::vision::method::{BeclrConfig, Settings, SimClrConfig};
+use contrastive::vision::method::{BeclrConfig, Settings, SimClrConfig, VisionModel};
 use ndarray::Array2;
 use std::error::Error;
 
@@ -84,7 +84,7 @@ impl Table {
         let ([a, b], [c, d]) = (of(task(1))?, of(task(5))?);
         let [e, f] = of(task(1).with_queries(1, if self.queries == 15 { 29.min(self.most()) } else { self.queries }))?;
         println!(
-            "{name:<28}{a:>8.1}{b:>7.1}{:>7.1}{c:>8.1}{d:>7.1}{:>7.1}{e:>8.1}{f:>7.1}{:>7.1}",
+            "{name:<28}{a:>8.1}{b:>7.1}{:>7.1}{c:>8.1}{d:>7.1}{:>7.1}{e:>8.1}{f:>7.1}{:>7.1}{cpu:>8.1}",
             b - a,
             d - c,
             f - e
