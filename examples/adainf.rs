@@ -19,7 +19,7 @@ use contrastive::sampler::Copies;
 use contrastive::train::Budget;
 use contrastive::vision::data::{advice, distinguishable, inflated, noise_images};
 use contrastive::vision::evaluate::{Outcome, Protocol};
-use contrastive::vision::method::{AdaInfConfig, DistinctSimClrConfig, Settings, SimClrConfig};
+use contrastive::vision::method::{AdaInfConfig, DistinctSimClrConfig, Settings, SimClrConfig, VisionModel};
 use std::error::Error;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
