@@ -105,7 +105,7 @@ fn groups(apart: f32) -> (Array2<f32>, Vec<u32>) {
 
 #[test]
 fn episodes_of_saved_features() {
-    let (x, labels) = groups(1.0);
+    let (x, labels) = groups(2.0);
     let task = FewShotTask::new(1);
     let plain = task.evaluate(x.view(), &labels, None).unwrap();
     let moved = task.evaluate(x.view(), &labels, Some(&OpTa::one_shot())).unwrap();
