@@ -110,12 +110,13 @@ impl Beclr {
     /// The attraction, `[1]`; the teacher's rows are constants. The intended pairing looks at the neighbours of the teacher's rows alone.
     ///
     /// # Panics
-    /// When the shapes do not fit.
+    /// When the shapes do not fit or there are no rows.
     pub fn attraction(&self, predictions: &[Enhanced; 2], teacher: &[Enhanced; 2]) -> Tensor<1> {
         let way = |from: usize| {
             let (p, target) = (&predictions[from], &teacher[1 - from]);
             let [n, d] = p.rows.dims();
             assert_eq!([n, d], target.rows.dims(), "the shapes of predictions and of the teacher's rows");
+            assert!(n > 0, "the attraction of rows [{n}, {d}]: one at least");
             match self.pairing {
                 Pairing::Intended => {
                     let k = target.count() + 1;
