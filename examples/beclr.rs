@@ -22,7 +22,7 @@ use contrastive::eval::few_shot::FewShot;
 use contrastive::memory::DyCeConfig;
 use contrastive::objective::Pairing;
 use contrastive::opta::OpTa;
-use contrastive::train::Budget;
+use contrastive::train::{Budget, MethodConfig};
 use contrastive::vision::encoder::embed;
 use contrastive::vision::evaluate::{FewShotTask, Protocol};
 use contrastive::vision::method::{BeclrConfig, Settings, SimClrConfig, VisionModel};
@@ -102,7 +102,11 @@ impl Table {
 
 fn train<S: Settings>(protocol: &Protocol, table: &Table, settings: S, seed: u64, device: &Device) -> Result {
     let (name, start) = (format!("{}, seed {seed}", settings.name()), vision::cpu_seconds());
-    let (_, run) = protocol.run_watched(settings, seed, device)?;
+    let mut run = protocol.config(settings).build(&protocol.train, seed, device)?;
+    match protocol.frame.training.budget {
+        Budget::Steps(steps) => (0..steps).try_for_each(|_| run.train_step().map(drop))?,
+        Budget::Epochs(epochs) => (0..epochs).try_for_each(|_| run.train_epoch().map(drop))?,
+    }
     let cpu = vision::cpu_seconds() - start;
     table.line(&name, &embed(run.trained_model().encoder(), &protocol.test, device)?, cpu)
 }
