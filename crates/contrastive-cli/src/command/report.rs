@@ -16,13 +16,12 @@ const SHOWN: usize = 8;
 const NEAR: usize = 6;
 
 pub(crate) fn report(args: &ReportArgs) -> Result<Answer, Failure> {
-    let runs: Vec<Run> =
-        args.runs.iter().map(|folder| Run::open(folder, &Device::default())).collect::<Result<_, _>>()?;
+    let runs: Vec<Option<Run>> = args.runs.iter().map(|folder| open(folder)).collect::<Result<_, _>>()?;
     let curves: Vec<RunCurves> = args.runs.iter().map(|folder| RunCurves::read(folder)).collect::<Result<_, _>>()?;
-    let names = names(&args.runs, &runs);
+    let names = names(&args.runs);
     let mut page = Page::new(&format!("Runs: {}", names.join(", ")));
     let rows: Vec<Vec<String>> =
-        names.iter().zip(&runs).zip(&curves).map(|((name, run), curves)| summary(name, run, curves)).collect();
+        names.iter().zip(&runs).zip(&curves).map(|((name, run), curves)| summary(name, run.as_ref(), curves)).collect();
     page.table("Runs", &["run", "method", "data", "seed", "epochs", "seconds", "last loss", "last metrics"], &rows);
     type Pick = fn(&RunCurves) -> &BTreeMap<String, Vec<[f64; 2]>>;
     let kinds: [(&str, Pick); 2] = [("Loss", |curves| &curves.losses), ("Metric", |curves| &curves.metrics)];
@@ -38,7 +37,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Answer, Failure> {
     let seconds: Vec<Curve<'_>> =
         names.iter().zip(&curves).map(|(name, curves)| (name.as_str(), curves.seconds.clone())).collect();
     page.curves("Seconds an epoch", "epoch", &seconds);
-    for (name, run) in names.iter().zip(&runs) {
+    for (name, run) in names.iter().zip(&runs).filter_map(|(name, run)| Some((name, run.as_ref()?))) {
         for table in run.table_names() {
             add_table(&mut page, name, &run.table(Some(&table))?)?;
         }
@@ -48,16 +47,25 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Answer, Failure> {
     Ok(Answer { text, json: json!({"page": args.out, "runs": args.runs}) })
 }
 
+/// A run of `train`; of a training by the library there are the curves alone.
+fn open(folder: &Path) -> Result<Option<Run>, Failure> {
+    let curves_alone = folder.join("metrics.jsonl").is_file() && !folder.join("command.json").exists();
+    if curves_alone {
+        return Ok(None);
+    }
+    Run::open(folder, &Device::default()).map(Some)
+}
+
 /// Runs by their folders' names, or by their paths where two have the same.
-fn names(folders: &[std::path::PathBuf], runs: &[Run]) -> Vec<String> {
+fn names(folders: &[std::path::PathBuf]) -> Vec<String> {
     let short = |folder: &Path| folder.file_name().map(|name| name.to_string_lossy().into_owned());
     let all: Vec<Option<String>> = folders.iter().map(|folder| short(folder)).collect();
     let unique = |name: &Option<String>| name.is_some() && all.iter().filter(|other| *other == name).count() == 1;
-    let named = |(name, run): (&Option<String>, &Run)| match unique(name) {
+    let named = |(name, folder): (&Option<String>, &std::path::PathBuf)| match unique(name) {
         true => name.clone().unwrap_or_default(),
-        false => run.folder.display().to_string(),
+        false => folder.display().to_string(),
     };
-    all.iter().zip(runs).map(named).collect()
+    all.iter().zip(folders).map(named).collect()
 }
 
 fn quantities(curves: &[RunCurves], pick: impl Fn(&RunCurves) -> &BTreeMap<String, Vec<[f64; 2]>>) -> Vec<String> {
@@ -67,17 +75,18 @@ fn quantities(curves: &[RunCurves], pick: impl Fn(&RunCurves) -> &BTreeMap<Strin
     all
 }
 
-fn summary(name: &str, run: &Run, curves: &RunCurves) -> Vec<String> {
+fn summary(name: &str, run: Option<&Run>, curves: &RunCurves) -> Vec<String> {
     let last = |of: &BTreeMap<String, Vec<[f64; 2]>>| {
         let each = of.iter().filter_map(|(name, points)| Some(format!("{name} {:.4}", points.last()?[1])));
         each.collect::<Vec<_>>().join(", ")
     };
     let seconds: f64 = curves.seconds.iter().map(|point| point[1]).sum();
+    let told = |of: fn(&Run) -> String| run.map_or_else(|| "by the library".to_string(), of);
     vec![
         name.into(),
-        run.record.method.clone(),
-        run.record.source.shown(),
-        run.record.seed.to_string(),
+        told(|run| run.record.method.clone()),
+        told(|run| run.record.source.shown()),
+        told(|run| run.record.seed.to_string()),
         curves.seconds.len().to_string(),
         format!("{seconds:.1}"),
         last(&curves.losses),

@@ -81,3 +81,22 @@ fn a_browser_draws_the_page_without_a_network() {
         std::fs::copy(&picture, keep).unwrap();
     }
 }
+
+/// A run that an example or one's own program wrote has curves, too.
+#[test]
+fn runs_of_the_library_have_their_curves() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("exploration");
+    std::fs::create_dir_all(&run).unwrap();
+    let line = |epoch: usize| {
+        format!(
+            r#"{{"epoch":{epoch},"steps":1,"losses":{{"loss":0.5}},"metrics":{{"regret":0.{epoch}}},"seconds":0.1,"evaluation_seconds":0.0}}"#
+        )
+    };
+    std::fs::write(run.join("metrics.jsonl"), format!("{}\n{}\n", line(2), line(3))).unwrap();
+    done(folder.path(), &["report", "exploration", "--out", "report.html"]);
+    let html = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(html.contains("Metric: regret") && html.contains("by the library"));
+    std::fs::remove_file(run.join("metrics.jsonl")).unwrap();
+    assert!(crate::fails(folder.path(), &["report", "exploration", "--out", "report.html"]).1.contains("is not a run"));
+}
