@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --release --example ts2vec_forecast                                    # a generated series, a small net
 //! cargo run --release --example ts2vec_forecast -- --data ETTh1.csv --column OT --seeds 3 --paper
+//! cargo run --release --example ts2vec_forecast -- --data ETTh1.csv --column OT --seeds 3 --paper --autotcl 300   # and AutoTCL, 64 wide
 //! ```
 //!
 //! Rows: persistence (every step stays as it is), the same regression on the raw window, on an untrained net, and on TS2Vec. Errors are on
@@ -10,13 +11,13 @@
 
 use clap::Parser;
 use contrastive::Device;
-use contrastive::eval::ndarray::ArrayView2;
+use contrastive::eval::ndarray::{Array2, ArrayView2};
 use contrastive::timeseries::data::{
-    CALENDAR, Over, Scaling, Series, SeriesError, TableOptions, calendar_columns, daily, read_table,
+    CALENDAR, Over, Scaling, Series, SeriesError, Short, TableOptions, calendar_columns, daily, read_table, windows,
 };
-use contrastive::timeseries::encoder::{DilatedNet, DilatedNetConfig, last_steps};
+use contrastive::timeseries::encoder::{DilatedNetConfig, SeriesEncoder, last_steps};
 use contrastive::timeseries::evaluate::{ForecastError, etth_parts, forecast, persistence, raw_windows, share_parts};
-use contrastive::timeseries::method::Ts2VecConfig;
+use contrastive::timeseries::method::{AutoTclConfig, Ts2VecConfig};
 use contrastive::train::MethodConfig;
 use std::path::PathBuf;
 
@@ -43,9 +44,23 @@ struct Arguments {
     /// The paper's net and the split of ETTh, 12/4/4 months.
     #[arg(long)]
     paper: bool,
+    /// A row of AutoTCL, an encoder of width 64 trained for so many steps on windows of 257, beside the same one as it was drawn.
+    #[arg(long)]
+    autotcl: Option<usize>,
 }
 
 const CONTEXT: usize = 200;
+
+struct Vectors<'a> {
+    inputs: &'a Series,
+    device: &'a Device,
+}
+
+impl Vectors<'_> {
+    fn of(&self, net: &impl SeriesEncoder) -> Result<Array2<f32>, SeriesError> {
+        last_steps(net, self.inputs.of(0), CONTEXT, false, self.device)
+    }
+}
 
 fn main() -> Result<(), SeriesError> {
     let arguments = Arguments::parse();
@@ -93,14 +108,30 @@ fn main() -> Result<(), SeriesError> {
         horizons.iter().map(|&h| Ok(forecast(vectors, truth, &parts, h, CONTEXT)?.error)).collect()
     };
     rows[1].1.push(errors(raw.view())?);
-    let encoded = |net: &DilatedNet| last_steps(net, inputs.of(0), CONTEXT, false, &device);
+    let vectors = Vectors { inputs: &inputs, device: &device };
     for seed in 0..arguments.seeds {
         let mut training = config.build(&training_part, seed, &device)?;
-        rows[2].1.push(errors(encoded(&training.trained_model())?.view())?);
+        rows[2].1.push(errors(vectors.of(&training.trained_model())?.view())?);
         for _ in 0..config.steps_for(&training_part) {
             training.train_step()?;
         }
-        rows[3].1.push(errors(encoded(&training.trained_model())?.view())?);
+        rows[3].1.push(errors(vectors.of(&training.trained_model())?.view())?);
+    }
+    if let Some(steps) = arguments.autotcl {
+        rows.extend([("untrained, 64", vec![]), ("AutoTCL, 64", vec![])]);
+        let cut = windows(&training_part, 257, 0.5, Short::Drop)?.series;
+        let small = DilatedNetConfig::new().with_output(64).with_hidden(32).with_depth(5);
+        let config = AutoTclConfig::new().with_net(small).with_local(0.3).with_size(3e-3);
+        let training = config.training.clone().with_batch_size(8).with_learning_rate(1e-3);
+        let config = config.with_training(training);
+        for seed in 0..arguments.seeds {
+            let mut training = config.build(&cut, seed, &device)?;
+            rows[4].1.push(errors(vectors.of(&training.trained_model().encoder)?.view())?);
+            for _ in 0..steps {
+                training.train_step()?;
+            }
+            rows[5].1.push(errors(vectors.of(&training.trained_model().encoder)?.view())?);
+        }
     }
     let heads: String = horizons.iter().map(|h| format!(" {h:>13}")).collect();
     println!("{:18}{heads} {:>13}", "MSE / MAE", "mean");
