@@ -1,11 +1,13 @@
-//! Steps of sentence embeddings and their parts, and a folder's model on sentences of STS, in CPU time.
-//! `cargo bench --bench text -- [--steps 20] [--sentences 64]`; MiniLM-L6 only where `CONTRASTIVE_MODELS` names its folder.
+//! Steps of sentence embeddings and their parts, a batch of 4,096 in chunks, and a folder's model on sentences of STS, in CPU time.
+//! `cargo bench --bench text -- [--steps 20] [--sentences 512] [--base 1]`; MiniLM-L6 only where `CONTRASTIVE_MODELS` names its folder; its
+//! sentences are those of STS-B (dev) under `CONTRASTIVE_SHARED`, generated ones where it is not set. `--base 1` adds steps of BERT-base's shape;
+//! `--chunk 256` ends with a batch of 4,096 in chunks of 256 rows, `--chunk 0` with one in one piece.
 //!
 //! Measured peer for MiniLM-L6 (sentence-transformers, 512 sentences of 14.8 words): 9.0 CPU ms a sentence at batch 32, 22.0 at batch 1.
 
 use contrastive::Device;
 use contrastive::text::data::generate::{GenerateOptions, paraphrases};
-use contrastive::text::data::{Corpus, Tokens};
+use contrastive::text::data::{Corpus, Tokens, read_sts_benchmark};
 use contrastive::text::encoder::{BertOptions, Embed, Embedder, SmallEncoderConfig};
 use contrastive::text::method::SimCseConfig;
 use contrastive::train::{Budget, MethodConfig, TrainingConfig};
@@ -50,6 +52,23 @@ fn steps(name: &str, encoder: SmallEncoderConfig, corpus: &Corpus, steps: usize)
     );
 }
 
+/// One step of 4,096 sentences, whole or in chunks of rows; a process of its own, because the peak is the process's.
+fn large(rows: usize, corpus: &Corpus) {
+    let config = SimCseConfig::new().with_encoder(SmallEncoderConfig::new().with_layers(1));
+    let config = config.with_training(TrainingConfig::new(Budget::Steps(3), 4096, 1e-3));
+    let training = config.build(corpus, 1, &Device::default()).expect("settings in range");
+    let mut training = if rows > 0 { training.with_gradient_cache(rows).expect("rows") } else { training };
+    let (before, start) = (peak(), cpu_seconds());
+    training.train_step().expect("a step");
+    println!("  {rows:5} {:7.2} CPU s, {:5.0} MiB beyond {before:.0}", cpu_seconds() - start, peak() - before);
+}
+
+/// Sentences of STS-B's development part, in their order.
+fn sts_sentences() -> Option<Vec<String>> {
+    let file = PathBuf::from(std::env::var_os("CONTRASTIVE_SHARED")?).join("data/sts/STSBenchmark/sts-dev.csv");
+    Some(read_sts_benchmark(&file).ok()?.sentences().map(String::from).collect())
+}
+
 fn main() {
     let count = argument("--steps", 20);
     let options = GenerateOptions { sentences: 20_000, ..GenerateOptions::default() };
@@ -60,12 +79,23 @@ fn main() {
     steps("bag of words, width 128", SmallEncoderConfig::new(), &corpus, count);
     steps("the same without dropout", SmallEncoderConfig::new().with_dropout(0.0), &corpus, count);
     steps("one block, width 128", SmallEncoderConfig::new().with_layers(1), &corpus, count);
+    if argument("--base", 0) > 0 {
+        let base = SmallEncoderConfig::new().with_width(768).with_layers(12).with_heads(12);
+        steps("BERT-base's shape", base, &corpus, 1);
+    }
+    match argument("--chunk", usize::MAX) {
+        usize::MAX => {}
+        rows => return large(rows, &corpus),
+    }
     let Some(folder) = std::env::var_os("CONTRASTIVE_MODELS").map(PathBuf::from) else {
         println!("MiniLM-L6: skipped, CONTRASTIVE_MODELS names no folder");
         return;
     };
     let (model, _) = Embedder::read(&folder, &BertOptions::default(), &Device::default()).expect("a model");
-    let texts: Vec<&str> = sentences.iter().take(argument("--sentences", 64)).map(String::as_str).collect();
+    let sentences = sts_sentences().unwrap_or(sentences);
+    let texts: Vec<&str> = sentences.iter().take(argument("--sentences", 512)).map(String::as_str).collect();
+    let words = texts.iter().map(|text| text.split_whitespace().count()).sum::<usize>() as f64 / texts.len() as f64;
+    println!("{} sentences of {words:.1} words", texts.len());
     for batch in [32, 1] {
         let start = cpu_seconds();
         texts.chunks(batch).for_each(|part| drop(model.embed(part).expect("rows")));

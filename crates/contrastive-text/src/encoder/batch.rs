@@ -28,6 +28,19 @@ impl TokenBatch {
         Self { ids, lists: Ragged::from_lengths(&lengths), types: None }
     }
 
+    /// Some of the texts, in their order.
+    ///
+    /// # Panics
+    /// When the range ends beyond the texts.
+    pub fn part(&self, texts: std::ops::Range<usize>) -> Self {
+        let ranges: Vec<_> = self.lists.ranges().skip(texts.start).take(texts.len()).collect();
+        assert_eq!(ranges.len(), texts.len(), "texts {texts:?} of a batch of {}", self.len());
+        let lengths: Vec<usize> = ranges.iter().map(|range| range.len()).collect();
+        let tokens = ranges.first().map_or(0, |range| range.start)..ranges.last().map_or(0, |range| range.end);
+        let types = self.types.as_ref().map(|types| types[tokens.clone()].to_vec());
+        Self { ids: self.ids[tokens].to_vec(), lists: Ragged::from_lengths(&lengths), types }
+    }
+
     /// The texts.
     pub fn len(&self) -> usize {
         self.lists.len()

@@ -8,12 +8,13 @@ use crate::data::Corpus;
 use crate::encoder::{SentenceEncoder, SmallEncoderConfig};
 use burn::config::Config;
 use burn::tensor::{Device, Tensor, TensorData};
+use contrastive_core::gradient_cache::Chunk;
 use contrastive_core::objective::{Inputs, PairObjective, PairTerm};
 use contrastive_core::pairs::{Exclusions, PairLists};
 use contrastive_nn::Pass;
 use contrastive_nn::layer::LinearConfig;
 use contrastive_train::{
-    Budget, Check, Method, MethodConfig, Metrics, Schedule, Step, TrainError, Training, TrainingConfig,
+    Budget, Check, ChunkedMethod, Method, MethodConfig, Metrics, Schedule, Step, TrainError, Training, TrainingConfig,
 };
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
@@ -218,15 +219,14 @@ impl SimCse {
         self.objective.clone().with_exclusions(exclusions).loss(&inputs)
     }
 
-    /// The contrast of a batch.
-    fn batch_loss(&self, model: &SentenceModel, batch: &SentenceBatch, pass: &mut Pass) -> Tensor<1> {
-        let z = model.project(model.encoder.forward(&batch.tokens, pass));
-        let hard = (batch.views > 2).then(|| batch.view(&z, 2));
+    /// The contrast of a batch and its rows `[views n, d]`.
+    fn batch_loss(&self, z: &Tensor<2>, batch: &SentenceBatch) -> Tensor<1> {
+        let hard = (batch.views > 2).then(|| batch.view(z, 2));
         let ids = self.config.mask_duplicates.then(|| {
             let lists = batch.tokens.lists.ranges().map(|range| text_id(&batch.tokens.ids[range]));
             lists.collect::<Vec<i64>>()
         });
-        self.contrast([batch.view(&z, 0), batch.view(&z, 1)], hard, ids.as_deref())
+        self.contrast([batch.view(z, 0), batch.view(z, 1)], hard, ids.as_deref())
     }
 }
 
@@ -268,7 +268,8 @@ impl Method for SimCse {
         step: Step,
     ) -> Result<Vec<(&'static str, Tensor<1>)>, TrainError> {
         let mut pass = Pass::training(step.seed, step.global as u64);
-        let mut losses = vec![("contrast", self.batch_loss(model, batch, &mut pass))];
+        let z = model.project(model.encoder.forward(&batch.tokens, &mut pass));
+        let mut losses = vec![("contrast", self.batch_loss(&z, batch))];
         if let (Some(masked), Some(head)) = (masked, &model.masked) {
             losses.push(("masked", head.loss(&model.encoder, masked, &mut pass) * self.config.masked_weight));
         }
@@ -281,5 +282,31 @@ impl Method for SimCse {
 
     fn artifacts(&self, _model: &SentenceModel) -> Vec<(String, Array2<f32>)> {
         Vec::new()
+    }
+}
+
+/// Dropout comes from the seed of a chunk, so that a training in chunks draws other masks than one without; the masked-language term,
+/// whose rows are tokens, is left to batches that fit.
+impl ChunkedMethod for SimCse {
+    fn towers(&self, (batch, _): &Self::Batch) -> Vec<usize> {
+        vec![batch.tokens.len()]
+    }
+
+    fn encode(&self, model: &SentenceModel, (batch, _): &Self::Batch, chunk: &Chunk) -> Tensor<2> {
+        let mut pass = Pass::training(chunk.seed, 0);
+        model.project(model.encoder.forward(&batch.tokens.part(chunk.rows.clone()), &mut pass))
+    }
+
+    fn objective(
+        &mut self,
+        _model: &SentenceModel,
+        rows: &[Tensor<2>],
+        (batch, masked): &Self::Batch,
+        _step: Step,
+    ) -> Result<Vec<(&'static str, Tensor<1>)>, TrainError> {
+        if masked.is_some() {
+            return Err(TrainError::setting("masked_weight", self.config.masked_weight, "0 when batches pass in chunks"));
+        }
+        Ok(vec![("contrast", self.batch_loss(&rows[0], batch))])
     }
 }

@@ -46,6 +46,37 @@ fn resumed_runs_equal_uninterrupted_ones() {
     resumes_bit_for_bit(&|| debcse(0.2).with_weighting(true).build(&deb_data(), 3, &device()).unwrap(), 6);
 }
 
+/// Without dropout the gradient in chunks is that of the whole batch; with it the same seed gives the same training.
+#[test]
+fn batches_pass_in_chunks() {
+    let table = |training: Training<SimCse>, steps: usize| {
+        let mut training = training;
+        (0..steps).for_each(|_| drop(training.train_step().unwrap()));
+        values(&training.trained_model().encoder.table())
+    };
+    for corpus in [corpus(), triples()] {
+        let with = |dropout: f64| {
+            let config = simcse(dropout).with_encoder(small_encoder(dropout).with_layers(1).with_heads(2));
+            config.build(&corpus, 3, &device()).unwrap()
+        };
+        let whole = table(with(0.0), 3);
+        for rows in [1, 5, 1000] {
+            let chunked = table(with(0.0).with_gradient_cache(rows).unwrap(), 3);
+            for (a, b) in whole.iter().zip(&chunked) {
+                close(&format!("chunks of {rows}"), *b, *a, 1e-5);
+            }
+        }
+        let [a, b] = [(); 2].map(|()| table(with(0.2).with_gradient_cache(5).unwrap(), 3));
+        assert_eq!(a, b);
+        assert_ne!(a, whole);
+    }
+    let masked = simcse(0.1).with_encoder(small_encoder(0.1).with_layers(1).with_heads(2)).with_masked_weight(0.1);
+    if let Ok(training) = masked.build(&corpus(), 3, &device()) {
+        let said = training.with_gradient_cache(5).unwrap().train_step().unwrap_err().to_string();
+        assert!(said.contains("masked_weight") && said.contains("0 when batches pass in chunks"), "{said}");
+    }
+}
+
 fn derivatives<M: Method<Model = SentenceModel>>(
     build: impl Fn() -> Result<(M, SentenceModel), TextError>,
     training: &TrainingConfig,
