@@ -305,7 +305,11 @@ impl ChunkedMethod for SimCse {
         _step: Step,
     ) -> Result<Vec<(&'static str, Tensor<1>)>, TrainError> {
         if masked.is_some() {
-            return Err(TrainError::setting("masked_weight", self.config.masked_weight, "0 when batches pass in chunks"));
+            return Err(TrainError::setting(
+                "masked_weight",
+                self.config.masked_weight,
+                "0 when batches pass in chunks",
+            ));
         }
         Ok(vec![("contrast", self.batch_loss(&rows[0], batch))])
     }
