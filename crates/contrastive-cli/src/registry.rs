@@ -15,8 +15,9 @@ use contrastive_seqrec::method::{Cl4SRecConfig, DuoRecConfig, IcsRecConfig, MclR
 use contrastive_text::method::{SimCseConfig, WhitenedCseConfig};
 use contrastive_timeseries::method::Ts2VecConfig;
 use contrastive_vision::method::{
-    BarlowTwinsConfig, ByolConfig, DclConfig, DinoConfig, MocoConfig, NnClrConfig, ReSslConfig, SimClrConfig,
-    SimSiamConfig, SwAvConfig, VicRegConfig,
+    AmclConfig, BarlowTwinsConfig, ByolConfig, CacrConfig, DclConfig, DinoConfig, FeatureTransformConfig, GroCoConfig,
+    HallucinatorConfig, Host, ISogClrConfig, MochiConfig, MocoConfig, NnClrConfig, PixProConfig, ReSslConfig,
+    SimClrConfig, SimSiamConfig, SwAvConfig, VicRegConfig,
 };
 use serde_json::Value;
 
@@ -116,6 +117,26 @@ pub fn methods() -> Vec<Method> {
             ReSslConfig { student: 0.1, teacher: 0.04, queue: 512, momentum: 0.99 },
         ),
         image("dino", "a student follows a centred, sharpened teacher (Caron et al. 2021)", DinoConfig::new(256)),
+        image("cacr", "attraction and repulsion weighted by hardness (Zheng et al. 2023)", CacrConfig::default()),
+        image("groco", "positives sorted above negatives by groups (Shvetsova et al. 2023)", GroCoConfig::new(10)),
+        image("mochi", "MoCo with hard negatives mixed from the queue (Kalantidis et al. 2020)", MochiConfig::new(512)),
+        image(
+            "ft",
+            "MoCo with positives extrapolated and negatives interpolated (Zhu et al. 2021)",
+            FeatureTransformConfig::new(512),
+        ),
+        image(
+            "hallucinator",
+            "MoCo with a further positive made in the space of features (Wu et al. 2023)",
+            HallucinatorConfig::new(Host::Moco(512)),
+        ),
+        image("amcl", "several heads, a temperature for each pair (Wang et al. 2024)", AmclConfig::new(3)),
+        image("isogclr", "SimCLR with a temperature for each image (Qiu et al. 2023)", ISogClrConfig::default()),
+        image(
+            "pixpro",
+            "cells that see the same place, after propagation (Xie et al. 2021)",
+            PixProConfig::consistency(),
+        ),
     ]
 }
 

@@ -263,6 +263,10 @@ fn the_advisor_weighs_numbers_and_quality() {
     let [a, b] = [1, 2].map(|seed| noise_images(&images(), 120, false, seed).unwrap().rows());
     let same = distinguishable(a.view(), b.view(), 5, 1).unwrap();
     let far = distinguishable(a.view(), b.mapv(|x| 1.0 - x).view(), 5, 1).unwrap();
+    // noise around the same place: the nearest of a noisy row are rows without, in many dimensions
+    let noisy = ndarray::Array2::from_shape_fn(b.dim(), |(i, k)| b[[i, k]] + 3.0 * ((i * 31 + k * 17) as f32).sin());
+    let wide = distinguishable(a.view(), noisy.view(), 5, 1).unwrap();
+    assert!(wide > 0.9, "{wide}");
     assert!((same - 0.5).abs() < 0.15 && far > 0.95, "{same} {far}");
     assert!(distinguishable(a.view(), b.slice(ndarray::s![.., 1..]), 5, 1).is_err());
 }
