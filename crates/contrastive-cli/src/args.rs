@@ -165,7 +165,7 @@ pub struct EmbedArgs {
     /// Which embeddings of the run, where it has several.
     #[arg(long, conflicts_with = "data")]
     pub table: Option<String>,
-    /// The file: .npy (with the ids in a .csv beside it), .safetensors or .csv.
+    /// The file: .npy (with the ids in a .csv beside it), .safetensors, .csv or, built with the feature `parquet`, .parquet.
     #[arg(long)]
     pub out: PathBuf,
     /// What is written, whatever the ending.
@@ -227,6 +227,10 @@ pub struct NeighborsArgs {
     /// The inner product instead of the cosine.
     #[arg(long)]
     pub inner_product: bool,
+    /// Search a graph of near rows (HNSW) instead of all of them, and say how many of the exact neighbours it finds. To make the graph takes
+    /// longer than one exact search: it pays for thousands of queries. Built with the feature `approximate`.
+    #[arg(long, conflicts_with = "inner_product")]
+    pub approximate: bool,
     /// A CSV file (query, rank, id, score) instead of standard output.
     #[arg(long)]
     pub out: Option<PathBuf>,

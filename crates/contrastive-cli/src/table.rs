@@ -31,20 +31,23 @@ pub enum FileKind {
     Safetensors,
     /// A line for each row: id, class and text where there are some, then the numbers.
     Csv,
+    /// Parquet: a column of ids, of classes and texts where there are some, and one of lists of numbers, `embedding`.
+    Parquet,
 }
 
 impl FileKind {
     /// What the ending of a path asks for.
     ///
     /// # Errors
-    /// For any other ending than `.npy`, `.safetensors` and `.csv`.
+    /// For any other ending than `.npy`, `.safetensors`, `.csv` and `.parquet`.
     pub fn of(path: &Path) -> Result<Self, Failure> {
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("npy") => Ok(Self::Npy),
             Some("safetensors") => Ok(Self::Safetensors),
             Some("csv") => Ok(Self::Csv),
+            Some("parquet") => Ok(Self::Parquet),
             _ => Err(Failure::usage(format!(
-                "{}: the ending says what is written: .npy, .safetensors or .csv (or give --format)",
+                "{}: the ending says what is written: .npy, .safetensors, .csv or .parquet (or give --format)",
                 path.display()
             ))),
         }
@@ -143,6 +146,7 @@ impl Table {
                     &BTreeMap::from([("ids".to_string(), ids)]),
                 )?;
             }
+            FileKind::Parquet => write_parquet(self, path)?,
             FileKind::Csv => {
                 let numbers = (0..self.rows.ncols()).map(|column| format!("x{column}"));
                 let header: Vec<String> = self.header().into_iter().chain(numbers).collect();
@@ -184,6 +188,47 @@ impl Table {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { name, rows, ids, labels, texts })
     }
+}
+
+#[cfg(not(feature = "parquet"))]
+fn write_parquet(_table: &Table, path: &Path) -> Result<(), Failure> {
+    Err(Failure::usage(format!(
+        "{}: this command was built without Parquet; `cargo install --path crates/contrastive-cli --features parquet` builds one with it",
+        path.display()
+    )))
+}
+
+#[cfg(feature = "parquet")]
+fn write_parquet(table: &Table, path: &Path) -> Result<(), Failure> {
+    use parquet::data_type::{ByteArray, ByteArrayType, FloatType};
+    use parquet::file::writer::SerializedFileWriter;
+    let (rows, width) = table.rows.dim();
+    let header = table.header();
+    let text = header.iter().map(|name| format!("required binary {name} (UTF8); ")).collect::<String>();
+    let schema = format!(
+        "message embeddings {{ {text}required group embedding (LIST) {{ repeated group list {{ required float element; }} }} }}"
+    );
+    let bytes = || -> parquet::errors::Result<Vec<u8>> {
+        let schema = std::sync::Arc::new(parquet::schema::parser::parse_message_type(&schema)?);
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Default::default())?;
+        let mut group = writer.next_row_group()?;
+        for cell in 0..header.len() {
+            let values: Vec<ByteArray> = (0..rows).map(|row| table.cells(row)[cell].as_str().into()).collect();
+            let mut column = group.next_column()?.expect("a column of text");
+            column.typed::<ByteArrayType>().write_batch(&values, None, None)?;
+            column.close()?;
+        }
+        let values: Vec<f32> = table.rows.iter().copied().collect();
+        // a list begins where the repetition level is 0; every element is there
+        let begins: Vec<i16> = (0..rows * width).map(|at| i16::from(at % width != 0)).collect();
+        let mut column = group.next_column()?.expect("the column of lists");
+        column.typed::<FloatType>().write_batch(&values, Some(&vec![1; rows * width]), Some(&begins))?;
+        column.close()?;
+        group.close()?;
+        writer.into_inner()
+    };
+    let bytes = bytes().map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    Ok(atomic_write(path, |out| out.write_all(&bytes))?)
 }
 
 /// Writes comma-separated text, whole or not at all.

@@ -42,7 +42,7 @@ fn safetensors_hold_the_ids_in_their_metadata() {
 #[test]
 fn an_unknown_id_names_the_nearest_and_another_ending_is_refused() {
     assert!(table().row("07").unwrap_err().message.contains("the nearest is \"007\""));
-    assert!(FileKind::of(Path::new("x.parquet")).unwrap_err().message.contains(".npy, .safetensors or .csv"));
+    assert!(FileKind::of(Path::new("x.txt")).unwrap_err().message.contains(".npy, .safetensors, .csv or .parquet"));
 }
 
 /// Worked out by hand: by the cosine the length of a row does not count, by the inner product it does; a row is not its own neighbour.
@@ -58,4 +58,54 @@ fn neighbours_are_the_others_by_cosine_or_inner_product() {
     };
     assert_eq!(order(&[]), "cbd");
     assert_eq!(order(&["--inner-product"]), "bcd");
+}
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn parquet_says_how_to_get_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let failure = table().write(&folder.path().join("x.parquet"), FileKind::Parquet).unwrap_err();
+    assert!(failure.message.contains("--features parquet"), "{failure}");
+}
+
+/// Read back by the crate's own reader of rows.
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_holds_ids_classes_and_lists() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items.parquet");
+    table().write(&path, FileKind::of(&path).unwrap()).unwrap();
+    let reader = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
+    let rows: Vec<String> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0], "{id: \"007\", class: \"red\", embedding: [0.1, -2.5]}");
+    assert!(rows[1].starts_with("{id: \"a,b\", class: \"\", embedding: [3.0, "), "{}", rows[1]);
+}
+
+#[cfg(not(feature = "approximate"))]
+#[test]
+fn the_graph_of_near_rows_says_how_to_get_it() {
+    let folder = tempfile::tempdir().unwrap();
+    table().write(&folder.path().join("rows.npy"), FileKind::Npy).unwrap();
+    let failed = crate::failed(folder.path(), &["neighbors", "rows.npy", "--id", "007", "-k", "1", "--approximate"]);
+    assert!(failed.contains("--features approximate"), "{failed}");
+}
+
+/// On 600 rows the graph finds what all rows say, nearly; a row is not its own neighbour, and the note counts.
+#[cfg(feature = "approximate")]
+#[test]
+fn the_graph_of_near_rows_leads_to_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = ndarray::Array2::from_shape_fn((600, 8), |(i, k)| ((i * 37 + k * 101) as f32 * 0.7).sin());
+    let ids = (0..600).map(|row| row.to_string()).collect();
+    Table::new("rows", rows, ids).write(&folder.path().join("rows.npy"), FileKind::Npy).unwrap();
+    let near = |more: &[&str]| {
+        let text =
+            crate::done(folder.path(), &[&["neighbors", "rows.npy", "--id", "3,500", "-k", "10"], more].concat());
+        text.lines().skip(1).map(String::from).collect::<std::collections::BTreeSet<String>>()
+    };
+    let (exact, led) = (near(&[]), near(&["--approximate"]));
+    assert!(led.len() == 20 && led.intersection(&exact).count() >= 19, "{led:?}\n{exact:?}");
+    assert!(led.iter().all(|line| !line.starts_with("3,") || line.split(',').nth(2) != Some("3")));
 }
