@@ -8,8 +8,8 @@ mod nodes;
 
 use clap::{Parser, ValueEnum};
 use contrastive::graph::node::augment::edges::EdgeDraw;
-use contrastive::graph::node::encoder::Activation;
 use contrastive::graph::node::method::{Centrality, Csgcl, CsgclConfig, GraceConfig, NodeMethodConfig, TwoViewMethod};
+use contrastive::nn::layer::Activation;
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
 enum Method {

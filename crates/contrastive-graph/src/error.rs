@@ -3,7 +3,6 @@
 use crate::hetero::data::HeteroError;
 use crate::node::augment::AugmentError;
 use crate::node::data::GraphError;
-use crate::node::encoder::EncoderError;
 use crate::node::method::pot::PotError;
 use crate::user_item::data::DataError;
 use contrastive_core::cluster::KMeansError;
@@ -53,9 +52,6 @@ pub enum MethodError {
     /// A weighted contrast.
     #[error(transparent)]
     Negatives(#[from] NegativesError),
-    /// The encoder.
-    #[error(transparent)]
-    Encoder(#[from] EncoderError),
     /// A view of a graph of nodes.
     #[error(transparent)]
     Augment(#[from] AugmentError),

@@ -3,7 +3,7 @@
 use super::MemoryError;
 use crate::head::seeded::Seeded;
 use crate::similarity::unit_rows;
-use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
+use burn::tensor::{DType, Tensor, TensorCreationOptions, TensorData};
 use std::collections::BTreeMap;
 
 /// The newest rows of past batches, first in, first out: a ring of `capacity` rows of one width, on the device, without
@@ -95,6 +95,11 @@ impl Queue {
     /// Numbers in a row.
     pub fn width(&self) -> usize {
         self.rows.dims()[1]
+    }
+
+    /// The element type of its rows, which pushed rows are brought to.
+    pub fn dtype(&self) -> DType {
+        self.rows.dtype()
     }
 
     /// Rows that have arrived and are still there.

@@ -48,7 +48,8 @@
 //! # Degenerate input
 //!
 //! An anchor without negatives, or compared with nothing, costs 0 and has no gradient; anchors without positives say at their objective
-//! how they count; a NaN or infinite row makes the value NaN or infinite. No rows, and shapes that do not fit, panic.
+//! how they count; a NaN or infinite row makes the value NaN or infinite. No rows, shapes that do not fit, and tables of f32 and f64
+//! mixed panic.
 //! `docs/bad-inputs.md` has it objective by objective.
 //!
 //! # The softmax family, one engine
@@ -80,4 +81,5 @@ pub use ranking::*;
 pub use softmax::*;
 pub use stateful::*;
 
+pub(crate) use engine::inputs::check_types;
 pub(crate) use engine::numeric::{MASKED, computed, computed_in, in_range, zero_or_nan};

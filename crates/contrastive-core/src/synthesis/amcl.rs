@@ -7,7 +7,7 @@ use crate::attach::{attach, constant_beside};
 use crate::error::{ObjectiveError, not_negative};
 use crate::host::to_f64;
 use crate::objective::MASKED;
-use crate::objective::{Direction, computed_in};
+use crate::objective::{Direction, check_types, computed_in};
 use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorData};
 use std::ops::Range;
@@ -115,6 +115,9 @@ impl Amcl {
     ) -> Tensor<1> {
         let [n, width] = predictions[0].dims();
         assert!(n > 0 && width > 0, "predictions of views [{n}, {width}]");
+        let tables = predictions.iter().chain(&projections);
+        tables
+            .for_each(|x| check_types(&[("the first predictions", predictions[0].dtype()), ("other rows", x.dtype())]));
         let [p0, p1] = predictions.map(unit_rows);
         let [z0, z1] = projections.map(|z| unit_rows(z.detach()));
         let term = |p: Tensor<2>, z: Tensor<2>| {
@@ -186,6 +189,8 @@ impl Amcl {
         for head in heads {
             let ([n, d], second) = (head.first.dims(), head.second.dims());
             assert_eq!([n, d], second, "the shapes of a head's two views");
+            let [own, other] = [head.first.dtype(), head.second.dtype()];
+            check_types(&[("the first head", first.first.dtype()), ("a first view", own), ("a second view", other)]);
             if n < 2 {
                 return Err(SynthesisError::Rows { what: "rows of a batch", rows: n, least: 2 });
             }

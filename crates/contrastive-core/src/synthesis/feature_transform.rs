@@ -6,6 +6,7 @@ use super::score_trace::ScoreTrace;
 use super::{SynthesisError, places};
 use crate::error::{ObjectiveError, positive};
 use crate::host::to_f64;
+use crate::objective::check_types;
 use crate::pairs::Exclusions;
 use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorData};
@@ -201,6 +202,7 @@ impl FeatureTransform {
         queue: Tensor<2>,
         draw: &FeatureDraw,
     ) -> Result<(Tensor<1>, ScoreTrace), SynthesisError> {
+        check_types(&[("queries", queries.dtype()), ("keys", keys.dtype()), ("the queue", queue.dtype())]);
         unit_length("queries", &queries)?;
         unit_length("keys", &keys)?;
         let back = |x: Tensor<2>| if self.normalise { unit_rows(x) } else { x };

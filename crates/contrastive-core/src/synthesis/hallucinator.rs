@@ -4,7 +4,7 @@ use super::joined::nothing;
 use super::random::generator;
 use crate::head::{HeadError, MlpHead, MlpHeadConfig, at_least};
 use crate::memory::Queue;
-use crate::objective::{Inputs, Moco, NtXent, simsiam};
+use crate::objective::{Inputs, Moco, NtXent, check_types, simsiam};
 use crate::pairs::Exclusions;
 use crate::similarity::unit_rows;
 use burn::config::Config;
@@ -85,6 +85,7 @@ impl Hallucinator {
     /// When the shapes differ.
     pub fn extrapolated(&self, queries: Tensor<2>, keys: Tensor<2>, r: f64) -> Tensor<2> {
         assert_eq!(queries.dims(), keys.dims(), "the shapes of queries and keys");
+        check_types(&[("queries", queries.dtype()), ("keys", keys.dtype())]);
         self.scaled(queries) * (1.0 + r) - self.scaled(keys) * r
     }
 
@@ -109,6 +110,7 @@ impl Hallucinator {
     /// # Panics
     /// When the shapes do not fit.
     pub fn moco_loss(&self, host: &Moco, queries: Tensor<2>, keys: Tensor<2>, queue: &Queue, r: f64) -> Tensor<1> {
+        check_types(&[("queries", queries.dtype()), ("keys", keys.dtype()), ("the queue", queue.dtype())]);
         let keys = keys.detach();
         match queue.rows() {
             None => nothing([&queries, &keys]),
@@ -124,6 +126,9 @@ impl Hallucinator {
     /// # Panics
     /// When the shapes differ.
     pub fn simsiam_loss(&self, predictions: [Tensor<2>; 2], projections: [Tensor<2>; 2], r: [f64; 2]) -> Tensor<1> {
+        let tables = predictions.iter().chain(&projections);
+        tables
+            .for_each(|x| check_types(&[("the first predictions", predictions[0].dtype()), ("other rows", x.dtype())]));
         let [p0, p1] = predictions;
         let [z0, z1] = projections.map(|z| Tensor::cat(vec![z.clone(), z], 0));
         let first = self.doubled(p0.clone(), p1.clone(), r[0]);

@@ -5,7 +5,7 @@ use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative};
 use crate::host::{column, to_f64};
 use crate::objective::softplus;
-use crate::objective::{Denominator, Inputs, PairObjective, Reduction, computed_in};
+use crate::objective::{Denominator, Inputs, PairObjective, Reduction, check_types, computed_in};
 use crate::pairs::{Exclusions, Pairs};
 use crate::similarity::{Similarity, unit_rows};
 use crate::temperature::Temperature;
@@ -121,6 +121,11 @@ impl Hydra {
         let [n, d] = first.dims();
         assert_eq!([n, d], second.dims(), "the shapes of the two views");
         assert_eq!([n, d], gates.dims(), "the shapes of views and gates");
+        check_types(&[
+            ("the first view", first.dtype()),
+            ("the second view", second.dtype()),
+            ("gates", gates.dtype()),
+        ]);
         assert_eq!([n; 2], [labels.len(), paired.len()], "[labels, paired labels] of {n} rows");
         if n < 3 {
             return Err(SynthesisError::Rows { what: "rows of a batch", rows: n, least: 3 });

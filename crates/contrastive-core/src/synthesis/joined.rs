@@ -4,7 +4,7 @@ use super::{blocks, rows_of};
 use crate::attach::{attach, attach_gradients};
 use crate::error::ObjectiveError;
 use crate::host::{column, numbers, to_f64};
-use crate::objective::{Denominator, Inputs, LogSums, Wanted, computed_in};
+use crate::objective::{Denominator, Inputs, LogSums, Wanted, check_types, computed_in};
 use crate::pairs::Exclusions;
 use crate::similarity::Similarity;
 use crate::temperature::Temperature;
@@ -171,6 +171,7 @@ impl JoinedInfoNce {
             Negatives::Own { anchors, rows } => {
                 let [m, s, e] = rows.dims();
                 assert_eq!([m, e], [n, d], "anchors [{n}, {d}] and their own rows [{m}, {s}, {e}]");
+                check_types(&[("anchors", anchors.dtype()), ("their own rows", rows.dtype())]);
                 let plain = rows.clone().inner();
                 self.own(anchors, s, rows.is_tracked(), dtype, &|r| plain.clone().slice([r, 0..s, 0..d]))
             }
@@ -255,6 +256,7 @@ impl Negatives<'_> {
 /// `[n]`: the inner products of rows with rows.
 pub(super) fn products(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<1> {
     assert_eq!(a.dims(), b.dims(), "the shapes of rows and of their positives");
+    check_types(&[("rows", a.dtype()), ("their positives", b.dtype())]);
     let n = a.dims()[0];
     (a.clone() * b.clone()).sum_dim(1).reshape([n])
 }

@@ -4,6 +4,7 @@ use super::SynthesisError;
 use super::random::generator;
 use crate::attach::constant_beside;
 use crate::error::ObjectiveError;
+use crate::objective::check_types;
 use crate::similarity::unit_rows;
 use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
@@ -174,6 +175,7 @@ impl LatentPositives {
     ) -> Result<Vec<Vec<LatentPositive>>, SynthesisError> {
         let ([b, d], [m, e]) = (keys.dims(), prototypes.dims());
         assert!(d == e && b > 0, "keys [{b}, {d}] and prototypes [{m}, {e}]");
+        check_types(&[("keys", keys.dtype()), ("prototypes", prototypes.dtype())]);
         if m < 2 {
             return Err(SynthesisError::Rows { what: "prototypes", rows: m, least: 2 });
         }
@@ -242,6 +244,7 @@ impl LatentPositives {
             return Err(ObjectiveError::Temperature(temperature));
         }
         assert_eq!(queries.dims(), positives.sums.dims(), "the shapes of queries and of their positives");
+        check_types(&[("queries", queries.dtype()), ("their positives", positives.sums.dtype())]);
         assert!(queries.dims()[0] > 0, "no queries: {:?}", queries.dims());
         let sums = constant_beside(positives.sums.clone(), &queries);
         let kept = positives.kept.iter().sum::<usize>() as f64;

@@ -7,7 +7,7 @@ use super::{SynthesisError, places, rows_of};
 use crate::error::{ObjectiveError, positive};
 use crate::host::to_f64;
 use crate::memory::Queue;
-use crate::objective::computed_in;
+use crate::objective::{check_types, computed_in};
 use crate::pairs::Exclusions;
 use crate::similarity::unit_rows;
 use burn::tensor::{DType, Element, Tensor, TensorData};
@@ -171,6 +171,7 @@ impl Mochi {
     ) -> Result<MochiEvaluation, SynthesisError> {
         let [n, d] = queries.dims();
         assert!(n > 0 && d > 0 && [n, d] == keys.dims(), "queries [{n}, {d}] and keys {:?}", keys.dims());
+        check_types(&[("queries", queries.dtype()), ("keys", keys.dtype()), ("the queue", queue.dtype())]);
         let Some(rows) = queue.rows() else {
             let loss = nothing([&queries, &keys]);
             let none = f64::NEG_INFINITY;
@@ -249,6 +250,7 @@ impl Mochi {
         step: usize,
         seed: u64,
     ) -> Result<Mixtures, SynthesisError> {
+        check_types(&[("queries", queries.dtype()), ("the queue", queue.dtype())]);
         let dtype = computed_in(queries.dtype());
         let plain = |x: &Tensor<2>| x.clone().inner().cast(dtype);
         let best = hardest_rows(&plain(queries), &plain(queue), self.hardest, &Exclusions::none());

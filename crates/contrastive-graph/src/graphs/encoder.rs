@@ -1,12 +1,14 @@
 //! Isomorphism networks with edge embeddings, on unions of graphs.
 
 use super::data::GraphUnion;
-use crate::node::encoder::{EncoderError, Mlp, MlpConfig};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::{Device, Tensor, activation};
 use contrastive_core::linear::gather_rows;
+use contrastive_core::settings::{Check, SettingError};
+use contrastive_nn::Pass;
+use contrastive_nn::encoder::{Mlp, MlpConfig};
 use contrastive_nn::init::Initial;
 use rand_chacha::ChaCha8Rng;
 
@@ -29,25 +31,18 @@ impl GraphEncoderConfig {
     ///
     /// # Errors
     /// When a number is 0.
-    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<GraphEncoder, EncoderError> {
+    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<GraphEncoder, SettingError> {
         let &Self { node_labels, edge_labels, dim, layers } = self;
         let wide = MlpConfig::new(vec![dim, 2 * dim, dim]);
         wide.validate()?;
         for (setting, value) in [("node_labels", node_labels), ("edge_labels", edge_labels), ("layers", layers)] {
-            if value == 0 {
-                return Err(EncoderError {
-                    encoder: "graph encoder",
-                    setting,
-                    value: "0".into(),
-                    allowed: "1 or more".into(),
-                });
-            }
+            Check::new("graph encoder").count(setting, value)?;
         }
         let table = |rows: usize, rng: &mut ChaCha8Rng| {
             Param::from_tensor(Initial::GlorotUniform.tensor([rows, dim], [rows, dim], rng, device))
         };
         let nodes = table(node_labels, rng);
-        let mut layer = || -> Result<EdgeGin, EncoderError> {
+        let mut layer = || -> Result<EdgeGin, SettingError> {
             Ok(EdgeGin {
                 edges: table(edge_labels, rng),
                 network: wide.init(rng, device)?,
@@ -82,7 +77,7 @@ impl EdgeGin {
     /// When a shape does not fit.
     pub fn messages(&self, union: &GraphUnion, x: Tensor<2>) -> Tensor<2> {
         let sum = union.adjacency.apply_add(x.clone(), x) + union.edge_counts.apply(self.edges.val());
-        self.network.forward(&sum.into())
+        self.network.forward(sum, &mut Pass::evaluation())
     }
 }
 

@@ -10,6 +10,7 @@ use contrastive_graph::graphs::data::{GraphParts, GraphSet, GraphUnion, MotifOpt
 use contrastive_graph::graphs::encoder::GraphEncoderConfig;
 use contrastive_graph::graphs::evaluate::{discrimination, linear_probe};
 use contrastive_graph::graphs::method::{Comparison, DslaConfig, EditRule, GraphFineTune, Region};
+use contrastive_nn::Pass;
 use contrastive_train::{Budget, FitOptions, MethodConfig, testing};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -261,13 +262,13 @@ fn a_network_without_edge_labels_is_gin() {
     let x = encoder.nodes.val();
     let operator = union.adjacency.clone();
     let sum = operator.apply(x.clone()) + x.clone();
-    let expected = values(&encoder.layers[0].network.forward(&sum.into()));
+    let expected = values(&encoder.layers[0].network.forward(sum, &mut Pass::evaluation()));
     close("messages", &values(&encoder.layers[0].messages(&union, x.clone())), &expected, 1e-6, 1e-6);
     // an embedding of label 0 is added once for each edge: 1, 2, 1
     encoder.layers[0].edges = Param::from_tensor(zeros + 1.0);
     let degrees = Tensor::<2>::from_data([[1.0], [2.0], [1.0]], &Device::default());
     let sum = operator.apply(x.clone()) + x.clone() + degrees;
-    let expected = values(&encoder.layers[0].network.forward(&sum.into()));
+    let expected = values(&encoder.layers[0].network.forward(sum, &mut Pass::evaluation()));
     close("with edges", &values(&encoder.layers[0].messages(&union, x)), &expected, 1e-6, 1e-6);
 }
 

@@ -10,6 +10,9 @@ use contrastive_core::linear::{SparseOperator, SparsePattern};
 use contrastive_graph::node::augment::normalise::{gcn_normalised, row_normalised, with_self_loops};
 use contrastive_graph::node::encoder::*;
 use contrastive_kernels::sparse::Csr;
+use contrastive_nn::encoder::MlpConfig;
+use contrastive_nn::layer::{Activation, Linear};
+use contrastive_nn::{Pass, SettingError};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -213,13 +216,13 @@ fn dropout_follows_its_seed_and_keeps_the_mean() {
     mlp.maps[0].weight = Param::from_tensor(Tensor::ones([1, 20_000], &Device::default()));
     mlp.maps[1].weight = Param::from_tensor(Tensor::ones([20_000, 1], &Device::default()) * (1.0 / 20_000.0));
     let one = NodeInput::from(Tensor::<2>::ones([1, 1], &Device::default()));
-    let drawn = |seed| values(&mlp.forward_training(&one, &mut rng(seed)))[0];
+    let drawn = |seed| values(&one.through(&mlp, &mut Pass::training(seed, 0)))[0];
     assert_eq!(drawn(1), drawn(1));
     assert_ne!(drawn(1), drawn(2));
     // The standard deviation of the mean is sqrt(1/3 / 20000) = 0.0041.
     assert!((drawn(1) - 1.0).abs() < 6.0 * 0.0041, "{}", drawn(1));
     // 20,000 terms, which a device may add one after the other
-    close("evaluation", &values(&mlp.forward(&one)), &[1.0], 1e-3, 0.0);
+    close("evaluation", &values(&one.through(&mlp, &mut Pass::evaluation())), &[1.0], 1e-3, 0.0);
 
     let encoder = EncoderConfig::new(vec![5, 16, 4]).with_dropout(0.5).init(&mut rng(24), &Device::default()).unwrap();
     let (propagation, input) = (encoder.prepare(&graph(9, 12, 25)), words(9, 5, 26).into());
@@ -287,7 +290,7 @@ fn batch_normalisation_centres_columns_and_layer_normalisation_rows() {
 
 #[test]
 fn settings_are_checked_and_survive_a_file() {
-    let refused = |result: Result<(), EncoderError>, want: &str| {
+    let refused = |result: Result<(), SettingError>, want: &str| {
         let message = result.expect_err(want).to_string();
         assert!(message.contains(want), "{message} instead of {want}");
     };
@@ -303,7 +306,7 @@ fn settings_are_checked_and_survive_a_file() {
     refused(MlpConfig::new(vec![3]).validate(), "mlp: number of widths is 1");
     refused(GinConfig::new(MlpConfig::new(vec![3, 2])).with_epsilon(f64::NAN).validate(), "gin: epsilon is NaN");
     let slope = EncoderConfig::new(vec![4, 2]).with_activation(Activation::LeakyRelu(f64::INFINITY));
-    refused(slope.validate(), "slope of the activation is inf");
+    refused(slope.validate(), "activation: slope is inf");
     let columns = NodeInput::from(words(4, 5, 1)).with_columns(&[true; 4]).map(|_| ());
     refused(columns, "node input: number of column decisions is 4; allowed is one for each of 5");
     for config in kinds() {

@@ -9,11 +9,11 @@ use contrastive_graph::node::augment::edges::EdgeDraw;
 use contrastive_graph::node::data::{
     Cleaning, DiffusionOptions, Direction, Features, Graph, GraphNote, Kernel, Loops, Normalisation,
 };
-use contrastive_graph::node::encoder::Activation;
 use contrastive_graph::node::method::{
     CsgclConfig, GraceConfig, NodeMethod, NodeMethodConfig, NodeTraining, TwoViewMethod,
 };
 use contrastive_kernels::sparse::Csr;
+use contrastive_nn::layer::Activation;
 use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -9,12 +9,12 @@ use contrastive_eval::clustering::compare;
 use contrastive_eval::probe::{LinearProbe, Split, Targets};
 use contrastive_graph::MethodError;
 use contrastive_graph::node::data::{BlockModelOptions, Cleaning, Density, Features, Graph, SelfLoops, block_model};
-use contrastive_graph::node::encoder::MlpConfig;
 use contrastive_graph::node::method::{
     AutoEncoderConfig, BgrlConfig, DgiConfig, GbtConfig, NodeMethod, NodeMethodConfig, NodeTraining, PamcConfig,
     PamcData, PamcModel, PamcNegatives, PamcStart, UniformViews, powers,
 };
 use contrastive_kernels::sparse::Csr;
+use contrastive_nn::encoder::MlpConfig;
 use contrastive_train::{FitOptions, Trainee};
 use ndarray::{Array2, ArrayView2};
 use rand_chacha::ChaCha8Rng;

@@ -7,12 +7,13 @@ use contrastive_core::linear::SparseOperator;
 use contrastive_graph::node::augment::edges::EdgeDraw;
 use contrastive_graph::node::augment::normalise::gcn_normalised;
 use contrastive_graph::node::data::{BlockModelOptions, Cleaning, Features, Graph, ReadOptions, block_model};
-use contrastive_graph::node::encoder::{Activation, EncoderConfig, LayerKind, NodeInput, Normalisation, Propagation};
+use contrastive_graph::node::encoder::{EncoderConfig, LayerKind, NodeInput, Normalisation, Propagation};
 use contrastive_graph::node::method::pot::*;
 use contrastive_graph::node::method::{
     Centrality, GraceConfig, NodeMethod, NodeMethodConfig, TwoViewMethod, ViewModel,
 };
 use contrastive_kernels::sparse::Csr;
+use contrastive_nn::layer::Activation;
 use contrastive_train::testing;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

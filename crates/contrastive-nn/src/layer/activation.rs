@@ -64,6 +64,11 @@ pub struct ActivationLayer {
 }
 
 impl ActivationLayer {
+    /// Which function it is.
+    pub fn kind(&self) -> Activation {
+        self.kind
+    }
+
     /// The function of each number, in the shape of the input.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match (self.kind, &self.slope) {

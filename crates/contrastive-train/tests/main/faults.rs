@@ -1,6 +1,7 @@
 //! What killed runs, closed streams and damaged files must not do.
 
 use crate::common::*;
+use crate::golden_values::shared;
 use contrastive_train::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,6 +49,80 @@ fn a_damaged_metadata_key_does_not_switch_the_checksum_off() {
         }
     }
     assert_eq!(flipped, 8 * ("contrastive".len() + "checksum".len()));
+}
+
+/// Two faults in one file: its metadata key, and a byte of its data. The file without them is read.
+#[test]
+fn golden_fault_of_a_damaged_model_is_named() {
+    let Some(folder) = shared().map(|path| path.join("cases/faults/damaged-model")) else { return };
+    let (state, metadata) = read_safetensors(&folder.join("st-original.safetensors")).unwrap();
+    assert_eq!(state.keys().map(String::as_str).collect::<Vec<_>>(), ["items", "users"]);
+    assert_eq!(metadata["trainee"], "lightgcl");
+    let path = folder.join("st-diff-29439");
+    let Err(TrainError::Corrupt { path: named, reason }) = read_safetensors(&path) else { panic!("read") };
+    assert_eq!((named, reason.as_str()), (path, r#"the key "contraqtive" of its metadata should be "contrastive""#));
+}
+
+/// A file with one tensor as this crate writes it, and its bytes with words replaced by words of the same length.
+fn replaced(words: &[(&str, &str)]) -> Result<(State, BTreeMap<String, String>), TrainError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.safetensors");
+    let state = State::from([("a".to_string(), burn::tensor::TensorData::new(vec![1f32, 2.0], [2]))]);
+    write_safetensors(&path, &state, &BTreeMap::from([("k".to_string(), "v".to_string())])).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    for (before, after) in words {
+        assert_eq!(before.len(), after.len());
+        let at = bytes.windows(before.len()).position(|w| w == before.as_bytes()).unwrap();
+        bytes[at..at + after.len()].copy_from_slice(after.as_bytes());
+    }
+    fs::write(&path, bytes).unwrap();
+    read_safetensors(&path)
+}
+
+/// Several faults at once do not make a file of ours one of another program.
+#[test]
+fn faults_in_several_keys_at_once_are_still_faults() {
+    replaced(&[]).unwrap();
+    let (key, sum) = (("contrastive", "contraqtive"), ("checksum", "chequsum"));
+    let faults: [&[(&str, &str)]; 8] = [
+        &[key, sum],
+        &[("contrastive", "bontraqtive"), sum],
+        // the key is another word, and its value still ours, whole or not
+        &[("contrastive", "description")],
+        &[("contrastive", "description"), ("checksum", "bhecksum")],
+        &[("contrastive", "description"), ("\\\"k\\\"", "kkkkk")],
+        &[("contrastive", "description"), ("{\\\"checksum", "[\\\"checksum")],
+        &[sum],
+        &[("__metadata__", "__metbdata__")],
+    ];
+    for words in faults {
+        let read = replaced(words);
+        assert!(matches!(read, Err(TrainError::Corrupt { .. })), "{words:?}: {read:?}");
+    }
+    let named = |words: &[(&str, &str)]| replaced(words).unwrap_err().to_string();
+    assert!(named(&[key, sum]).contains("\"contraqtive\" of its metadata should be \"contrastive\""));
+    assert!(named(&[sum]).contains("the key \"checksum\" is missing"));
+}
+
+/// Files of other programs have no checksum, and are read, whatever they write about themselves.
+#[test]
+fn files_of_other_programs_are_read_without_a_checksum() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.safetensors");
+    let values = [0u8, 0, 128, 63];
+    for (key, value) in [
+        ("format", "pt"),
+        ("checksum", "8ce2aba380a12213"),
+        ("info", r#"{"checksum":"sha256 8ce2aba380a12213"}"#),
+        ("contrastive_loss", r#"{"temperature":"0.1"}"#),
+        ("tags", r#"{"a":{"b":1}}"#),
+    ] {
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &values).unwrap();
+        let header = std::collections::HashMap::from([(key.to_string(), value.to_string())]);
+        fs::write(&path, safetensors::serialize([("a", view)], Some(header)).unwrap()).unwrap();
+        let (state, metadata) = read_safetensors(&path).unwrap();
+        assert_eq!((state["a"].iter::<f32>().next(), metadata[key].as_str()), (Some(1.0), value));
+    }
 }
 
 /// Temporary files that a killed process of the same id has left do not stand in the way.

@@ -4,7 +4,7 @@
 use super::{DistributedError, ObjectiveId, Ranks, starts};
 use crate::attach::attach_gradients;
 use crate::host::{numbers, to_f64};
-use crate::objective::{BarlowTwins, Variance, VicReg, computed_in};
+use crate::objective::{BarlowTwins, Variance, VicReg, check_types, computed_in};
 use burn::tensor::{DType, Tensor};
 
 /// This rank's rows of two views without the columns' means, which are those of all ranks.
@@ -24,6 +24,7 @@ impl Views {
     ) -> Result<Self, DistributedError> {
         let [n, d] = a.dims();
         assert_eq!([n, d], b.dims(), "the shapes of two views");
+        check_types(&[("the first view", a.dtype()), ("the second view", b.dtype())]);
         assert!(d > 0, "views [{n}, {d}] without columns");
         let dtype = computed_in(a.dtype());
         let precise = f64::from(u8::from(dtype == DType::F64));

@@ -5,7 +5,7 @@ use super::{DistributedError, ObjectiveId, Ranks, starts};
 use crate::attach::attach_gradients;
 use crate::host::{numbers, to_f64};
 use crate::objective::engine::rowwise::Comparison;
-use crate::objective::{SigLip, Wanted, computed_in};
+use crate::objective::{SigLip, Wanted, check_types, computed_in};
 use crate::pairs::PairLists;
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::{DType, Tensor};
@@ -30,6 +30,7 @@ impl SigLip {
     ) -> Result<Tensor<1>, DistributedError> {
         let [n, d] = images.dims();
         assert_eq!([n, d], texts.dims(), "the shapes of images and texts");
+        check_types(&[("images", images.dtype()), ("texts", texts.dtype())]);
         assert_eq!([scale.dims(), bias.dims()], [[1], [1]], "the shapes of scale and bias");
         let dtype = computed_in(images.dtype());
         let function = Sigmoid {

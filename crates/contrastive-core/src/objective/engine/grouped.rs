@@ -10,7 +10,7 @@ mod batch;
 use crate::attach::attach_gradients;
 use crate::host::{is_native, like};
 use crate::objective::{
-    Denominator, Direction, Evaluation, Inputs, PairObjective, Placement, Reduction, Wanted, computed_in,
+    Denominator, Direction, Evaluation, Inputs, PairObjective, Placement, Reduction, Wanted, check_types, computed_in,
 };
 use crate::pairs::Pairs;
 use crate::similarity::{Compared, Similarity};
@@ -69,6 +69,9 @@ impl GroupedInputs {
         if let Some(paired) = &self.paired {
             assert_eq!(paired.dims(), [groups, n, d], "the shapes of paired positives and anchors");
         }
+        let type_of = |t: &Option<Tensor<3>>| t.as_ref().unwrap_or(&self.anchors).dtype();
+        let (candidates, paired) = (type_of(&self.candidates), type_of(&self.paired));
+        check_types(&[("anchors", self.anchors.dtype()), ("candidates", candidates), ("paired positives", paired)]);
         if let Some(scale) = &self.scale {
             assert_eq!(scale.dims(), [1], "the shape of the groups' scale");
         }

@@ -4,7 +4,20 @@ use super::pair_terms::{PairTerm, PairTerms};
 use crate::objective::computed_in;
 use crate::pairs::Pairs;
 use crate::temperature::Temperature;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
+
+/// The one check of element types that all objectives share: their tables are computed in one type, and none is cast in silence. Half
+/// precision is computed in f32 and goes with it.
+///
+/// # Panics
+/// When a table is computed in another type than the first; the message names both and their types.
+#[track_caller]
+pub(crate) fn check_types(tables: &[(&str, DType)]) {
+    let [(first, dtype), others @ ..] = tables else { return };
+    for (other, own) in others {
+        assert_eq!(computed_in(*dtype), computed_in(*own), "the element types of {first} and {other}");
+    }
+}
 
 /// The tensors an objective compares.
 #[derive(Clone, Debug)]
@@ -83,11 +96,10 @@ impl Inputs {
         let [m, e] = self.candidates.as_ref().map_or([n, d], Tensor::dims);
         assert!(n > 0 && m > 0 && d > 0, "an objective of anchors [{n}, {d}] and candidates [{m}, {e}]");
         assert_eq!(d, e, "the widths of anchors [{n}, {d}] and candidates [{m}, {e}]");
-        let type_of = |t: &Tensor<2>| computed_in(t.dtype());
-        for (what, other) in [("candidates", &self.candidates), ("paired positives", &self.paired)] {
-            let dtype = other.as_ref().map_or(type_of(&self.anchors), type_of);
-            assert_eq!(type_of(&self.anchors), dtype, "the element types of anchors and {what}");
-        }
+        let type_of = |t: &Option<Tensor<2>>| t.as_ref().unwrap_or(&self.anchors).dtype();
+        let (candidates, paired) = (type_of(&self.candidates), type_of(&self.paired));
+        let anchors = self.anchors.dtype();
+        check_types(&[("anchors", anchors), ("candidates", candidates), ("paired positives", paired)]);
         assert_eq!(
             self.paired.is_some(),
             *pairs == Pairs::Beside,

@@ -66,10 +66,11 @@ fn portable<B: Backend>(queries: FloatTensor<B>, table: FloatTensor<B>) -> IntTe
 /// directions is no nearer. Exact; no n x m matrix; no gradient. Of equal similarities the smaller place wins on the CPU.
 ///
 /// # Panics
-/// When the widths differ, or there are no rows.
+/// When the widths or the element types differ, or there are no rows.
 pub fn nearest_rows(queries: Tensor<2>, support: Tensor<2>, similarity: Similarity) -> Tensor<1, Int> {
     let ([n, d], [m, e]) = (queries.dims(), support.dims());
     assert!(n > 0 && m > 0 && d == e && d > 0, "nearest rows of queries [{n}, {d}] in a support [{m}, {e}]");
+    crate::objective::check_types(&[("queries", queries.dtype()), ("support", support.dtype())]);
     let dtype = crate::objective::computed_in(queries.dtype());
     let plain = |x: Tensor<2>| x.inner().cast(dtype);
     let sides = Sides::new(similarity, plain(queries), Some(plain(support)), None);

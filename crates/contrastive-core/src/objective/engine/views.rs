@@ -1,10 +1,12 @@
 //! What the objectives of two views of the same samples share.
 
+use crate::objective::check_types;
 use burn::tensor::Tensor;
 
 /// Two views of the same samples, one after the other.
 pub(crate) fn stacked(first: Tensor<2>, second: Tensor<2>) -> Tensor<2> {
     assert_eq!(first.dims(), second.dims(), "the shapes of the two views");
+    check_types(&[("the first view", first.dtype()), ("the second view", second.dtype())]);
     Tensor::cat(vec![first, second], 0)
 }
 

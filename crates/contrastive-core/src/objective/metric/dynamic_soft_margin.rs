@@ -3,7 +3,7 @@
 use crate::error::{ObjectiveError, positive};
 use crate::host::{column, to_f64};
 use crate::objective::engine::log_sums::row_products;
-use crate::objective::{Inputs, computed, hardest_negatives};
+use crate::objective::{Inputs, check_types, computed, hardest_negatives};
 use crate::pairs::Pairs;
 use crate::similarity::{Similarity, unit_rows};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -61,6 +61,7 @@ impl DynamicSoftMargin {
         let [n, d] = anchors.dims();
         assert!(n > 0 && d > 0, "pairs of rows [{n}, {d}]");
         assert_eq!([n, d], positives.dims(), "the shapes of anchors and positives");
+        check_types(&[("anchors", anchors.dtype()), ("positives", positives.dtype())]);
         let (a, p) = (unit_rows(computed(anchors)), unit_rows(computed(positives)));
         if !to_f64((a.clone() + p.clone()).inner().sum())[0].is_finite() {
             return Err(ObjectiveError::Contradiction("rows that are not finite: the histogram would keep them"));

@@ -6,7 +6,7 @@ use crate::host::{is_native, to_vec};
 use crate::objective::engine::labelled::loss_of;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::RowFunction;
-use crate::objective::{Evaluation, Wanted, computed};
+use crate::objective::{Evaluation, Wanted, check_types, computed};
 use crate::similarity::Similarity;
 use burn::tensor::activation::relu;
 use burn::tensor::{DType, Int, Tensor};
@@ -290,6 +290,7 @@ pub fn triplet_margin(
     not_negative("margin", margin)?;
     assert_eq!(anchors.dims(), positives.dims(), "the shapes of anchors and positives");
     assert_eq!(anchors.dims(), negatives.dims(), "the shapes of anchors and negatives");
+    check_types(&[("anchors", anchors.dtype()), ("positives", positives.dtype()), ("negatives", negatives.dtype())]);
     let [anchors, positives, negatives] = [anchors, positives, negatives].map(computed);
     let distance = |x: &Tensor<2>, y: &Tensor<2>| {
         let gap = x.clone() - y.clone() + 1e-6;

@@ -2,7 +2,9 @@
 
 use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative, positive};
-use crate::objective::{Denominator, Inputs, PairObjective, PositiveWeights, Reduction, Wanted, computed_in};
+use crate::objective::{
+    Denominator, Inputs, PairObjective, PositiveWeights, Reduction, Wanted, check_types, computed_in,
+};
 use crate::pairs::Pairs;
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::{Tensor, TensorData};
@@ -50,6 +52,7 @@ impl Alignment {
     fn evaluate(&self, x: &Tensor<2>, y: &Tensor<2>) -> (Tensor<1>, [Option<Tensor<2>>; 2]) {
         let [n, d] = x.dims();
         assert_eq!([n, d], y.dims(), "the shapes of rows and partners");
+        check_types(&[("rows", x.dtype()), ("partners", y.dtype())]);
         assert!(n > 0, "the alignment of no rows: [{n}, {d}]");
         let dtype = computed_in(x.dtype());
         let compared = |t: &Tensor<2>| Compared::new(self.similarity, t.clone().inner().cast(dtype));

@@ -2,7 +2,7 @@
 
 use super::moments::{centred, diagonal, off_diagonal_squares};
 use crate::error::{ObjectiveError, not_negative, positive};
-use crate::objective::computed;
+use crate::objective::{check_types, computed};
 use burn::tensor::Tensor;
 
 /// Barlow Twins (Zbontar et al. 2021, equations 1 and 2): of two views, each column standardised over the batch,
@@ -54,6 +54,7 @@ impl BarlowTwins {
     pub fn loss(&self, a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
         let [n, d] = a.dims();
         assert_eq!([n, d], b.dims(), "the shapes of two views");
+        check_types(&[("the first view", a.dtype()), ("the second view", b.dtype())]);
         assert!(n > 0 && d > 0, "Barlow Twins of views [{n}, {d}]");
         let [a, b] = [a, b].map(computed);
         let share = 1.0 / n as f64;

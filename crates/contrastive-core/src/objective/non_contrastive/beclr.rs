@@ -2,7 +2,7 @@
 
 use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative};
-use crate::objective::{Inputs, LogSums, Wanted};
+use crate::objective::{Inputs, LogSums, Wanted, check_types};
 use crate::pairs::Exclusions;
 use crate::similarity::unit_rows;
 use burn::tensor::Tensor;
@@ -56,6 +56,7 @@ impl Enhanced {
 }
 
 fn constant(x: &Tensor<2>, beside: &Tensor<2>) -> Tensor<2> {
+    check_types(&[("rows", beside.dtype()), ("constants beside them", x.dtype())]);
     let x = x.clone().inner().cast(beside.dtype());
     if beside.is_autodiff() { Tensor::from_inner(x) } else { x }
 }
@@ -104,6 +105,7 @@ impl Beclr {
     /// # Panics
     /// As [`attraction`](Self::attraction) and [`repulsion`](Self::repulsion).
     pub fn loss(&self, predictions: &[Enhanced; 2], teacher: &[Enhanced; 2], projections: &[Enhanced; 2]) -> Tensor<1> {
+        check_types(&[("predictions", predictions[0].rows.dtype()), ("projections", projections[0].rows.dtype())]);
         self.attraction(predictions, teacher) + self.repulsion(projections) * self.weight
     }
 
@@ -116,6 +118,7 @@ impl Beclr {
             let (p, target) = (&predictions[from], &teacher[1 - from]);
             let [n, d] = p.rows.dims();
             assert_eq!([n, d], target.rows.dims(), "the shapes of predictions and of the teacher's rows");
+            check_types(&[("predictions", p.rows.dtype()), ("the teacher's rows", target.rows.dtype())]);
             assert!(n > 0, "the attraction of rows [{n}, {d}]: one at least");
             match self.pairing {
                 Pairing::Intended => {
@@ -144,6 +147,7 @@ impl Beclr {
         let [a, b] = projections;
         let [n, d] = a.rows.dims();
         assert_eq!([n, d], b.rows.dims(), "the shapes of the two views");
+        check_types(&[("the first view", a.rows.dtype()), ("the second view", b.rows.dtype())]);
         assert!(n > 1, "the repulsion of {n} sample: two at least");
         let rows = Tensor::cat(vec![a.rows.clone(), b.rows.clone()], 0);
         let (anchors, candidates, ids, own) = match self.pairing {

@@ -1,6 +1,7 @@
 //! BYOL: a prediction from one view is compared with the projection of the other by a moving average of the network.
 
 use super::simsiam::negative_cosine;
+use crate::objective::check_types;
 use burn::tensor::Tensor;
 
 /// BYOL (Grill et al. 2020, equation 2, symmetrised as in section 3.1): `2 - 2 cos(p0, stop(z1))` plus
@@ -10,5 +11,6 @@ use burn::tensor::Tensor;
 /// # Panics
 /// When the shapes differ, or there are no rows.
 pub fn byol(p0: Tensor<2>, p1: Tensor<2>, z0: Tensor<2>, z1: Tensor<2>) -> Tensor<1> {
+    check_types(&[("the first view's predictions", p0.dtype()), ("the second view's predictions", p1.dtype())]);
     (negative_cosine(p0, z1) + negative_cosine(p1, z0)) * 2.0 + 4.0
 }

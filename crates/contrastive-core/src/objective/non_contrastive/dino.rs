@@ -2,7 +2,7 @@
 
 use super::soft_targets::cross_entropy;
 use crate::error::ObjectiveError;
-use crate::objective::computed;
+use crate::objective::{check_types, computed};
 use crate::temperature::Temperature;
 use burn::tensor::{DType, Device, Tensor, TensorData, activation::softmax};
 
@@ -94,7 +94,13 @@ impl Dino {
     /// When shapes differ, or no pair of different views is left.
     pub fn loss(&self, teacher: &[Tensor<2>], student: &[Tensor<2>], center: &DinoCenter) -> Tensor<1> {
         let shape = teacher.first().expect("DINO of at least one teacher's view").dims();
-        teacher.iter().for_each(|t| assert_eq!(t.dims(), shape, "the shapes of the teacher's views"));
+        for view in teacher {
+            assert_eq!(view.dims(), shape, "the shapes of the teacher's views");
+            check_types(&[("the teacher's first view", teacher[0].dtype()), ("another of its views", view.dtype())]);
+        }
+        student
+            .iter()
+            .for_each(|view| check_types(&[("the teacher", teacher[0].dtype()), ("the student", view.dtype())]));
         assert_eq!(center.values.dims(), [shape[1]], "the centre and the teacher's outputs {shape:?}");
         let terms = teacher.len() * student.len() - teacher.len().min(student.len());
         assert!(terms > 0, "DINO of {} and {} views: no two different ones", teacher.len(), student.len());

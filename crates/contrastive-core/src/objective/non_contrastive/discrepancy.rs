@@ -2,7 +2,7 @@
 
 use crate::attach::attach;
 use crate::error::{ObjectiveError, positive};
-use crate::objective::computed_in;
+use crate::objective::{check_types, computed_in};
 use burn::tensor::{Tensor, TensorData};
 
 /// Numbers in the largest block of kernel values.
@@ -83,6 +83,7 @@ impl MaximumMeanDiscrepancy {
     pub fn evaluate(&self, x: &Tensor<2>, v: &Tensor<2>, gradients: bool) -> Discrepancy {
         let ([n, d], [m, e]) = (x.dims(), v.dims());
         assert!(d == e && n * m * d > 0, "discrepancy of sets [{n}, {d}] and [{m}, {e}]");
+        check_types(&[("the first set", x.dtype()), ("the second set", v.dtype())]);
         let dtype = computed_in(x.dtype());
         let rows = Tensor::cat(vec![x.clone().inner().cast(dtype), v.clone().inner().cast(dtype)], 0);
         let device = rows.device();

@@ -4,7 +4,7 @@ use super::Uniformity;
 use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, positive};
 use crate::host::to_f64;
-use crate::objective::{computed_in, zero_or_nan};
+use crate::objective::{check_types, computed_in, zero_or_nan};
 use crate::similarity::{Similarity, mean_row};
 use burn::tensor::{Tensor, TensorData};
 use std::ops::Range;
@@ -63,6 +63,7 @@ impl JointEntropy {
     pub(crate) fn sums(&self, c: &Tensor<2>, s: &Tensor<2>) -> KernelSums {
         let ([n, d], [m, e]) = (c.dims(), s.dims());
         assert_eq!(n, m, "the rows of the two vectors: [{n}, {d}] and [{m}, {e}]");
+        check_types(&[("the first vectors", c.dtype()), ("the second vectors", s.dtype())]);
         assert!(n > 1, "the joint entropy of rows [{n}, {d}]: two at least");
         let wanted = [c.is_tracked(), s.is_tracked()];
         let dtype = computed_in(c.dtype());

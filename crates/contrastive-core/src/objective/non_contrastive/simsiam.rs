@@ -1,7 +1,7 @@
 //! SimSiam: a prediction from one view is compared with the other view's projection, which has no gradient.
 
 use crate::attach::attach_gradients;
-use crate::objective::computed_in;
+use crate::objective::{check_types, computed_in};
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::Tensor;
 
@@ -15,6 +15,7 @@ use burn::tensor::Tensor;
 pub fn negative_cosine(predictions: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     let [n, d] = predictions.dims();
     assert_eq!([n, d], targets.dims(), "the shapes of predictions and targets");
+    check_types(&[("predictions", predictions.dtype()), ("targets", targets.dtype())]);
     assert!(n > 0, "the cosine of no rows: [{n}, {d}]");
     let dtype = computed_in(predictions.dtype());
     let unit = |x: &Tensor<2>| Compared::new(Similarity::Cosine, x.clone().inner().cast(dtype));
@@ -31,5 +32,6 @@ pub fn negative_cosine(predictions: Tensor<2>, targets: Tensor<2>) -> Tensor<1> 
 /// # Panics
 /// When the shapes differ, or there are no rows.
 pub fn simsiam(p0: Tensor<2>, p1: Tensor<2>, z0: Tensor<2>, z1: Tensor<2>) -> Tensor<1> {
+    check_types(&[("the first view's predictions", p0.dtype()), ("the second view's predictions", p1.dtype())]);
     (negative_cosine(p0, z1) + negative_cosine(p1, z0)) * 0.5
 }

@@ -2,7 +2,7 @@
 
 use crate::attach::attach_gradients;
 use crate::error::ObjectiveError;
-use crate::objective::computed_in;
+use crate::objective::{check_types, computed_in};
 use crate::temperature::Temperature;
 use burn::tensor::Tensor;
 
@@ -28,6 +28,7 @@ pub fn soft_cross_entropy(
 pub(super) fn cross_entropy(targets: Tensor<2>, scores: &Tensor<2>, temperature: f64, factor: f64) -> Tensor<1> {
     let [n, k] = scores.dims();
     assert_eq!(targets.dims(), [n, k], "the shapes of targets and scores");
+    check_types(&[("targets", targets.dtype()), ("scores", scores.dtype())]);
     assert!(n > 0 && k > 0, "the cross-entropy of scores [{n}, {k}]");
     let dtype = computed_in(scores.dtype());
     let q = targets.inner().cast(dtype);

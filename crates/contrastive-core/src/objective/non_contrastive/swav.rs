@@ -5,7 +5,7 @@ use super::soft_targets::cross_entropy;
 use crate::error::ObjectiveError;
 use crate::head::Prototypes;
 use crate::memory::{MemoryError, Queue};
-use crate::objective::computed;
+use crate::objective::{check_types, computed};
 use crate::temperature::Temperature;
 use burn::tensor::{Int, Tensor, TensorCreationOptions, TensorData};
 use std::collections::BTreeMap;
@@ -58,6 +58,9 @@ impl SwAv {
         let sizes = SwAvSizes { large: large.len(), small: small.len(), rows: n, prototypes: k, queue: 0 };
         sizes.validate().unwrap_or_else(|e| panic!("SwAV: {e}"));
         let crops = large.len() + small.len();
+        for scores in large.iter().chain(small).chain(queues.into_iter().flatten()) {
+            check_types(&[("scores of the first crop", large[0].dtype()), ("scores of another", scores.dtype())]);
+        }
         let codes: Vec<Tensor<2>> = large
             .iter()
             .enumerate()

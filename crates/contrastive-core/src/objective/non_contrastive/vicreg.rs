@@ -2,7 +2,7 @@
 
 use super::moments::{centred, diagonal, off_diagonal_squares};
 use crate::error::{ObjectiveError, not_negative, positive};
-use crate::objective::computed;
+use crate::objective::{check_types, computed};
 use burn::tensor::{Tensor, activation::relu};
 
 /// How the variance terms of the two views become one.
@@ -76,6 +76,7 @@ impl VicReg {
     pub fn loss(&self, a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
         let [n, d] = a.dims();
         assert_eq!([n, d], b.dims(), "the shapes of two views");
+        check_types(&[("the first view", a.dtype()), ("the second view", b.dtype())]);
         assert!(n > 1 && d > 0, "VICReg of views [{n}, {d}]: two rows at least");
         let [a, b] = [a, b].map(computed);
         let difference = a.clone() - b.clone();

@@ -3,7 +3,7 @@
 use super::alignment_uniformity::Alignment;
 use super::whitening::{Whitening, WhiteningError, WhiteningForm};
 use crate::error::{ObjectiveError, positive};
-use crate::objective::computed;
+use crate::objective::{check_types, computed};
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// W-MSE (Ermolov et al. 2021): `mean_i (2 - 2 cos(w(a)_i, w(b)_i))`, where each view is whitened by
@@ -55,6 +55,7 @@ impl WMse {
     pub fn loss(&self, a: Tensor<2>, b: Tensor<2>, order: Option<&[usize]>) -> Result<Tensor<1>, WhiteningError> {
         let [n, d] = a.dims();
         assert_eq!([n, d], b.dims(), "the shapes of two views");
+        check_types(&[("the first view", a.dtype()), ("the second view", b.dtype())]);
         assert!(n > 1 && d > 0, "W-MSE of views [{n}, {d}]: two rows at least");
         let size = self.size.unwrap_or(n);
         if !n.is_multiple_of(size) {

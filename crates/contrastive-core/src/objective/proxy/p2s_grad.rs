@@ -1,8 +1,8 @@
 //! P2SGrad.
 
 use super::sphere_face::own_weights;
-use crate::objective::computed;
 use crate::objective::engine::log_sums::row_products;
+use crate::objective::{check_types, computed};
 use crate::similarity::unit_rows;
 use burn::tensor::Tensor;
 
@@ -25,6 +25,7 @@ impl P2sGrad {
     /// # Panics
     /// When there are no rows, rows and labels differ in number, widths differ, or a label is not a class.
     pub fn loss(&self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>) -> Tensor<1> {
+        check_types(&[("rows", rows.dtype()), ("weights", weights.dtype())]);
         let (rows, weights) = (unit_rows(computed(rows)), unit_rows(computed(weights)));
         let own = row_products(&rows, &own_weights(&rows, labels, &weights));
         let pairs = rows.dims()[0] * weights.dims()[0];

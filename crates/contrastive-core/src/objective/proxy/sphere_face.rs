@@ -4,7 +4,7 @@ use super::classes::classes;
 use crate::error::{ObjectiveError, positive};
 use crate::host::{column, to_f64};
 use crate::objective::engine::log_sums::row_products;
-use crate::objective::{Inputs, PairObjective, computed};
+use crate::objective::{Inputs, PairObjective, check_types, computed};
 use crate::pairs::{Exclusions, PairLists, Pairs};
 use crate::similarity::{Similarity, unit_rows};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -71,6 +71,7 @@ impl MultipleAngle {
     /// # Panics
     /// When the shapes do not fit, or a label is not a class.
     pub fn loss(self, rows: Tensor<2>, labels: &[i64], weights: Tensor<2>, scale: f64) -> Tensor<1> {
+        check_types(&[("rows", rows.dtype()), ("weights", weights.dtype())]);
         let [rows, weights] = [rows, weights].map(computed);
         let own = own_weights(&rows, labels, &weights);
         let rows = rows * scale;

@@ -1,6 +1,6 @@
 //! Pairwise ranking: a positive above a negative.
 
-use crate::objective::{computed, zero_or_nan};
+use crate::objective::{check_types, computed, zero_or_nan};
 use burn::tensor::{Tensor, activation::softplus};
 
 /// Bayesian personalised ranking (Rendle et al. 2009, BPR-Opt): the mean of `log(1 + e^{-(u.p - u.n)})`.
@@ -12,6 +12,7 @@ use burn::tensor::{Tensor, activation::softplus};
 pub fn bpr(users: Tensor<2>, positives: Tensor<2>, negatives: Tensor<2>) -> Tensor<1> {
     assert_eq!(users.dims(), positives.dims(), "the shapes of users and positives");
     assert_eq!(users.dims(), negatives.dims(), "the shapes of users and negatives");
+    check_types(&[("users", users.dtype()), ("positives", positives.dtype()), ("negatives", negatives.dtype())]);
     let [users, positives, negatives] = [users, positives, negatives].map(computed);
     let [n, _] = users.dims();
     let beyond = zero_or_nan(&users) + zero_or_nan(&positives) + zero_or_nan(&negatives);
@@ -24,6 +25,7 @@ pub fn bpr(users: Tensor<2>, positives: Tensor<2>, negatives: Tensor<2>) -> Tens
 /// When the shapes differ, or there are no scores.
 pub fn bpr_from_scores(positives: Tensor<1>, negatives: Tensor<1>) -> Tensor<1> {
     assert_eq!(positives.dims(), negatives.dims(), "the shapes of positive and negative scores");
+    check_types(&[("positive scores", positives.dtype()), ("negative scores", negatives.dtype())]);
     let beyond = zero_or_nan(&positives) + zero_or_nan(&negatives);
     bpr_of_gaps(computed(negatives) - computed(positives)) + computed(beyond)
 }

@@ -4,7 +4,7 @@ use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, positive};
 use crate::host::{is_native, like, to_vec};
 use crate::linear::SparseOperator;
-use crate::objective::computed_in;
+use crate::objective::{check_types, computed_in};
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::{Bool, DType, Element as BurnElement, Tensor};
 use contrastive_kernels::sorting::{DiffSort, Relaxation, Sortable, SortingNetwork};
@@ -109,7 +109,10 @@ impl GroCo {
     /// As [`loss`](Self::loss).
     pub fn evaluate(&self, views: &[Tensor<2>], positives: usize, wanted: bool) -> (Tensor<1>, Vec<Tensor<2>>) {
         let [b, d] = views.first().expect("GroCo of at least two views").dims();
-        views.iter().for_each(|v| assert_eq!(v.dims(), [b, d], "the shapes of the views"));
+        for view in views {
+            assert_eq!(view.dims(), [b, d], "the shapes of the views");
+            check_types(&[("the first view", views[0].dtype()), ("another view", view.dtype())]);
+        }
         self.validate(b, views.len(), positives).unwrap_or_else(|e| panic!("{e}"));
         let dtype = computed_in(views[0].dtype());
         let unit = |view: &Tensor<2>| Compared::new(Similarity::Cosine, view.clone().inner().cast(dtype));

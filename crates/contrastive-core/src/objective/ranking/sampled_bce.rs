@@ -1,6 +1,6 @@
 //! Binary cross-entropy of a positive and sampled negatives.
 
-use crate::objective::{computed, softplus};
+use crate::objective::{check_types, computed, softplus};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 /// SASRec's objective (Kang and McAuley 2018, equation 6): the positive item of every state is distinguished from a sampled one,
@@ -17,6 +17,7 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 pub fn sampled_bce(states: Tensor<2>, positives: Tensor<2>, negatives: Tensor<2>, real: &[bool]) -> Tensor<1> {
     assert_eq!(states.dims(), positives.dims(), "the shapes of states and positives");
     assert_eq!(states.dims(), negatives.dims(), "the shapes of states and negatives");
+    check_types(&[("states", states.dtype()), ("positives", positives.dtype()), ("negatives", negatives.dtype())]);
     let [n, d] = states.dims();
     assert_eq!(n, real.len(), "states [{n}, {d}] and which of them are real");
     if n == 0 {
@@ -38,6 +39,7 @@ pub fn sampled_bce_from_scores(positives: Tensor<1>, negatives: Tensor<2>, real:
     let ([n], [rows, k]) = (positives.dims(), negatives.dims());
     assert_eq!(n, rows, "scores of positives [{n}] and of negatives [{rows}, {k}]");
     assert_eq!(n, real.len(), "scores [{n}] and which of them are real");
+    check_types(&[("scores of positives", positives.dtype()), ("scores of negatives", negatives.dtype())]);
     if n * k == 0 {
         return (computed(positives).sum() + computed(negatives).sum()) * 0.0;
     }

@@ -1,7 +1,7 @@
 //! InfoNCE with a learned bilinear similarity.
 
 use crate::error::ObjectiveError;
-use crate::objective::{Inputs, PairObjective, computed};
+use crate::objective::{Inputs, PairObjective, check_types, computed};
 use crate::similarity::Similarity;
 use burn::tensor::Tensor;
 
@@ -37,6 +37,11 @@ impl BilinearInfoNce {
     pub fn loss(&self, anchors: Tensor<2>, positives: Tensor<2>, weight: Tensor<2>) -> Tensor<1> {
         let ([n, d], [m, e], w) = (anchors.dims(), positives.dims(), weight.dims());
         assert_eq!([d, e], w, "a weight {w:?} between anchors [{n}, {d}] and positives [{m}, {e}]");
+        check_types(&[
+            ("anchors", anchors.dtype()),
+            ("positives", positives.dtype()),
+            ("the weight between them", weight.dtype()),
+        ]);
         self.0.loss(&Inputs::new(computed(anchors).matmul(computed(weight)), positives))
     }
 }

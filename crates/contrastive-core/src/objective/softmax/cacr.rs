@@ -6,7 +6,7 @@ use crate::host::{numbers, to_f64};
 use crate::objective::engine::log_sums::row_products;
 use crate::objective::engine::metric_rows::*;
 use crate::objective::engine::rowwise::{Comparison, RowFunction};
-use crate::objective::{Inputs, PairObjective, Reduction, Wanted, computed_in};
+use crate::objective::{Inputs, PairObjective, Reduction, Wanted, check_types, computed_in};
 use crate::pairs::PairLists;
 use crate::similarity::{Compared, Similarity, unit_rows};
 use burn::tensor::Tensor;
@@ -162,6 +162,7 @@ impl Cacr {
         assert!(shape[0] >= 2 && shape[1] > 0, "CACR of views {shape:?}: there must be at least two rows");
         for view in views {
             assert_eq!(view.dims(), shape, "the shapes of the views");
+            check_types(&[("the first view", views[0].dtype()), ("another view", view.dtype())]);
         }
         shape[0]
     }
@@ -263,6 +264,7 @@ impl Cacr {
         assert_eq!(Self::check(keys), n, "the rows of queries and keys");
         assert_eq!(queries.len(), keys.len(), "the views of queries and keys");
         assert_eq!(queue.dims()[1], queries[0].dims()[1], "the widths of queue and queries");
+        check_types(&[("queries", queries[0].dtype()), ("keys", keys[0].dtype()), ("the queue", queue.dtype())]);
         assert!(self.debiased.is_none(), "the queue form of CACR has no correction for false negatives");
         let detached = self.detached.unwrap_or(true);
         let gradients = queries.iter().any(Tensor::is_tracked);
@@ -379,6 +381,7 @@ impl CacrInfoNce {
         let key = compared(keys).rows;
         let cost = |query: &Tensor<2>| {
             assert_eq!(query.dims(), keys.dims(), "the shapes of queries and keys");
+            check_types(&[("queries", query.dtype()), ("keys", keys.dtype())]);
             costs(&compared(query).rows, &key)
         };
         let cost = Tensor::cat(queries.iter().map(cost).collect(), 1);

@@ -1,7 +1,7 @@
 //! Cross-batch memory: the rows of a batch among labelled rows of past batches.
 
 use crate::memory::Queue;
-use crate::objective::{Inputs, PairObjective};
+use crate::objective::{Inputs, PairObjective, check_types};
 use crate::pairs::{Exclusions, PairLists, Pairs};
 use burn::tensor::Tensor;
 
@@ -24,9 +24,10 @@ impl CrossBatch {
     /// than the memory, the first rows have no copy there.
     ///
     /// # Panics
-    /// When the batch is empty, the width or the number of labels differs, or the memory has no labels.
+    /// When the batch is empty, the width the number of labels or the element type differs, or the memory has no labels.
     pub fn new(rows: Tensor<2>, labels: &[i64], memory: &mut Queue) -> Self {
         let n = rows.dims()[0];
+        check_types(&[("rows", rows.dtype()), ("the memory", memory.dtype())]);
         memory.push_labelled(rows.clone(), labels);
         let candidates = memory.rows().expect("the batch has at least one row");
         let copies = memory.newest(n.min(memory.len()));

@@ -1,7 +1,7 @@
 //! Windows of one recording belong together: COMET's trial and patient levels.
 
 use crate::error::ObjectiveError;
-use crate::objective::{computed, zero_or_nan};
+use crate::objective::{check_types, computed, zero_or_nan};
 use crate::temperature::Temperature;
 use burn::tensor::{Tensor, TensorData};
 
@@ -62,6 +62,7 @@ impl IdentityContrast {
     pub fn similarities(&self, u: Tensor<3>, w: Tensor<3>) -> Tensor<2> {
         let [b, t, d] = u.dims();
         assert_eq!(w.dims(), [b, t, d], "the shapes of the two passes");
+        check_types(&[("the first pass", u.dtype()), ("the second pass", w.dtype())]);
         assert!(b * t * d > 0, "passes of shape [{b}, {t}, {d}]");
         let flat = |x: Tensor<3>| {
             let x = computed(x);
@@ -81,6 +82,7 @@ impl IdentityContrast {
     pub fn loss(&self, u: Tensor<3>, w: Tensor<3>, ids: &[u32]) -> Tensor<1> {
         let b = u.dims()[0];
         assert_eq!(ids.len(), b, "ids for {b} windows");
+        check_types(&[("the first pass", u.dtype()), ("the second pass", w.dtype())]);
         // target weights of the terms -S_ij + log-denominator of row (column)
         let weights = |chosen: &dyn Fn(usize, usize) -> bool| {
             let mut weights = vec![0f64; b * b];

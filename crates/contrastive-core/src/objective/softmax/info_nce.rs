@@ -3,7 +3,7 @@
 use crate::error::ObjectiveError;
 use crate::host::numbers;
 use crate::objective::engine::log_sums::mean_above_zero;
-use crate::objective::{Inputs, PairObjective, Reduction, computed};
+use crate::objective::{Inputs, PairObjective, Reduction, check_types, computed};
 use crate::pairs::Pairs;
 use crate::similarity::{Similarity, defined};
 use crate::temperature::Temperature;
@@ -66,6 +66,11 @@ impl InfoNce {
         assert!(n > 0 && d > 0, "InfoNCE of queries [{n}, {d}]");
         assert_eq!([n, d], positives.dims(), "the shapes of queries and positives");
         assert_eq!([n, d], [n2, d2], "queries and [n, k, d] negatives");
+        check_types(&[
+            ("queries", queries.dtype()),
+            ("positives", positives.dtype()),
+            ("negatives", negatives.dtype()),
+        ]);
         let (queries, positives, negatives) = (computed(queries), computed(positives), computed(negatives));
         let objective = &self.0;
         let rows = |x: &Tensor<2>, anchor: bool| defined(objective.similarity, x, anchor);

@@ -3,7 +3,7 @@
 use crate::attach::attach_gradients;
 use crate::error::ObjectiveError;
 use crate::memory::Queue;
-use crate::objective::{Inputs, PairObjective};
+use crate::objective::{Inputs, PairObjective, check_types};
 use crate::pairs::Pairs;
 use crate::similarity::Similarity;
 use burn::tensor::Tensor;
@@ -42,6 +42,7 @@ impl Moco {
     /// When the shapes do not fit, or there are no queries.
     pub fn loss(&self, queries: Tensor<2>, keys: Tensor<2>, queue: &Queue) -> Tensor<1> {
         assert_eq!(queries.dims(), keys.dims(), "the shapes of queries and keys");
+        check_types(&[("queries", queries.dtype()), ("keys", keys.dtype()), ("the queue", queue.dtype())]);
         assert!(queries.dims()[0] > 0, "no queries: {:?}", queries.dims());
         match queue.rows() {
             Some(rows) => self.loss_among(queries, keys, rows),

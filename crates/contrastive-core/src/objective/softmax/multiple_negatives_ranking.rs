@@ -5,7 +5,7 @@ use crate::error::{ObjectiveError, not_negative};
 use crate::host::{column, numbers, to_f64};
 use crate::objective::distributed::{Among, DistributedError, ObjectiveId, Place, Ranks};
 use crate::objective::engine::log_sums::{LogSums, row_products};
-use crate::objective::{Direction, Evaluation, Gradients, Inputs, PairObjective, Wanted};
+use crate::objective::{Direction, Evaluation, Gradients, Inputs, PairObjective, Wanted, check_types};
 use crate::pairs::{Exclusions, PairLists};
 use crate::similarity::{Compared, Similarity};
 use crate::temperature::Temperature;
@@ -100,6 +100,7 @@ impl MultipleNegativesRanking {
         negatives: Tensor<2>,
     ) -> Tensor<1> {
         assert_eq!(queries.dims(), documents.dims(), "the shapes of queries and documents");
+        check_types(&[("documents", documents.dtype()), ("hard negatives", negatives.dtype())]);
         self.loss_among(queries, Tensor::cat(vec![documents, negatives], 0))
     }
 
@@ -136,6 +137,7 @@ impl MultipleNegativesRanking {
         negatives: Tensor<2>,
     ) -> Result<Tensor<1>, DistributedError> {
         assert_eq!(queries.dims(), documents.dims(), "the shapes of queries and documents");
+        check_types(&[("documents", documents.dtype()), ("hard negatives", negatives.dtype())]);
         self.loss_in(Among::all(ranks), queries, Tensor::cat(vec![documents, negatives], 0))
     }
 
@@ -175,6 +177,7 @@ impl MultipleNegativesRanking {
             n > 0 && m >= n && m.is_multiple_of(n) && d == e && d > 0,
             "queries [{n}, {d}] and documents [{m}, {e}]: as many or a multiple"
         );
+        check_types(&[("queries", queries.dtype()), ("documents", documents.dtype())]);
         let (form, alpha) = match self.form {
             Form::OneWay => (0.0, 0.0),
             Form::Symmetric => (1.0, 0.0),

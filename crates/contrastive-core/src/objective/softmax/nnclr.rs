@@ -3,7 +3,7 @@
 use crate::error::ObjectiveError;
 use crate::memory::Queue;
 use crate::objective::engine::nearest::nearest_rows;
-use crate::objective::{Inputs, PairObjective};
+use crate::objective::{Inputs, PairObjective, check_types};
 use crate::similarity::{Similarity, unit_rows};
 use burn::tensor::Tensor;
 
@@ -52,6 +52,8 @@ impl NnClr {
     /// When the shapes differ, or the support is empty or of another width.
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>, support: &Queue) -> Tensor<1> {
         assert_eq!(first.dims(), second.dims(), "the shapes of the two views");
+        let [of_first, of_second] = [first.dtype(), second.dtype()];
+        check_types(&[("the first view", of_first), ("the second view", of_second), ("the support", support.dtype())]);
         self.0.loss(&Inputs::new(self.neighbours(first, support), second))
     }
 

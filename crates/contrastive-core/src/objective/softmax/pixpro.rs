@@ -4,7 +4,7 @@ use crate::attach::attach_gradients;
 use crate::error::{ObjectiveError, not_negative, positive};
 use crate::host::like;
 use crate::objective::engine::grouped::{Grouped, GroupedInputs};
-use crate::objective::{PairObjective, Placement, PositiveWeights, Reduction, computed_in};
+use crate::objective::{PairObjective, Placement, PositiveWeights, Reduction, check_types, computed_in};
 use crate::pairs::{PairLists, Pairs};
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::Tensor;
@@ -135,6 +135,7 @@ impl PixPro {
         let [b, d, height, width] = y.dims();
         let n = height * width;
         let lists = places([first, second], [y.dims(), x.dims()], self.threshold);
+        check_types(&[("the first crops' maps", y.dtype()), ("the second crops' maps", x.dtype())]);
         let dtype = computed_in(y.dtype());
         let unit = |map: &Tensor<4>| {
             let map = map.clone().inner().cast(dtype);
@@ -223,6 +224,7 @@ pub fn propagate(x: Tensor<4>, transformed: Tensor<4>, sharpness: f64) -> Result
     not_negative("sharpness of the propagation", sharpness)?;
     let ([b, d, height, width], [c, e, h, w]) = (x.dims(), transformed.dims());
     assert_eq!([b, height, width], [c, h, w], "maps [{b}, {d}, {height}, {width}] and [{c}, {e}, {h}, {w}]");
+    check_types(&[("maps", x.dtype()), ("transformed maps", transformed.dtype())]);
     let unit = |rows: Tensor<3>| {
         let lengths = (rows.clone() * rows.clone()).sum_dim(2).clamp_min(1e-24).sqrt();
         rows / lengths

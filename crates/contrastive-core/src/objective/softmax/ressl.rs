@@ -5,7 +5,7 @@ use crate::error::ObjectiveError;
 use crate::memory::Queue;
 use crate::objective::distributed::{Among, DistributedError, Ranks};
 use crate::objective::engine::log_sums::LogSums;
-use crate::objective::{Denominator, Evaluation, Gradients, Inputs, PairObjective, Wanted};
+use crate::objective::{Denominator, Evaluation, Gradients, Inputs, PairObjective, Wanted, check_types};
 use crate::pairs::Pairs;
 use crate::similarity::{Sides, Similarity};
 use burn::tensor::Tensor;
@@ -140,6 +140,7 @@ impl ReSsl {
         gradients: bool,
     ) -> Result<Evaluation, DistributedError> {
         assert_eq!(student.dims(), teacher.dims(), "the shapes of student and teacher");
+        check_types(&[("student", student.dtype()), ("teacher", teacher.dtype()), ("candidates", candidates.dtype())]);
         let n = student.dims()[0];
         let dtype = crate::objective::computed_in(student.dtype());
         let [q, k, c] = [student, teacher, candidates].map(|x| x.clone().inner().cast(dtype));

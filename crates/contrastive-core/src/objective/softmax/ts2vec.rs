@@ -3,7 +3,7 @@
 use crate::attach::attach_gradients;
 use crate::error::ObjectiveError;
 use crate::objective::engine::grouped::{Grouped, GroupedInputs};
-use crate::objective::{PairObjective, Wanted, computed_in};
+use crate::objective::{PairObjective, Wanted, check_types, computed_in};
 use crate::pairs::Pairs;
 use crate::similarity::Similarity;
 use burn::tensor::{Bool, Tensor};
@@ -221,6 +221,7 @@ impl Ts2Vec {
 fn plain(views: &[Tensor<3>; 2]) -> [Tensor<3>; 2] {
     let [b, t, d] = views[0].dims();
     assert_eq!(views[1].dims(), [b, t, d], "the shapes of the two views");
+    check_types(&[("the first view", views[0].dtype()), ("the second view", views[1].dtype())]);
     assert!(b > 0 && t > 0 && d > 0, "views of shape [{b}, {t}, {d}]");
     let dtype = computed_in(views[0].dtype());
     views.clone().map(|view| view.inner().cast(dtype))

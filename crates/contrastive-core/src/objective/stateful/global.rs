@@ -6,7 +6,7 @@ use super::samples::{Denominators, SampleError, check_batch, insert, list};
 use super::temperatures::Temperatures;
 use crate::attach::attach_gradients;
 use crate::host::numbers;
-use crate::objective::Inputs;
+use crate::objective::{Inputs, check_types};
 use crate::pairs::{Exclusions, PairLists};
 use crate::similarity::{Compared, Similarity};
 use burn::tensor::{Tensor, TensorData};
@@ -173,6 +173,7 @@ impl Global {
     pub fn step(&mut self, first: &Tensor<2>, second: &Tensor<2>, index: &[usize]) -> Result<Estimate, SampleError> {
         let n = first.dims()[0];
         assert_eq!(first.dims(), second.dims(), "the shapes of the two tables of a batch");
+        check_types(&[("the first table", first.dtype()), ("the second table", second.dtype())]);
         check_batch(index, n, self.samples)?;
         let plain = Inputs::new(first.clone(), second.clone()).plain();
         let a = Compared::new(Similarity::Cosine, plain.anchors);

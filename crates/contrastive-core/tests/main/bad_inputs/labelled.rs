@@ -116,7 +116,7 @@ pub(crate) fn entries() -> Vec<Entry> {
             PamC::new(0.5).unwrap().loss(&a, &SparsePositives::new(positives).unwrap(), &MetaNodes::new(&clusters))
         }),
         beside("cross-batch memory", ("memory", Fixed(3)), |a, labels, former| {
-            let mut memory = Queue::labelled(12, former.dims()[1], (&a.device(), a.dtype())).unwrap();
+            let mut memory = Queue::labelled(12, former.dims()[1], (&a.device(), former.dtype())).unwrap();
             memory.push_labelled(former, &[0, 1, 2]);
             let batch = CrossBatch::new(a, labels, &mut memory);
             batch.loss(&PairObjective::new(0.1).unwrap().with_reduction(Reduction::MeanWithPositives))

@@ -453,7 +453,6 @@ fn shapes_that_do_not_fit_panic() {
 
 /// Tables of rows of two element types are one answer in all objectives: a panic that shows both.
 #[test]
-#[ignore = "only what rests on `Inputs` answers so; the test lists the others"]
 fn rows_of_two_element_types_are_refused() {
     let mut wrong = Vec::new();
     for entry in &entries() {

@@ -5,11 +5,12 @@ use crate::draw::{below, share_of};
 use crate::graphs::augment::{EditCount, Rewired, ball, links_within, mask_labels, rewire};
 use crate::graphs::data::{GraphSet, GraphUnion, SmallGraph};
 use crate::graphs::encoder::{GraphEncoder, GraphEncoderConfig};
-use crate::node::encoder::{Mlp, MlpConfig};
 use crate::parts::to_array;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use contrastive_core::objective::{DiscrepancyLearning, NtXent};
+use contrastive_nn::Pass;
+use contrastive_nn::encoder::{Mlp, MlpConfig};
 use contrastive_train::{
     Batches, Budget, Check, Method, MethodConfig, Step, TrainError, Training, TrainingConfig, Weighted,
 };
@@ -274,7 +275,7 @@ impl DslaModel {
 
     /// Scores of all graphs of a union as originals, `[graphs, 1]`.
     pub(crate) fn scores(&self, union: &GraphUnion) -> Tensor<2> {
-        self.head.forward(&self.encoder.forward(union).into())
+        self.head.forward(self.encoder.forward(union), &mut Pass::evaluation())
     }
 }
 
@@ -334,7 +335,8 @@ impl Method for Dsla {
         match &self.config.comparison {
             Comparison::Discrepancy(objective) => {
                 let candidates = self.config.candidates();
-                let scores = model.head.forward(&embeddings.clone().into()).reshape([batch.graphs, candidates]);
+                let scores =
+                    model.head.forward(embeddings.clone(), &mut Pass::evaluation()).reshape([batch.graphs, candidates]);
                 let terms = objective.terms(scores, embeddings, &batch.edits, self.config.weak);
                 Ok(vec![
                     ("discrimination", terms.discrimination),
@@ -343,7 +345,7 @@ impl Method for Dsla {
                 ])
             }
             Comparison::InfoNce { temperature } => {
-                let hidden = model.head.maps[0].forward(&embeddings.into());
+                let hidden = model.head.maps[0].forward(embeddings);
                 let width = hidden.dims()[1];
                 let views: Tensor<3> = hidden.reshape([batch.graphs, 2, width]);
                 let view = |at: usize| -> Tensor<2> { views.clone().narrow(1, at, 1).reshape([batch.graphs, width]) };

@@ -4,11 +4,11 @@ use super::dsla::DslaModel;
 use crate::MethodError;
 use crate::graphs::data::{GraphSet, GraphUnion, SmallGraph};
 use crate::graphs::encoder::GraphEncoder;
-use crate::node::encoder::LinearMap;
 use crate::parts::to_array;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, activation};
+use contrastive_nn::layer::{Linear, LinearConfig};
 use contrastive_train::{Batches, Check, OptimiserConfig, Parameters};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -39,7 +39,7 @@ pub struct FineTunedGraphs {
     /// Graphs to embeddings.
     pub encoder: GraphEncoder,
     /// Embeddings to logits.
-    pub head: LinearMap,
+    pub head: Linear,
 }
 
 impl FineTunedGraphs {
@@ -52,7 +52,7 @@ impl FineTunedGraphs {
         let small: Vec<SmallGraph> = graphs.iter().map(|&graph| set.graph(graph)).collect();
         let logits = |some: &[SmallGraph]| {
             let embedded = self.encoder.forward(&GraphUnion::new(some, edge_labels));
-            to_array(&self.head.forward(&embedded.into()))
+            to_array(&self.head.forward(embedded))
         };
         let best = |row: ndarray::ArrayView1<'_, f32>| {
             (1..row.len()).fold(0, |best, at| if row[at] > row[best] { at } else { best })
@@ -84,7 +84,7 @@ impl GraphFineTune {
         let on = device.clone().autodiff();
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let width = model.encoder.width();
-        let head = LinearMap::new(width, classes, true, &mut rng, &on);
+        let head = LinearConfig::new(width, classes).init(&mut rng, &on)?;
         let plain = model.encoder.valid();
         let copy = FineTunedGraphs { encoder: plain.clone().train().set_require_grad(true), head };
         let mut parameters =
@@ -99,7 +99,7 @@ impl GraphFineTune {
                     true => Tensor::from_inner(plain.forward(&union)),
                     false => parameters.model().encoder.forward(&union),
                 };
-                let logits = parameters.model().head.forward(&embedded.into());
+                let logits = parameters.model().head.forward(embedded);
                 let mut one_hot = vec![0f32; batch.len() * classes];
                 batch
                     .iter()

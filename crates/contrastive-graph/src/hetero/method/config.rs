@@ -197,7 +197,7 @@ impl MethodConfig for MeowConfig {
             )?;
         }
         let data = MeowData::new(self, graph, &mut Self::rng(seed, 1), device)?;
-        let model = MeowModel::new(self, &data, &mut Self::rng(seed, 0), &device.clone().autodiff());
+        let model = MeowModel::new(self, &data, &mut Self::rng(seed, 0), &device.clone().autodiff())?;
         Ok(Training::new(Meow::new(self.clone(), graph, data, seed, device)?, model, &self.training, seed)?)
     }
 }

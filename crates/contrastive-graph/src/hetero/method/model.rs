@@ -1,12 +1,14 @@
 //! The network of MEOW.
 
 use super::{MeowConfig, MeowData, Negatives};
-use crate::node::encoder::{Activation, ActivationLayer, LinearMap, NodeInput, dropout};
+use crate::node::encoder::{NodeInput, dropout};
 use crate::parts::unit_rows;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation};
 use contrastive_core::linear::SparseOperator;
 use contrastive_core::objective::WeightNetwork;
+use contrastive_core::settings::SettingError;
+use contrastive_nn::layer::{Activation, ActivationLayer, Linear, LinearConfig};
 use rand_chacha::ChaCha8Rng;
 
 /// ```text
@@ -21,21 +23,21 @@ use rand_chacha::ChaCha8Rng;
 #[derive(Module, Debug)]
 pub struct MeowModel {
     /// From the features of each type to the width.
-    pub inputs: Vec<LinearMap>,
+    pub inputs: Vec<Linear>,
     /// Of all contexts, path after path.
-    pub contexts: Vec<LinearMap>,
+    pub contexts: Vec<Linear>,
     /// `W_a`.
-    pub first: LinearMap,
+    pub first: Linear,
     /// The slope between.
     pub slope: ActivationLayer,
     /// `W_b`.
-    pub second: LinearMap,
+    pub second: Linear,
     /// Before the score of a view.
-    pub attention: LinearMap,
+    pub attention: Linear,
     /// What scores it, `[1, width]`.
     pub score: Param<Tensor<2>>,
     /// What is discarded after training.
-    pub projector: LinearMap,
+    pub projector: Linear,
     /// The weights of negatives, where they are learned.
     pub weights: Option<WeightNetwork>,
     dropout: f64,
@@ -66,31 +68,39 @@ fn whole_normalised(x: Tensor<2>) -> Tensor<2> {
 
 impl MeowModel {
     /// A model for prepared data, weights drawn from `rng`.
-    pub fn new(config: &MeowConfig, data: &MeowData, rng: &mut ChaCha8Rng, device: &Device) -> Self {
+    ///
+    /// # Errors
+    /// When the width is 0, or a type of nodes has no features.
+    pub fn new(
+        config: &MeowConfig,
+        data: &MeowData,
+        rng: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Result<Self, SettingError> {
         let d = config.dim;
         let learned = matches!(config.negatives, Negatives::Learned | Negatives::LearnedRaw);
         let contexts = data.contexts.iter().map(Vec::len).sum();
-        Self {
-            inputs: data.inputs.iter().map(|input| LinearMap::new(input.shape()[1], d, true, rng, device)).collect(),
-            contexts: (0..contexts).map(|_| LinearMap::new(d, d, false, rng, device)).collect(),
-            first: LinearMap::new(d, d, false, rng, device),
+        let mut map = |input: usize, output: usize, bias: bool| {
+            LinearConfig::new(input, output).with_bias(bias).init(rng, device)
+        };
+        Ok(Self {
+            inputs: data.inputs.iter().map(|input| map(input.shape()[1], d, true)).collect::<Result<_, _>>()?,
+            contexts: (0..contexts).map(|_| map(d, d, false)).collect::<Result<_, _>>()?,
+            first: map(d, d, false)?,
             slope: Activation::PRelu.init(device),
-            second: LinearMap::new(d, d, false, rng, device),
-            attention: LinearMap::new(d, d, true, rng, device),
-            score: {
-                let start = LinearMap::new(d, 1, false, rng, device).weight.val().transpose().detach();
-                Param::from_tensor(start)
-            },
-            projector: LinearMap::new(d, d, true, rng, device),
+            second: map(d, d, false)?,
+            attention: map(d, d, true)?,
+            score: Param::from_tensor(map(d, 1, false)?.weight.val().transpose().detach()),
+            projector: map(d, d, true)?,
             weights: learned.then(|| WeightNetwork::new(d, config.hidden, rng, device)),
             dropout: config.dropout,
-        }
+        })
     }
 
     /// `Enc(x, A)`.
     fn encoded(&self, x: &Tensor<2>, by: &SparseOperator, rng: &mut Option<&mut ChaCha8Rng>) -> Tensor<2> {
         let mut mapped =
-            |x: Tensor<2>, map: &LinearMap| dropout(x.matmul(map.weight.val()), self.dropout, rng.as_deref_mut());
+            |x: Tensor<2>, map: &Linear| dropout(x.matmul(map.weight.val()), self.dropout, rng.as_deref_mut());
         let hidden = self.slope.forward(by.apply(mapped(x.clone(), &self.first)));
         whole_normalised(by.apply(mapped(hidden, &self.second)))
     }
@@ -101,7 +111,7 @@ impl MeowModel {
     /// When the data are not those that the model was made for.
     pub fn forward(&self, data: &MeowData, mut rng: Option<&mut ChaCha8Rng>) -> MeowOutputs {
         let mut feature =
-            |map: &LinearMap, input: &NodeInput| elu(dropout(map.forward(input), self.dropout, rng.as_deref_mut()));
+            |map: &Linear, input: &NodeInput| elu(dropout(input.mapped(map), self.dropout, rng.as_deref_mut()));
         let h: Vec<Tensor<2>> = self.inputs.iter().zip(&data.inputs).map(|(map, input)| feature(map, input)).collect();
         let masked = feature(&self.inputs[0], &data.masked_input);
         let coarse = self.encoded(&h[0], &data.coarse, &mut rng);
@@ -121,7 +131,7 @@ impl MeowModel {
         let views: Vec<Tensor<2>> = clean_views.into_iter().chain(masked_views).collect();
         let score = dropout(self.score.val(), self.dropout, rng);
         let scores = views.iter().map(|view| {
-            let hidden = self.attention.forward(&view.clone().into()).tanh().mean_dim(0);
+            let hidden = self.attention.forward(view.clone()).tanh().mean_dim(0);
             (hidden * score.clone()).sum_dim(1)
         });
         let shares = activation::softmax(Tensor::cat(scores.collect(), 1), 1);
@@ -132,6 +142,6 @@ impl MeowModel {
 
     /// `p(z)`: rows of length 1.
     pub fn projected(&self, z: Tensor<2>) -> Tensor<2> {
-        unit_rows(self.projector.forward(&z.into()).tanh())
+        unit_rows(self.projector.forward(z).tanh())
     }
 }

@@ -1,12 +1,15 @@
 //! Graph attention.
 
-use super::error::{Check, EncoderError};
 use super::input::NodeInput;
-use super::linear::{LinearMap, add_bias, constant, dropout, glorot};
+use super::layers::widths;
+use super::linear::{add_bias, dropout};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation};
 use contrastive_core::linear::SparsePattern;
+use contrastive_core::settings::{Check, SettingError};
+use contrastive_nn::init::{self, Initial};
+use contrastive_nn::layer::{Linear, LinearConfig};
 use rand_chacha::ChaCha8Rng;
 
 /// Settings of [`Gat`].
@@ -39,30 +42,30 @@ impl GatConfig {
     /// # Errors
     /// When a width or the number of heads is 0, the heads do not divide the output, the slope is not finite, or the dropout is
     /// not in `0..1`.
-    pub fn validate(&self) -> Result<(), EncoderError> {
-        let check = Check("gat");
-        check.widths(self.input, self.output)?;
-        check.width("heads", self.heads)?;
+    pub fn validate(&self) -> Result<(), SettingError> {
+        widths("gat", self.input, self.output)?;
+        let check = Check::new("gat");
+        check.count("heads", self.heads)?;
         let fits = !self.concatenate || self.output.is_multiple_of(self.heads);
         check.that(fits, "heads", self.heads, format!("a divisor of the output width {}", self.output))?;
         check.finite("negative_slope", self.negative_slope)?;
-        check.dropout("attention_dropout", self.attention_dropout)
+        check.share("attention_dropout", self.attention_dropout)
     }
 
     /// The layer, Glorot-uniform weights and a bias of 0.
     ///
     /// # Errors
     /// As [`validate`](Self::validate).
-    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<Gat, EncoderError> {
+    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<Gat, SettingError> {
         self.validate()?;
         let (heads, width) = (self.heads, if self.concatenate { self.output / self.heads } else { self.output });
-        let map = LinearMap::new(self.input, heads * width, false, rng, device);
-        let mut attention = || glorot([heads, width], [width, 1], rng, device);
+        let map = LinearConfig::new(self.input, heads * width).with_bias(false).init(rng, device)?;
+        let mut attention = || Initial::GlorotUniform.param([heads, width], [width, 1], rng, device);
         Ok(Gat {
             map,
             source: attention(),
             target: attention(),
-            bias: self.bias.then(|| constant(0.0, self.output, device)),
+            bias: self.bias.then(|| init::constant(0.0, [self.output], device)),
             concatenate: self.concatenate,
             negative_slope: self.negative_slope,
             attention_dropout: self.attention_dropout,
@@ -80,7 +83,7 @@ impl GatConfig {
 #[derive(Module, Debug)]
 pub struct Gat {
     /// `[input, heads * width]`, without a bias.
-    pub map: LinearMap,
+    pub map: Linear,
     /// What scores the sending node, `[heads, width]`.
     pub source: Param<Tensor<2>>,
     /// What scores the receiving node, `[heads, width]`.
@@ -119,7 +122,7 @@ impl Gat {
         input: &NodeInput,
         mut rng: Option<&mut ChaCha8Rng>,
     ) -> Tensor<2> {
-        let h = self.map.multiply(input);
+        let h = input.multiply(self.map.weight.val());
         let ([nodes, all], [heads, width]) = (h.dims(), self.source.val().dims());
         let ones = Tensor::<2>::ones([nodes, 1], (&h.device(), h.dtype()));
         let parts: Vec<Tensor<2>> = (0..heads)

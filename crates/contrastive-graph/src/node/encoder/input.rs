@@ -1,9 +1,13 @@
 //! What goes into the first layer.
 
-use super::error::{Check, EncoderError};
+use super::linear::add_bias;
 use burn::tensor::{Tensor, TensorData};
 use contrastive_core::linear::SparseOperator;
+use contrastive_core::settings::{Check, SettingError};
 use contrastive_kernels::sparse::Csr;
+use contrastive_nn::Pass;
+use contrastive_nn::encoder::Mlp;
+use contrastive_nn::layer::Linear;
 use std::sync::Arc;
 
 /// Features of the nodes: all numbers, or a sparse matrix that is never written out.
@@ -62,10 +66,10 @@ impl NodeInput {
     ///
     /// # Errors
     /// When there is not one decision for each column.
-    pub fn with_columns(mut self, keep: &[bool]) -> Result<Self, EncoderError> {
+    pub fn with_columns(mut self, keep: &[bool]) -> Result<Self, SettingError> {
         let columns = self.shape()[1];
         let fine = keep.len() == columns;
-        Check("node input").that(
+        Check::new("node input").that(
             fine,
             "number of column decisions",
             keep.len(),
@@ -103,5 +107,24 @@ impl NodeInput {
             NodeFeatures::Dense(x) => x.clone().matmul(weight),
             NodeFeatures::Sparse(x) => x.apply(weight),
         }
+    }
+
+    /// `X W + b`.
+    ///
+    /// # Shapes
+    /// - output: `[nodes, output]`
+    ///
+    /// # Panics
+    /// When the features have another width than the map.
+    pub fn mapped(&self, map: &Linear) -> Tensor<2> {
+        add_bias(self.multiply(map.weight.val()), &map.bias)
+    }
+
+    /// The output of a network `[nodes, last width]` on these features.
+    ///
+    /// # Panics
+    /// When the features have another width than the first map.
+    pub fn through(&self, network: &Mlp, pass: &mut Pass) -> Tensor<2> {
+        network.after_first(self.mapped(&network.maps[0]), pass)
     }
 }

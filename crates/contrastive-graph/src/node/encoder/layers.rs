@@ -1,14 +1,23 @@
 //! One layer of message passing: graph convolution, GraphSAGE, GIN.
 
-use super::error::{Check, EncoderError};
 use super::input::NodeInput;
-use super::linear::{LinearMap, add_bias, constant};
-use super::mlp::{Mlp, MlpConfig};
+use super::linear::{add_bias, propagate};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use contrastive_core::linear::SparseOperator;
+use contrastive_core::settings::{Check, SettingError};
+use contrastive_nn::encoder::{Mlp, MlpConfig};
+use contrastive_nn::layer::{Linear, LinearConfig};
+use contrastive_nn::{Pass, init};
 use rand_chacha::ChaCha8Rng;
+
+/// Checks the widths of a layer.
+pub(super) fn widths(layer: &str, input: usize, output: usize) -> Result<(), SettingError> {
+    let check = Check::new(layer);
+    check.count("input", input)?;
+    check.count("output", output)
+}
 
 /// Settings of [`Gcn`].
 #[derive(Config, Debug, PartialEq)]
@@ -27,17 +36,17 @@ impl GcnConfig {
     ///
     /// # Errors
     /// When one is 0.
-    pub fn validate(&self) -> Result<(), EncoderError> {
-        Check("gcn").widths(self.input, self.output)
+    pub fn validate(&self) -> Result<(), SettingError> {
+        widths("gcn", self.input, self.output)
     }
 
     /// The layer, Glorot-uniform weights and a bias of 0.
     ///
     /// # Errors
     /// As [`validate`](Self::validate).
-    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<Gcn, EncoderError> {
+    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<Gcn, SettingError> {
         self.validate()?;
-        Ok(Gcn { map: LinearMap::new(self.input, self.output, self.bias, rng, device) })
+        Ok(Gcn { map: LinearConfig::new(self.input, self.output).with_bias(self.bias).init(rng, device)? })
     }
 }
 
@@ -46,7 +55,7 @@ impl GcnConfig {
 #[derive(Module, Debug)]
 pub struct Gcn {
     /// Weight `[input, output]` and the bias that follows the propagation.
-    pub map: LinearMap,
+    pub map: Linear,
 }
 
 impl Gcn {
@@ -57,7 +66,7 @@ impl Gcn {
     /// # Panics
     /// When a shape does not fit the weights or the operator.
     pub fn forward(&self, operator: &SparseOperator, input: &NodeInput) -> Tensor<2> {
-        add_bias(self.map.propagate(operator, input, None), &self.map.bias)
+        add_bias(propagate(&self.map, operator, input, None), &self.map.bias)
     }
 }
 
@@ -78,18 +87,19 @@ impl SageConfig {
     ///
     /// # Errors
     /// When one is 0.
-    pub fn validate(&self) -> Result<(), EncoderError> {
-        Check("graphsage").widths(self.input, self.output)
+    pub fn validate(&self) -> Result<(), SettingError> {
+        widths("graphsage", self.input, self.output)
     }
 
     /// The layer, Glorot-uniform weights and a bias of 0.
     ///
     /// # Errors
     /// As [`validate`](Self::validate).
-    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<Sage, EncoderError> {
+    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<Sage, SettingError> {
         self.validate()?;
-        let neighbours = LinearMap::new(self.input, self.output, self.bias, rng, device);
-        Ok(Sage { neighbours, own: LinearMap::new(self.input, self.output, false, rng, device) })
+        let map = LinearConfig::new(self.input, self.output);
+        let neighbours = map.clone().with_bias(self.bias).init(rng, device)?;
+        Ok(Sage { neighbours, own: map.with_bias(false).init(rng, device)? })
     }
 }
 
@@ -98,9 +108,9 @@ impl SageConfig {
 #[derive(Module, Debug)]
 pub struct Sage {
     /// What the mean of the neighbours meets, and the bias.
-    pub neighbours: LinearMap,
+    pub neighbours: Linear,
     /// What the node itself meets.
-    pub own: LinearMap,
+    pub own: Linear,
 }
 
 impl Sage {
@@ -111,7 +121,7 @@ impl Sage {
     /// # Panics
     /// When a shape does not fit the weights or the operator.
     pub fn forward(&self, operator: &SparseOperator, input: &NodeInput) -> Tensor<2> {
-        let sum = self.neighbours.propagate(operator, input, None) + self.own.forward(input);
+        let sum = propagate(&self.neighbours, operator, input, None) + input.mapped(&self.own);
         add_bias(sum, &self.neighbours.bias)
     }
 }
@@ -134,8 +144,8 @@ impl GinConfig {
     ///
     /// # Errors
     /// When the network's settings are wrong or epsilon is not finite.
-    pub fn validate(&self) -> Result<(), EncoderError> {
-        Check("gin").finite("epsilon", self.epsilon)?;
+    pub fn validate(&self) -> Result<(), SettingError> {
+        Check::new("gin").finite("epsilon", self.epsilon)?;
         self.network.validate()
     }
 
@@ -143,9 +153,9 @@ impl GinConfig {
     ///
     /// # Errors
     /// As [`validate`](Self::validate).
-    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<Gin, EncoderError> {
+    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<Gin, SettingError> {
         self.validate()?;
-        let weight = constant((1.0 + self.epsilon) as f32, 1, device);
+        let weight = init::constant(1.0 + self.epsilon, [1], device);
         let own = if self.train_epsilon { weight } else { weight.no_grad() };
         Ok(Gin { network: self.network.init(rng, device)?, own })
     }
@@ -170,18 +180,9 @@ impl Gin {
     /// # Panics
     /// When a shape does not fit the weights or the operator.
     pub fn forward(&self, operator: &SparseOperator, input: &NodeInput) -> Tensor<2> {
-        self.forward_with(operator, input, None)
-    }
-
-    pub(super) fn forward_with(
-        &self,
-        operator: &SparseOperator,
-        input: &NodeInput,
-        rng: Option<&mut ChaCha8Rng>,
-    ) -> Tensor<2> {
         let first = &self.network.maps[0];
-        let sum = first.propagate(operator, input, Some(self.own.val()));
-        self.network.after_first(add_bias(sum, &first.bias), rng)
+        let sum = propagate(first, operator, input, Some(self.own.val()));
+        self.network.after_first(add_bias(sum, &first.bias), &mut Pass::evaluation())
     }
 }
 

@@ -1,8 +1,9 @@
 //! From the features of nodes and the edges among them to embeddings.
 //!
-//! Single layers: [`Gcn`], [`Gat`], [`Sage`], [`Gin`], [`LinearMap`], and [`light_propagation`] without weights; [`Mlp`] for
-//! projectors and encoders without a graph; [`Encoder`] stacks layers with skip connections, normalisation, activation and
-//! dropout. A [`NodeInput`] is dense or sparse; sparse features meet the first weight without ever being written out.
+//! Single layers: [`Gcn`], [`Gat`], [`Sage`], [`Gin`], and [`light_propagation`] without weights; [`Encoder`] stacks layers with
+//! skip connections, normalisation, activation and dropout. Linear maps, activations and the [`Mlp`] of projectors and of encoders
+//! without a graph are those of `contrastive-nn`. A [`NodeInput`] is dense or sparse; sparse features meet the first weight without
+//! ever being written out.
 //!
 //! Weights are drawn from the generator that `init` is given, dropout from the one that `forward_training` is given; nothing
 //! else is random.
@@ -21,24 +22,19 @@
 //! let embeddings = encoder.forward(&encoder.prepare(&graph), &NodeInput::from(words));
 //! assert_eq!(embeddings.dims(), [3, 4]);
 //! # }
-//! # Ok::<(), contrastive_graph::node::encoder::EncoderError>(())
+//! # Ok::<(), contrastive_nn::SettingError>(())
 //! ```
+//!
+//! [`Mlp`]: contrastive_nn::encoder::Mlp
 
-mod activation;
-mod error;
 mod gat;
 mod input;
 mod layers;
 mod linear;
-mod mlp;
 mod stack;
 
-pub use activation::{Activation, ActivationLayer};
-pub use error::EncoderError;
 pub use gat::{Gat, GatConfig};
 pub use input::{NodeFeatures, NodeInput};
 pub use layers::{Gcn, GcnConfig, Gin, GinConfig, Sage, SageConfig, light_propagation};
 pub(crate) use linear::dropout;
-pub use linear::{Initial, LinearMap};
-pub use mlp::{Mlp, MlpConfig};
 pub use stack::{Encoder, EncoderConfig, EncoderLayer, LayerKind, Normalisation, Propagation, Step};

@@ -1,19 +1,19 @@
 //! Encoders of several layers.
 
-use super::activation::{Activation, ActivationLayer};
-use super::error::{Check, EncoderError};
 use super::gat::{Gat, GatConfig};
 use super::input::NodeInput;
 use super::layers::{Gcn, GcnConfig, Gin, GinConfig, Sage, SageConfig};
-use super::linear::{LinearMap, dropout};
-use super::mlp::MlpConfig;
+use super::linear::dropout;
 use crate::node::augment::normalise::{gcn_normalised, row_normalised, with_self_loops};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor};
 use contrastive_core::linear::{SparseOperator, SparsePattern};
+use contrastive_core::settings::{Check, SettingError};
 use contrastive_kernels::sparse::Csr;
+use contrastive_nn::encoder::MlpConfig;
+use contrastive_nn::layer::{Activation, ActivationLayer, Linear, LinearConfig};
 use rand_chacha::ChaCha8Rng;
 
 /// Which layer an encoder is made of.
@@ -34,7 +34,7 @@ pub enum LayerKind {
         /// Whether epsilon, 0 at the start, is trained.
         train_epsilon: bool,
     },
-    /// [`LinearMap`]: no graph.
+    /// [`Linear`](contrastive_nn::layer::Linear): no graph.
     Linear,
 }
 
@@ -111,12 +111,12 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// When there are fewer than two widths or one is 0, heads do not divide a width, or the dropout is not in `0..1`.
-    pub fn validate(&self) -> Result<(), EncoderError> {
-        let check = Check("encoder");
+    pub fn validate(&self) -> Result<(), SettingError> {
+        let check = Check::new("encoder");
         check.that(self.widths.len() >= 2, "number of widths", self.widths.len(), "2 or more")?;
-        self.widths.iter().try_for_each(|&width| check.width("width", width))?;
-        check.dropout("dropout", self.dropout)?;
-        self.activation.validate(&check)?;
+        self.widths.iter().try_for_each(|&width| check.count("width", width))?;
+        check.share("dropout", self.dropout)?;
+        self.activation.validate()?;
         (0..self.widths.len() - 1).try_for_each(|at| match self.gat(at) {
             Some(config) => config.validate(),
             None => Ok(()),
@@ -133,7 +133,7 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// As [`validate`](Self::validate).
-    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<Encoder, EncoderError> {
+    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> Result<Encoder, SettingError> {
         self.validate()?;
         let count = self.widths.len() - 1;
         let layers = (0..count).map(|at| self.layer(at, at + 1 < count || self.activate_last, rng, device));
@@ -151,7 +151,7 @@ impl EncoderConfig {
         activated: bool,
         rng: &mut ChaCha8Rng,
         device: &Device,
-    ) -> Result<EncoderLayer, EncoderError> {
+    ) -> Result<EncoderLayer, SettingError> {
         let (input, output) = (self.widths[at], self.widths[at + 1]);
         let step = match self.layer {
             LayerKind::Gcn => Step::Gcn(GcnConfig::new(input, output).init(rng, device)?),
@@ -161,14 +161,15 @@ impl EncoderConfig {
                 let network = MlpConfig::new(vec![input, output, output]);
                 Step::Gin(GinConfig::new(network).with_train_epsilon(train_epsilon).init(rng, device)?)
             }
-            LayerKind::Linear => Step::Linear(LinearMap::new(input, output, true, rng, device)),
+            LayerKind::Linear => Step::Linear(LinearConfig::new(input, output).init(rng, device)?),
         };
         let mapped = self.residual && (at == 0 || input != output);
         let over = |what| activated && self.normalisation == what;
+        let skip = LinearConfig::new(input, output).with_bias(false);
         Ok(EncoderLayer {
             step,
             residual: self.residual,
-            skip: mapped.then(|| LinearMap::new(input, output, false, rng, device)),
+            skip: mapped.then(|| skip.init(rng, device)).transpose()?,
             batch_norm: over(Normalisation::Batch).then(|| BatchNormConfig::new(output).init(device)),
             layer_norm: over(Normalisation::Layer).then(|| LayerNormConfig::new(output).init(device)),
             activated,
@@ -188,7 +189,7 @@ pub enum Step {
     /// Isomorphism network.
     Gin(Gin),
     /// No graph.
-    Linear(LinearMap),
+    Linear(Linear),
 }
 
 impl Step {
@@ -196,9 +197,9 @@ impl Step {
         match (self, graph) {
             (Self::Gcn(layer), Propagation::Operator(operator)) => layer.forward(operator, input),
             (Self::Sage(layer), Propagation::Operator(operator)) => layer.forward(operator, input),
-            (Self::Gin(layer), Propagation::Operator(operator)) => layer.forward_with(operator, input, rng),
+            (Self::Gin(layer), Propagation::Operator(operator)) => layer.forward(operator, input),
             (Self::Gat(layer), Propagation::Pattern(pattern)) => layer.forward_with(pattern, input, rng),
-            (Self::Linear(map), _) => map.forward(input),
+            (Self::Linear(map), _) => input.mapped(map),
             (_, graph) => panic!("a graph that was not prepared for this kind of layer: {graph:?}"),
         }
     }
@@ -211,7 +212,7 @@ pub struct EncoderLayer {
     pub step: Step,
     residual: bool,
     /// What the input is mapped with before it is added, where it is.
-    pub skip: Option<LinearMap>,
+    pub skip: Option<Linear>,
     /// Normalisation of columns.
     pub batch_norm: Option<BatchNorm>,
     /// Normalisation of rows.
@@ -236,7 +237,7 @@ impl EncoderLayer {
     ) -> Tensor<2> {
         let mut x = self.step.forward(graph, input, rng);
         if let Some(skip) = &self.skip {
-            x = x + skip.forward(input);
+            x = x + input.mapped(skip);
         } else if let Some(previous) = previous.filter(|_| self.residual) {
             x = x + previous;
         }

@@ -5,11 +5,13 @@ use super::{NodeMethod, NodeMethodConfig, NodeTraining};
 use crate::MethodError;
 use crate::draw::shuffle;
 use crate::node::data::{Features, Graph};
-use crate::node::encoder::{Mlp, MlpConfig, NodeInput};
+use crate::node::encoder::NodeInput;
 use crate::parts::to_tensor;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use contrastive_nn::Pass;
+use contrastive_nn::encoder::{Mlp, MlpConfig};
 use contrastive_train::{Budget, Check, TrainingConfig};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -43,7 +45,8 @@ impl AutoEncoder {
     /// # Panics
     /// When the width of the input does not fit.
     pub fn reconstruct(&self, input: &NodeInput) -> Tensor<2> {
-        self.decoder.forward(&self.encoder.forward(input).into())
+        let mut pass = Pass::evaluation();
+        self.decoder.forward(input.through(&self.encoder, &mut pass), &mut pass)
     }
 }
 
@@ -165,6 +168,6 @@ impl NodeMethod for Reconstruction {
     }
 
     fn embed(&self, model: &AutoEncoder) -> Tensor<2> {
-        model.encoder.forward(&self.input)
+        self.input.through(&model.encoder, &mut Pass::evaluation())
     }
 }

@@ -4,12 +4,15 @@ use super::settings::{full_batch, parameter_rng};
 use super::{NodeMethod, NodeMethodConfig, NodeTraining, TwoViews, UniformViews};
 use crate::MethodError;
 use crate::node::data::Graph;
-use crate::node::encoder::{Activation, Encoder, EncoderConfig, Mlp, MlpConfig, NodeInput, Normalisation, Propagation};
+use crate::node::encoder::{Encoder, EncoderConfig, NodeInput, Normalisation, Propagation};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use contrastive_core::memory::Ema;
 use contrastive_core::objective::byol;
+use contrastive_nn::Pass;
+use contrastive_nn::encoder::{Mlp, MlpConfig};
+use contrastive_nn::layer::Activation;
 use contrastive_train::{Check, OptimiserConfig, Schedule, TrainingConfig};
 use rand_chacha::ChaCha8Rng;
 
@@ -67,7 +70,7 @@ impl BgrlModel {
     /// # Panics
     /// When a shape does not fit.
     pub fn predict(&self, graph: &Propagation, input: &NodeInput) -> Tensor<2> {
-        self.predictor.forward(&self.encoder.forward(graph, input).into())
+        self.predictor.forward(self.encoder.forward(graph, input), &mut Pass::evaluation())
     }
 }
 

@@ -11,12 +11,13 @@ use crate::node::augment::community::{
 };
 use crate::node::augment::edges::EdgeDraw;
 use crate::node::data::Graph;
-use crate::node::encoder::{Activation, LayerKind};
+use crate::node::encoder::LayerKind;
 use burn::config::Config;
 use burn::tensor::{Device, Tensor, TensorData};
 use contrastive_core::error::ObjectiveError;
 use contrastive_core::objective::{Inputs, PairObjective};
 use contrastive_core::pairs::Pairs;
+use contrastive_nn::layer::Activation;
 use contrastive_train::{Check, TrainingConfig};
 
 /// Which detector of communities.

@@ -6,11 +6,12 @@ use super::{NodeData, NodeMethod, NodeMethodConfig, NodeTraining};
 use crate::MethodError;
 use crate::draw::shuffle;
 use crate::node::data::Graph;
-use crate::node::encoder::{Activation, Encoder, EncoderConfig, LayerKind, LinearMap};
+use crate::node::encoder::{Encoder, EncoderConfig, LayerKind};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use contrastive_core::objective::{logistic, softplus};
+use contrastive_nn::layer::{Activation, Linear, LinearConfig};
 use contrastive_train::{Check, TrainingConfig};
 use rand_chacha::ChaCha8Rng;
 
@@ -37,7 +38,7 @@ pub struct DgiModel {
     /// One layer with [`Activation::PRelu`].
     pub encoder: Encoder,
     /// The bilinear form between a node and the summary, `[dim, dim]`.
-    pub discriminator: LinearMap,
+    pub discriminator: Linear,
 }
 
 impl DgiModel {
@@ -85,7 +86,7 @@ impl NodeMethodConfig for DgiConfig {
         let data = NodeData::new("dgi", graph, self.normalise_features, self.layer, device)?;
         let (mut rng, device) = (parameter_rng(seed), device.clone().autodiff());
         let encoder = self.encoder(data.num_features()).init(&mut rng, &device)?;
-        let discriminator = LinearMap::new(self.dim, self.dim, false, &mut rng, &device);
+        let discriminator = LinearConfig::new(self.dim, self.dim).with_bias(false).init(&mut rng, &device)?;
         NodeTraining::new(Dgi { data }, DgiModel { encoder, discriminator }, &self.training, self, seed)
     }
 }

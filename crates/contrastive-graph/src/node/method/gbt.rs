@@ -4,10 +4,11 @@ use super::settings::{full_batch, parameter_rng};
 use super::{NodeMethodConfig, NodeTraining, TwoViewMethod, TwoViews, UniformViews};
 use crate::MethodError;
 use crate::node::data::Graph;
-use crate::node::encoder::{Activation, Encoder, EncoderConfig, Normalisation};
+use crate::node::encoder::{Encoder, EncoderConfig, Normalisation};
 use burn::config::Config;
 use burn::tensor::{Device, Tensor};
 use contrastive_core::objective::BarlowTwins;
+use contrastive_nn::layer::Activation;
 use contrastive_train::{Check, TrainingConfig};
 
 /// Settings of [`Gbt`].

@@ -7,10 +7,11 @@ use super::{NodeData, NodeMethodConfig, NodeTraining, TwoViewMethod, TwoViews};
 use crate::MethodError;
 use crate::node::augment::edges::EdgeDraw;
 use crate::node::data::Graph;
-use crate::node::encoder::{Activation, LayerKind};
+use crate::node::encoder::LayerKind;
 use burn::config::Config;
 use burn::tensor::{Device, Tensor};
 use contrastive_core::objective;
+use contrastive_nn::layer::Activation;
 use contrastive_train::{Check, TrainingConfig};
 
 /// Settings of [`Grace`]; the defaults are the paper's for Cora, and each data set of the two papers has a function.

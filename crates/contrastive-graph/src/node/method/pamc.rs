@@ -5,7 +5,7 @@ use super::settings::full_batch;
 use super::{AutoEncoderConfig, NodeEmbeddings, NodeMethod, NodeMethodConfig, NodeTraining, powers};
 use crate::MethodError;
 use crate::node::data::{Graph, Loops, Normalisation};
-use crate::node::encoder::{Mlp, NodeInput};
+use crate::node::encoder::NodeInput;
 use crate::parts::to_array;
 use burn::config::Config;
 use burn::module::{Module, Param};
@@ -13,6 +13,8 @@ use burn::tensor::{Device, Tensor};
 use contrastive_core::cluster::{KMeans, k_means};
 use contrastive_core::objective::{MetaNodeProxy, MetaNodes, PamC, SparsePositives};
 use contrastive_kernels::sparse::Csr;
+use contrastive_nn::Pass;
+use contrastive_nn::encoder::Mlp;
 use contrastive_train::{Check, FitOptions, TrainError, TrainingConfig};
 use rand_chacha::ChaCha8Rng;
 
@@ -352,7 +354,7 @@ impl NodeMethod for Pamc {
     }
 
     fn embed(&self, model: &PamcModel) -> Tensor<2> {
-        model.encoder.forward(&self.input)
+        self.input.through(&model.encoder, &mut Pass::evaluation())
     }
 
     fn shares(&self, model: &PamcModel) -> Option<Tensor<2>> {

@@ -2,11 +2,13 @@
 
 use super::views::ViewModel;
 use crate::MethodError;
-use crate::node::encoder::{
-    Activation, Encoder, EncoderConfig, Initial, LayerKind, Mlp, MlpConfig, NodeInput, Propagation,
-};
+use crate::node::encoder::{Encoder, EncoderConfig, LayerKind, NodeInput, Propagation};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use contrastive_nn::Pass;
+use contrastive_nn::encoder::{Mlp, MlpConfig};
+use contrastive_nn::init::Initial;
+use contrastive_nn::layer::Activation;
 use contrastive_train::Check;
 use rand_chacha::ChaCha8Rng;
 
@@ -22,13 +24,13 @@ pub struct ProjectedEncoder {
 impl ProjectedEncoder {
     /// Projections `[nodes, dim]`.
     pub fn project(&self, graph: &Propagation, input: &NodeInput) -> Tensor<2> {
-        self.projector.forward(&self.encoder.forward(graph, input).into())
+        self.head(self.encoder.forward(graph, input))
     }
 }
 
 impl ViewModel for ProjectedEncoder {
     fn head(&self, encoded: Tensor<2>) -> Tensor<2> {
-        self.projector.forward(&encoded.into())
+        self.projector.forward(encoded, &mut Pass::evaluation())
     }
 
     fn encoder(&self) -> &Encoder {

@@ -29,8 +29,8 @@ fn list(values: Vec<f64>, dtype: DType) -> Param<Tensor<1>> {
     Param::from_tensor(tracked(values, [1, count], dtype).reshape([count]).detach())
 }
 
-fn linear(weight: Param<Tensor<2>>, bias: Option<Param<Tensor<1>>>) -> LinearMap {
-    LinearMap { weight, bias }
+fn linear(weight: Param<Tensor<2>>, bias: Option<Param<Tensor<1>>>) -> Linear {
+    Linear { weight, bias }
 }
 
 /// Reads the gradient of one parameter.

@@ -2,7 +2,7 @@
 
 use crate::attach::attach;
 use crate::error::ObjectiveError;
-use crate::objective::PairObjective;
+use crate::objective::{PairObjective, check_types};
 use crate::similarity::unit_rows;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -97,6 +97,7 @@ impl LearnedNegatives {
     /// When shapes do not fit.
     pub fn loss(&self, v: &Tensor<2>, u: &Tensor<2>, network: &WeightNetwork) -> Tensor<1> {
         assert_eq!(v.dims(), u.dims(), "the shapes of anchors and candidates");
+        check_types(&[("anchors", v.dtype()), ("candidates", u.dtype())]);
         let n = v.dims()[0];
         let (v, u) = (unit_rows(v.clone()), unit_rows(u.clone()));
         let [w1, b1, w2, b2] = network.tensors();

@@ -4,11 +4,12 @@ use super::bounds::{Bounds, Interval, parts};
 use super::hold;
 use super::relaxation::Relaxed;
 use crate::MethodError;
-use crate::node::encoder::{Activation, Encoder, NodeInput, Step};
+use crate::node::encoder::{Encoder, NodeInput, Step};
 use crate::parts::unit_rows;
 use burn::tensor::{Tensor, activation};
 use contrastive_core::linear::SparseOperator;
 use contrastive_eval::Summary;
+use contrastive_nn::layer::Activation;
 
 /// Which score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
