@@ -19,6 +19,8 @@ pub enum Activation {
     Elu,
     /// `x` above 0, this slope times `x` below.
     LeakyRelu(f64),
+    /// The hyperbolic tangent.
+    Tanh,
 }
 
 impl Activation {
@@ -60,6 +62,7 @@ impl ActivationLayer {
             // Where x is large, exp(x) must not be formed: its gradient would be 0 times infinity.
             (Activation::Elu, _) => activation::relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0),
             (Activation::LeakyRelu(slope), _) => activation::leaky_relu(x, slope),
+            (Activation::Tanh, _) => x.tanh(),
         }
     }
 }

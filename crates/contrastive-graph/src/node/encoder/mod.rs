@@ -41,4 +41,5 @@ pub use layers::{Gcn, GcnConfig, Gin, GinConfig, Sage, SageConfig, light_propaga
 pub(crate) use linear::dropout;
 pub use linear::{Initial, LinearMap};
 pub use mlp::{Mlp, MlpConfig};
+pub(crate) use stack::whole_normalised;
 pub use stack::{Encoder, EncoderConfig, EncoderLayer, LayerKind, Normalisation, Propagation, Step};
