@@ -88,7 +88,6 @@ compiled! {
     Tables {
         fn csr_from_triplets(rows: usize, cols: usize, triplets: &[(u32, u32, Self)]) -> Result<Csr<Self>, SparseError>
             = Csr::from_triplets_generic;
-        fn csr_transpose(matrix: &Csr<Self>) -> Csr<Self> = Csr::transpose_generic;
         fn csr_relabel(matrix: &Csr<Self>, new_row: &[u32], new_column: &[u32]) -> Csr<Self> = Csr::relabel_generic;
         fn csr_propagate(matrix: &Csr<Self>, x: &[Self], width: usize, base: Option<&[Self]>, out: &mut [Self])
             = Csr::propagate_generic;

@@ -15,6 +15,7 @@ pub trait Real:
     + Sync
     + pulp::bytemuck::Pod
     + crate::compiled::Tables
+    + crate::sparse::Entry
     + 'static
 {
     /// The nearest value of this type.

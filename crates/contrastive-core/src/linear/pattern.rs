@@ -162,6 +162,23 @@ impl SparsePattern {
         assert_eq!(logits.dims(), [self.nnz()], "logits for the entries of a pattern of shape {:?}", self.shape());
         Tensor::from_dispatch(Dispatch::pattern_softmax(self.clone(), logits.into_dispatch()))
     }
+
+    /// Each value divided by the sum of its row, differentiable; 0, without a gradient, where that sum is 0.
+    ///
+    /// # Shapes
+    /// - values, output: `[nnz]`
+    ///
+    /// # Panics
+    /// When there is not one value for each entry, or, on the CPU backend, one is not finite.
+    pub fn row_shares(&self, values: Tensor<1>) -> Tensor<1> {
+        let [rows, cols] = self.shape();
+        let options = (&values.device(), values.dtype());
+        let sums = self.apply(values.clone(), Tensor::ones([cols, 1], options));
+        let empty = sums.clone().equal_elem(0.0);
+        let inverse = sums.mask_fill(empty.clone(), 1.0).recip().mask_fill(empty, 0.0);
+        debug_assert_eq!(inverse.dims(), [rows, 1]);
+        values * self.products(inverse, Tensor::ones([cols, 1], options))
+    }
 }
 
 impl Debug for SparsePattern {

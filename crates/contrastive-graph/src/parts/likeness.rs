@@ -38,13 +38,7 @@ pub fn likeness(pattern: &SparsePattern, x: Tensor<2>) -> Tensor<1> {
 /// # Panics
 /// When there is not one value for each entry, or on the CPU backend when one is not finite.
 pub fn row_shares(pattern: &SparsePattern, values: Tensor<1>) -> Tensor<1> {
-    let [rows, cols] = pattern.shape();
-    let options = (&values.device(), values.dtype());
-    let sums = pattern.apply(values.clone(), Tensor::ones([cols, 1], options));
-    let empty = sums.clone().equal_elem(0.0);
-    let inverse = sums.mask_fill(empty.clone(), 1.0).recip().mask_fill(empty, 0.0);
-    debug_assert_eq!(inverse.dims(), [rows, 1]);
-    values * pattern.products(inverse, Tensor::ones([cols, 1], options))
+    pattern.row_shares(values)
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ fn kinds() -> Vec<EncoderConfig> {
         config().with_layer(LayerKind::Gin { train_epsilon: true }).with_activation(Activation::LeakyRelu(0.1)),
         config().with_layer(LayerKind::Linear).with_activate_last(false).with_residual(true),
         EncoderConfig::new(vec![5, 6, 6]).with_residual(true).with_activation(Activation::Identity),
+        config().with_normalisation(Normalisation::Whole).with_activation(Activation::Tanh),
     ]
 }
 
@@ -266,6 +267,9 @@ fn activations_are_exact_far_from_zero() {
     close("prelu'", &[dy[0], dy[1], dy[3], dy[4]], &[0.25, 0.25, 1.0, 1.0], 1e-6, 0.0);
     assert_eq!(run(Activation::Relu).0, [0.0, 0.0, 0.0, 2.0, 1000.0]);
     assert_eq!(run(Activation::LeakyRelu(0.5)).0, [-500.0, -0.5, 0.0, 2.0, 1000.0]);
+    let (y, dy) = run(Activation::Tanh);
+    close("tanh", &y, &[-1.0, -1f64.tanh(), 0.0, 2f64.tanh(), 1.0], 1e-6, 1e-6);
+    close("tanh'", &dy, &[0.0, 1.0 - 1f64.tanh().powi(2), 1.0, 1.0 - 2f64.tanh().powi(2), 0.0], 1e-6, 1e-6);
 }
 
 #[test]
@@ -286,6 +290,13 @@ fn batch_normalisation_centres_columns_and_layer_normalisation_rows() {
         let variances = values(&y.powi_scalar(2).mean_dim(dim));
         assert!(variances.iter().all(|v| *v < 1.01) && variances.iter().any(|v| *v > 0.9), "{variances:?}");
     }
+    // one mean and one variance of all numbers, in proportion to what they were
+    let (plain, whole) = (values(&run(Normalisation::None)), values(&run(Normalisation::Whole)));
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    let (centre, variance) = (mean(&plain), mean(&plain.iter().map(|v| v * v).collect::<Vec<_>>()));
+    let deviation = (variance - centre * centre + 1e-5).sqrt();
+    let wanted: Vec<f64> = plain.iter().map(|v| (v - centre) / deviation).collect();
+    close("whole", &whole, &wanted, 1e-4, 1e-4);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The compressed-sparse-row matrix.
 
-use super::SparseError;
+use super::{Entry, SparseError};
 use crate::Real;
 
 /// A sparse matrix in compressed rows: row `i` holds the entries `indptr[i]..indptr[i + 1]` of `indices` (its columns,
-/// strictly increasing) and of `values` (finite).
-#[derive(Debug, Clone, PartialEq)]
+/// strictly increasing) and of `values` (finite). Counts are a `Csr<u64>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Csr<T> {
     rows: usize,
     cols: usize,
@@ -14,7 +14,7 @@ pub struct Csr<T> {
     values: Vec<T>,
 }
 
-fn check_shape(rows: usize, cols: usize) -> Result<(), SparseError> {
+pub(super) fn check_shape(rows: usize, cols: usize) -> Result<(), SparseError> {
     match rows.max(cols) > u32::MAX as usize {
         true => Err(SparseError::TooLarge { rows, cols }),
         false => Ok(()),
@@ -94,7 +94,9 @@ impl<T: Real> Csr<T> {
         }
         Ok(Self { rows, cols, indptr, indices, values })
     }
+}
 
+impl<T: Entry> Csr<T> {
     /// A matrix from its parts.
     ///
     /// # Errors
@@ -133,10 +135,21 @@ impl<T: Real> Csr<T> {
                 }
             }
         }
-        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-            return Err(SparseError::NonFinite { at, value: values[at].f64() });
+        if let Some(at) = values.iter().position(|v| !v.is_sound()) {
+            return Err(SparseError::NonFinite { at, value: values[at].real() });
         }
         Ok(Self { rows, cols, indptr, indices, values })
+    }
+
+    /// From parts that are known to be sound.
+    pub(super) fn from_checked(
+        rows: usize,
+        cols: usize,
+        indptr: Vec<usize>,
+        indices: Vec<u32>,
+        values: Vec<T>,
+    ) -> Self {
+        Self { rows, cols, indptr, indices, values }
     }
 
     /// Number of rows.
@@ -178,6 +191,15 @@ impl<T: Real> Csr<T> {
         (&self.indices[range.clone()], &self.values[range])
     }
 
+    /// The stored value at a place.
+    ///
+    /// # Panics
+    /// When the matrix has no such row.
+    pub fn get(&self, row: usize, column: u32) -> Option<T> {
+        let (columns, values) = self.row(row);
+        columns.binary_search(&column).ok().map(|at| values[at])
+    }
+
     /// The transpose, in rows as well.
     pub fn transpose(&self) -> Self {
         T::csr_transpose(self)
@@ -191,7 +213,7 @@ impl<T: Real> Csr<T> {
         let indptr = pointer(counts);
         let mut next = indptr.clone();
         let mut indices = vec![0u32; self.nnz()];
-        let mut values = vec![T::zero(); self.nnz()];
+        let mut values = vec![T::default(); self.nnz()];
         for row in 0..self.rows {
             let (columns, entries) = self.row(row);
             for (&column, &value) in columns.iter().zip(entries) {
@@ -208,7 +230,7 @@ impl<T: Real> Csr<T> {
     ///
     /// # Panics
     /// When `f` returns a number that is not finite.
-    pub fn map_values<U: Real>(&self, mut f: impl FnMut(T) -> U) -> Csr<U> {
+    pub fn map_values<U: Entry>(&self, mut f: impl FnMut(T) -> U) -> Csr<U> {
         self.map_entries(|_, _, value| f(value))
     }
 
@@ -216,20 +238,22 @@ impl<T: Real> Csr<T> {
     ///
     /// # Panics
     /// When `f` returns a number that is not finite.
-    pub fn map_entries<U: Real>(&self, mut f: impl FnMut(usize, usize, T) -> U) -> Csr<U> {
+    pub fn map_entries<U: Entry>(&self, mut f: impl FnMut(usize, usize, T) -> U) -> Csr<U> {
         let mut values = Vec::with_capacity(self.nnz());
         for row in 0..self.rows {
             let (columns, entries) = self.row(row);
             for (&column, &value) in columns.iter().zip(entries) {
                 let new = f(row, column as usize, value);
-                assert!(new.is_finite(), "value {new} at ({row}, {column}) from {value}: it must be finite");
+                assert!(new.is_sound(), "value {new} at ({row}, {column}) from {value}: it must be finite");
                 values.push(new);
             }
         }
         let (indptr, indices) = (self.indptr.clone(), self.indices.clone());
         Csr { rows: self.rows, cols: self.cols, indptr, indices, values }
     }
+}
 
+impl<T: Real> Csr<T> {
     /// The same matrix with values rounded to another element type.
     ///
     /// # Panics

@@ -80,6 +80,13 @@ pub enum SparseError {
         /// Position of the entry that is not above the one before it.
         at: usize,
     },
+    /// An entry of a product does not fit its type.
+    Overflow {
+        /// Its row.
+        row: usize,
+        /// Its column.
+        column: u32,
+    },
 }
 
 impl Display for SparseError {
@@ -112,6 +119,13 @@ impl Display for SparseError {
                 write!(
                     f,
                     "sparse entry {at}: columns of row {row} do not increase (allowed: strictly increasing columns)"
+                )
+            }
+            Self::Overflow { row, column } => {
+                write!(
+                    f,
+                    "sparse product: overflow at ({row}, {column}) (allowed: counts up to {}, finite numbers)",
+                    u64::MAX
                 )
             }
         }

@@ -4,7 +4,7 @@
 //! output row once: it is bound by memory traffic, not by its `2 nnz w` flops. So the sums of a row stay in registers, 64
 //! columns at a time, and the rows that come next are asked for ahead of time.
 
-use super::Csr;
+use super::{Csr, Entry};
 use crate::{Real, memory};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -63,6 +63,26 @@ impl<T: Real> Csr<T> {
         }
     }
 
+    /// One row with more than [`SEGMENT`] entries: segments in parallel, then their sum in order.
+    fn long_row(&self, row: usize, x: &[T], width: usize, base: Option<&[T]>, out: &mut [T]) {
+        let (start, end) = (self.indptr()[row], self.indptr()[row + 1]);
+        let mut partial = vec![T::zero(); (end - start).div_ceil(SEGMENT) * width];
+        partial.par_chunks_mut(width).enumerate().for_each(|(k, out)| {
+            let first = start + k * SEGMENT;
+            let range = [first, (first + SEGMENT).min(end)];
+            Arch::new().dispatch(Segment { matrix: self, x, width, range, out });
+        });
+        match base {
+            Some(base) => out.copy_from_slice(base),
+            None => out.fill(T::zero()),
+        }
+        for segment in partial.chunks(width) {
+            out.iter_mut().zip(segment).for_each(|(sum, &part)| *sum += part);
+        }
+    }
+}
+
+impl<T: Entry> Csr<T> {
     /// Boundaries of row ranges of about equal work, where a row costs its entries and one more for writing it.
     pub(super) fn cuts(&self, width: usize) -> Vec<usize> {
         let (rows, indptr) = (self.rows(), self.indptr());
@@ -82,24 +102,6 @@ impl<T: Real> Csr<T> {
         }
         cuts.push(rows);
         cuts
-    }
-
-    /// One row with more than [`SEGMENT`] entries: segments in parallel, then their sum in order.
-    fn long_row(&self, row: usize, x: &[T], width: usize, base: Option<&[T]>, out: &mut [T]) {
-        let (start, end) = (self.indptr()[row], self.indptr()[row + 1]);
-        let mut partial = vec![T::zero(); (end - start).div_ceil(SEGMENT) * width];
-        partial.par_chunks_mut(width).enumerate().for_each(|(k, out)| {
-            let first = start + k * SEGMENT;
-            let range = [first, (first + SEGMENT).min(end)];
-            Arch::new().dispatch(Segment { matrix: self, x, width, range, out });
-        });
-        match base {
-            Some(base) => out.copy_from_slice(base),
-            None => out.fill(T::zero()),
-        }
-        for segment in partial.chunks(width) {
-            out.iter_mut().zip(segment).for_each(|(sum, &part)| *sum += part);
-        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Sparse kernels against dense products in `f64`, and the errors of bad parts.
 
 use contrastive_kernels::Real;
-use contrastive_kernels::sparse::{Csr, SparseError, degree_order, gather_rows, scatter_add_rows};
+use contrastive_kernels::sparse::{
+    Csr, Entry, SparseError, SparseRow, degree_order, gather_rows, map_rows, scatter_add_rows,
+};
 
 /// A small generator of reproducible numbers (a linear congruence).
 struct Numbers(u64);
@@ -218,6 +220,148 @@ fn relabelling_permutes_the_product() {
     for (old, &new) in new_row.iter().enumerate() {
         assert_close(&got[new as usize * width..][..width], &want[old * width..][..width], 1e-13, "a relabelled row");
     }
+}
+
+/// A matrix as its dense rows.
+fn table<T: Entry>(matrix: &Csr<T>) -> Vec<T> {
+    let mut table = vec![T::default(); matrix.rows() * matrix.cols()];
+    for r in 0..matrix.rows() {
+        let (columns, values) = matrix.row(r);
+        columns.iter().zip(values).for_each(|(&c, &v)| table[r * matrix.cols() + c as usize] = v);
+    }
+    table
+}
+
+fn random(numbers: &mut Numbers, rows: usize, cols: usize, count: usize) -> Csr<f64> {
+    Csr::from_triplets(rows, cols, &random_triplets(numbers, rows, cols, count)).unwrap()
+}
+
+#[test]
+fn sparse_products_equal_dense() {
+    let mut numbers = Numbers(23);
+    // the fuller ones list their columns by a scan, the others by sorting them
+    for (rows, inner, cols, count) in
+        [(1, 1, 1, 1), (4, 9, 3, 0), (40, 30, 50, 300), (200, 150, 3_000, 400), (90, 70, 60, 9_000)]
+    {
+        let (a, b) = (random(&mut numbers, rows, inner, count), random(&mut numbers, inner, cols, count));
+        let want = dense_product(&table(&a), rows, inner, &table(&b), cols);
+        let product = a.product(&b).unwrap();
+        assert_close(&table(&product), &want, 1e-13, "A B in f64");
+        assert_close(&table(&a.cast::<f32>().product(&b.cast()).unwrap()), &want, 2e-5, "A B in f32");
+        let stored = |m: &Csr<f64>| table(&m.map_values(|_| 1.0));
+        let joined = dense_product(&stored(&a), rows, inner, &stored(&b), cols);
+        assert_eq!(product.nnz(), joined.iter().filter(|&&count| count > 0.0).count(), "every place that is joined");
+        assert_eq!(
+            product,
+            Csr::from_parts(
+                rows,
+                cols,
+                product.indptr().to_vec(),
+                product.indices().to_vec(),
+                product.values().to_vec()
+            )
+            .unwrap()
+        );
+
+        let places = random(&mut numbers, rows, cols, count);
+        let at = a.product_at(&b, &places).unwrap();
+        assert_eq!((at.indptr(), at.indices()), (places.indptr(), places.indices()));
+        for r in 0..rows {
+            let (columns, values) = at.row(r);
+            let all = product.row(r);
+            for (c, &value) in columns.iter().zip(values) {
+                // the same sum in the same order
+                assert_eq!(value, all.0.binary_search(c).map_or(0.0, |at| all.1[at]), "({r}, {c})");
+            }
+        }
+
+        let counts = |m: &Csr<f64>| m.map_values(|v| (v.abs() * 1000.0) as u64);
+        let (a, b) = (counts(&a), counts(&b));
+        let product = a.product(&b).unwrap();
+        let real = a.map_values(|v| v as f64).product(&b.map_values(|v| v as f64)).unwrap();
+        assert_eq!(product.map_values(|v| v as f64), real, "counts are whole numbers");
+        assert_eq!(a.product_at(&b, &product).unwrap(), product);
+        assert_eq!(product.transpose(), b.transpose().product(&a.transpose()).unwrap());
+    }
+}
+
+#[test]
+fn sparse_products_do_not_depend_on_threads() {
+    let mut numbers = Numbers(29);
+    let matrix = random(&mut numbers, 3_000, 3_000, 30_000).cast::<f32>();
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| (matrix.product(&matrix).unwrap(), matrix.product_at(&matrix, &matrix).unwrap()))
+    };
+    let one = run(1);
+    assert!([2, 3, 7].into_iter().all(|threads| run(threads) == one));
+}
+
+#[test]
+fn rows_are_chained_and_cut() {
+    let mut numbers = Numbers(31);
+    let [a, b, c] = [(30, 20), (20, 40), (40, 25)].map(|(rows, cols)| random(&mut numbers, rows, cols, 90));
+    let whole = a.product(&b).unwrap().product(&c).unwrap();
+    let chain = |row: &mut SparseRow<f64>, start: usize| {
+        row.set_unit(start as u32);
+        [&a, &b, &c].into_iter().for_each(|step| row.multiply(step));
+    };
+    assert_eq!(Csr::from_rows(30, 25, |at, row| chain(row, at)).unwrap(), whole);
+    let sums: Vec<f64> = map_rows(30, |at, row| {
+        chain(row, at);
+        row.entries().1.iter().sum()
+    });
+    assert_eq!(sums, (0..30).map(|at| whole.row(at).1.iter().sum()).collect::<Vec<f64>>());
+    for most in [0, 1, 3, 25] {
+        let cut = |by: bool| {
+            Csr::from_rows(30, 25, |at, row| {
+                chain(row, at);
+                if by { row.keep_largest_by(most, |_, value| value) } else { row.keep_largest(most) }
+            })
+        };
+        let kept = cut(false).unwrap();
+        assert_eq!(kept, cut(true).unwrap());
+        for at in 0..30 {
+            let mut entries: Vec<(u32, f64)> =
+                whole.row(at).0.iter().copied().zip(whole.row(at).1.iter().copied()).collect();
+            entries.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            entries.truncate(most);
+            entries.sort_by_key(|entry| entry.0);
+            assert_eq!(kept.row(at).0, entries.iter().map(|entry| entry.0).collect::<Vec<_>>());
+        }
+    }
+    // a row that is cut may be added to, and a sum of 0 stays an entry
+    let one = Csr::from_parts(1, 3, vec![0, 2], vec![0, 2], vec![2u64, 1]).unwrap();
+    let sum = Csr::from_rows(1, 3, |_, row| {
+        row.add(&one, 0, 5);
+        row.keep_largest(1);
+        row.add(&one, 0, 0);
+    });
+    assert_eq!(sum.unwrap().row(0), (&[0, 2][..], &[10, 0][..]));
+}
+
+#[test]
+fn a_product_that_overflows_names_the_place() {
+    let of = |values: Vec<u64>| Csr::from_parts(2, 2, vec![0, 1, 3], vec![0, 0, 1], values).unwrap();
+    let (large, small) = (of(vec![1, 1 << 40, 1]), of(vec![1 << 20, 1 << 24, 1]));
+    assert_eq!(large.product(&small).unwrap().get(1, 0), Some((1 << 60) + (1 << 24)));
+    let want = SparseError::Overflow { row: 1, column: 0 };
+    // the product itself, and its last sum
+    for (a, b) in [(large.clone(), of(vec![1 << 24, 0, 0])), (of(vec![1, 1, 1]), of(vec![u64::MAX, 1, 0]))] {
+        assert_eq!(a.product(&b), Err(want.clone()));
+        assert_eq!(a.product_at(&b, &large), Err(want.clone()));
+    }
+    let real = large.map_values(|_| 1e200);
+    assert_eq!(real.product(&real), Err(SparseError::Overflow { row: 0, column: 0 }));
+    assert_eq!(real.product_at(&real, &real), Err(SparseError::Overflow { row: 0, column: 0 }));
+    assert!(want.to_string().contains("(1, 0)") && want.to_string().contains("18446744073709551615"));
+}
+
+#[test]
+#[should_panic(expected = "product of a 2 x 3 matrix and one of 2 x 3")]
+fn matrices_that_do_not_fit_have_no_product() {
+    let matrix = Csr::<f64>::from_triplets(2, 3, &[]).unwrap();
+    let _ = matrix.product(&matrix);
 }
 
 #[test]

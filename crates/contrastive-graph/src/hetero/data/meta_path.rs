@@ -2,8 +2,7 @@
 
 use super::error::HeteroError;
 use super::graph::HeteroGraph;
-use contrastive_kernels::sparse::Csr;
-use rayon::prelude::*;
+use contrastive_kernels::sparse::{Csr, SparseRow, map_rows};
 
 /// A walk through the types of a network that starts and ends at the target, `P-A-P` say, and the relations it takes.
 ///
@@ -78,46 +77,24 @@ impl MetaPath {
         self.steps[0].rows()
     }
 
-    /// One row of each target through the first `steps` steps: the nodes that are reached, ascending, and the number of ways to each.
-    fn rows<R: Send>(&self, steps: usize, take: impl Fn(usize, &[u32], &[f64]) -> R + Sync) -> Vec<R> {
-        let widest = self.steps.iter().map(Csr::cols).max().unwrap_or(0);
-        let scratch = || (vec![0.0f64; widest], Vec::new(), Vec::new(), Vec::new());
-        let row = |(sums, now, ways, next): &mut (Vec<f64>, Vec<u32>, Vec<f64>, Vec<u32>), target: usize| {
-            now.clear();
-            ways.clear();
-            now.push(target as u32);
-            ways.push(1.0);
-            for step in &self.steps[..steps] {
-                next.clear();
-                for (&node, &count) in now.iter().zip(ways.iter()) {
-                    for &to in step.row(node as usize).0 {
-                        // counts are whole and above 0: a sum of 0 is a node that was not reached yet
-                        if sums[to as usize] == 0.0 {
-                            next.push(to);
-                        }
-                        sums[to as usize] += count;
-                    }
-                }
-                next.sort_unstable();
-                ways.clear();
-                ways.extend(next.iter().map(|&to| std::mem::take(&mut sums[to as usize])));
-                std::mem::swap(now, next);
-            }
-            take(target, now, ways)
-        };
-        (0..self.num_targets()).into_par_iter().map_init(scratch, row).collect()
+    /// The nodes that a target reaches by the first `steps` steps, and the number of ways to each.
+    fn ways(&self, target: usize, steps: usize, row: &mut SparseRow<f64>) {
+        row.set_unit(target as u32);
+        self.steps[..steps].iter().for_each(|step| row.multiply(step));
     }
 
     /// `C`: the number of instances of the path between any two targets, exact below 2^53. Fills in: [`strongest`](Self::strongest) keeps
     /// memory in bounds.
     pub fn counts(&self) -> Csr<f64> {
-        let rows = self.rows(self.steps.len(), |_, nodes, ways| (nodes.to_vec(), ways.to_vec()));
-        gathered(rows, self.num_targets())
+        let targets = self.num_targets();
+        Csr::from_rows(targets, targets, |target, row| self.ways(target, self.steps.len(), row)).expect(FINITE)
     }
 
     /// `C_ii`: the number of instances from each target back to itself.
     pub fn returns(&self) -> Vec<f64> {
-        self.rows(self.steps.len(), |target, nodes, ways| {
+        map_rows(self.num_targets(), |target, row| {
+            self.ways(target, self.steps.len(), row);
+            let (nodes, ways) = row.entries();
             nodes.binary_search(&(target as u32)).map_or(0.0, |at| ways[at])
         })
     }
@@ -135,42 +112,28 @@ impl MetaPath {
                 allowed: "1 or more",
             });
         }
-        let own = self.returns();
-        let rows = self.rows(self.steps.len(), |target, nodes, ways| {
-            let alike = |at: &usize| {
-                let sum = own[target] + own[nodes[*at] as usize];
-                if sum > 0.0 { 2.0 * ways[*at] / sum } else { 0.0 }
-            };
-            let mut places: Vec<usize> = (0..nodes.len()).collect();
-            if places.len() > keep {
-                places.sort_by(|a, b| alike(b).total_cmp(&alike(a)).then(a.cmp(b)));
-                places.truncate(keep);
-                places.sort_unstable();
-            }
-            (places.iter().map(|&at| nodes[at]).collect(), places.iter().map(|&at| ways[at]).collect())
+        let (own, targets) = (self.returns(), self.num_targets());
+        let strongest = Csr::from_rows(targets, targets, |target, row| {
+            self.ways(target, self.steps.len(), row);
+            row.keep_largest_by(keep, |other, ways| {
+                let sum = own[target] + own[other as usize];
+                if sum > 0.0 { 2.0 * ways / sum } else { 0.0 }
+            });
         });
-        Ok(gathered(rows, self.num_targets()))
+        Ok(strongest.expect(FINITE))
     }
 
     /// The contexts: for every place of the path between its ends, which nodes of that type lie there on some path of each target. `P-A-P` has
     /// one, the authors; `A-P-C-P-A` the papers of an author, their venues, and the papers of these venues.
     pub fn contexts(&self) -> Vec<Context> {
         let context = |steps: usize| {
-            let rows = self.rows(steps, |_, nodes, _| (nodes.to_vec(), vec![1.0; nodes.len()]));
-            Context { of_type: self.types[steps], members: gathered(rows, self.steps[steps - 1].cols()) }
+            let width = self.steps[steps - 1].cols();
+            let ways = Csr::from_rows(self.num_targets(), width, |target, row| self.ways(target, steps, row));
+            Context { of_type: self.types[steps], members: ways.expect(FINITE).map_values(|_| 1.0) }
         };
         (1..self.steps.len()).map(context).collect()
     }
 }
 
-/// Rows as a matrix.
-fn gathered(rows: Vec<(Vec<u32>, Vec<f64>)>, cols: usize) -> Csr<f64> {
-    let (mut indptr, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
-    let count = rows.len();
-    for (columns, weights) in rows {
-        indices.extend(columns);
-        values.extend(weights);
-        indptr.push(indices.len());
-    }
-    Csr::from_parts(count, cols, indptr, indices, values).expect("ascending rows of counts")
-}
+/// The links are ones, so that a count is no more than a number of walks.
+const FINITE: &str = "finite counts";

@@ -1,7 +1,7 @@
 //! The network of MEOW.
 
 use super::{MeowConfig, MeowData, Negatives};
-use crate::node::encoder::{NodeInput, dropout};
+use crate::node::encoder::{NodeInput, dropout, whole_normalised};
 use crate::parts::unit_rows;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation};
@@ -57,13 +57,6 @@ pub struct MeowOutputs {
 /// ELU, whose exponential is not formed where it is large.
 fn elu(x: Tensor<2>) -> Tensor<2> {
     activation::relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0)
-}
-
-/// Mean 0 and variance 1 over the whole matrix.
-fn whole_normalised(x: Tensor<2>) -> Tensor<2> {
-    let centred = x.clone() - x.mean().unsqueeze::<2>();
-    let variance = (centred.clone() * centred.clone()).mean().unsqueeze::<2>();
-    centred / (variance + 1e-5).sqrt()
 }
 
 impl MeowModel {

@@ -37,4 +37,5 @@ pub use gat::{Gat, GatConfig};
 pub use input::{NodeFeatures, NodeInput};
 pub use layers::{Gcn, GcnConfig, Gin, GinConfig, Sage, SageConfig, light_propagation};
 pub(crate) use linear::dropout;
+pub(crate) use stack::whole_normalised;
 pub use stack::{Encoder, EncoderConfig, EncoderLayer, LayerKind, Normalisation, Propagation, Step};

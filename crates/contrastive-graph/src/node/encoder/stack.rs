@@ -78,6 +78,15 @@ pub enum Normalisation {
     Batch,
     /// Each node over its columns.
     Layer,
+    /// All numbers at once, by one mean and one variance, without parameters (MEOW).
+    Whole,
+}
+
+/// Mean 0 and variance 1 over the whole matrix.
+pub(crate) fn whole_normalised(x: Tensor<2>) -> Tensor<2> {
+    let centred = x.clone() - x.mean().unsqueeze::<2>();
+    let variance = (centred.clone() * centred.clone()).mean().unsqueeze::<2>();
+    centred / (variance + 1e-5).sqrt()
 }
 
 /// Settings of [`Encoder`]; the defaults are GRACE's for Cora but for the widths.
@@ -172,6 +181,7 @@ impl EncoderConfig {
             skip: mapped.then(|| skip.init(rng, device)).transpose()?,
             batch_norm: over(Normalisation::Batch).then(|| BatchNormConfig::new(output).init(device)),
             layer_norm: over(Normalisation::Layer).then(|| LayerNormConfig::new(output).init(device)),
+            whole: over(Normalisation::Whole),
             activated,
         })
     }
@@ -217,13 +227,14 @@ pub struct EncoderLayer {
     pub batch_norm: Option<BatchNorm>,
     /// Normalisation of rows.
     pub layer_norm: Option<LayerNorm>,
+    whole: bool,
     activated: bool,
 }
 
 impl EncoderLayer {
     /// Whether it is message passing and, if so asked, an activation, and nothing else: no skip connection, no normalisation.
     pub fn is_plain(&self, activated: bool) -> bool {
-        let normalised = self.batch_norm.is_some() || self.layer_norm.is_some();
+        let normalised = self.batch_norm.is_some() || self.layer_norm.is_some() || self.whole;
         !self.residual && !normalised && self.activated == activated
     }
 
@@ -241,6 +252,7 @@ impl EncoderLayer {
         } else if let Some(previous) = previous.filter(|_| self.residual) {
             x = x + previous;
         }
+        let x = if self.whole { whole_normalised(x) } else { x };
         let x = self.batch_norm.as_ref().map_or(x.clone(), |norm| norm.forward(x));
         self.layer_norm.as_ref().map_or(x.clone(), |norm| norm.forward(x))
     }

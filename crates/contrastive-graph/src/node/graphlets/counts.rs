@@ -6,12 +6,7 @@ use contrastive_kernels::sparse::Csr;
 
 /// Counts in compressed rows; only those above 0 are stored, columns ascending.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrbitCounts {
-    columns: usize,
-    indptr: Vec<usize>,
-    indices: Vec<u32>,
-    values: Vec<u64>,
-}
+pub struct OrbitCounts(Csr<u64>);
 
 impl OrbitCounts {
     /// From rows of (column, count), columns ascending and counts above 0.
@@ -24,17 +19,23 @@ impl OrbitCounts {
             }
             indptr.push(indices.len());
         }
-        Self { columns, indptr, indices, values }
+        let counts = Csr::from_parts(indptr.len() - 1, columns, indptr, indices, values);
+        Self(counts.expect("columns of a row ascend"))
+    }
+
+    /// The matrix, for products with others.
+    pub fn matrix(&self) -> &Csr<u64> {
+        &self.0
     }
 
     /// Rows and columns.
     pub fn shape(&self) -> [usize; 2] {
-        [self.indptr.len() - 1, self.columns]
+        [self.0.rows(), self.0.cols()]
     }
 
     /// Number of counts above 0.
     pub fn nnz(&self) -> usize {
-        self.values.len()
+        self.0.nnz()
     }
 
     /// Columns and counts of a row.
@@ -42,8 +43,7 @@ impl OrbitCounts {
     /// # Panics
     /// When there is no such row.
     pub fn row(&self, row: usize) -> (&[u32], &[u64]) {
-        let range = self.indptr[row]..self.indptr[row + 1];
-        (&self.indices[range.clone()], &self.values[range])
+        self.0.row(row)
     }
 
     /// One count.
@@ -51,13 +51,12 @@ impl OrbitCounts {
     /// # Panics
     /// When there is no such row.
     pub fn get(&self, row: usize, column: u32) -> u64 {
-        let (columns, counts) = self.row(row);
-        columns.binary_search(&column).map_or(0, |at| counts[at])
+        self.0.get(row, column).unwrap_or(0)
     }
 
     /// The sum of all counts.
     pub fn total(&self) -> u64 {
-        self.values.iter().sum()
+        self.0.values().iter().sum()
     }
 
     /// The sum of each row.
@@ -67,28 +66,12 @@ impl OrbitCounts {
 
     /// The transposed matrix.
     pub fn transpose(&self) -> Self {
-        let [rows, columns] = self.shape();
-        let mut indptr = vec![0; columns + 1];
-        self.indices.iter().for_each(|&column| indptr[column as usize + 1] += 1);
-        (0..columns).for_each(|at| indptr[at + 1] += indptr[at]);
-        let mut next = indptr.clone();
-        let (mut indices, mut values) = (vec![0; self.nnz()], vec![0; self.nnz()]);
-        for row in 0..rows {
-            let (columns, counts) = self.row(row);
-            for (&column, &count) in columns.iter().zip(counts) {
-                let at = &mut next[column as usize];
-                (indices[*at], values[*at]) = (row as u32, count);
-                *at += 1;
-            }
-        }
-        Self { columns: rows, indptr, indices, values }
+        Self(self.0.transpose())
     }
 
     /// As real numbers, exact up to 2^53.
     pub fn to_csr(&self) -> Csr<f64> {
-        let values = self.values.iter().map(|&count| count as f64).collect();
-        let parts = Csr::from_parts(self.shape()[0], self.columns, self.indptr.clone(), self.indices.clone(), values);
-        parts.expect("columns ascend and counts are finite")
+        self.0.map_values(|count| count as f64)
     }
 
     /// Positives of each node with their shares of the row as weights, for an objective with
