@@ -75,6 +75,35 @@ fn golden_data_f28_and_c32_run() {
     assert!(found.quality.probe > 12.0 && found.projected > 0.0, "{found:?}");
 }
 
+/// F28 to the end, seed 0: every method's encoder is above the untrained one, by means of classes, by neighbours and by a probe.
+#[test]
+#[ignore = "eleven trainings: four minutes"]
+fn golden_data_f28_every_method_is_above_the_untrained_encoder() {
+    let Some(folder) = data("fashion-mnist") else { return };
+    let f28 = Protocol::f28(fashion(&folder, [6000, 2000]).unwrap());
+    let untrained = f28.untrained(0, &device()).unwrap().quality;
+    let relations = ReSslConfig { student: 0.1, teacher: 0.04, queue: 256, momentum: 0.99 };
+    let output = f28.frame.projector[1];
+    let found = [
+        f28.run(SimClrConfig::new(0.5), 0, &device()),
+        f28.run(DclConfig::new(0.5), 0, &device()),
+        f28.run(MocoConfig::new(256).with_temperature(0.25), 0, &device()),
+        f28.run(NnClrConfig { temperature: 0.25, queue: 256, predictor: output }, 0, &device()),
+        f28.run(relations, 0, &device()),
+        f28.run(SimSiamConfig::new(output / 4), 0, &device()),
+        f28.run(ByolConfig::new(2 * output), 0, &device()),
+        f28.run(BarlowTwinsConfig::default(), 0, &device()),
+        f28.run(VicRegConfig::default(), 0, &device()),
+        f28.run(SwAvConfig::new(60), 0, &device()),
+        f28.run(DinoConfig::new(4 * output), 0, &device()),
+    ];
+    for outcome in found.map(Result::unwrap) {
+        println!("{outcome:?}");
+        let quality = outcome.quality;
+        assert!(quality.nc5 > untrained.nc5 && quality.knn > untrained.knn && quality.probe > untrained.probe);
+    }
+}
+
 /// Pixels against a known figure: the one-shot tasks are hard for plain cosines (above half wrong), but not chance (95 % wrong).
 #[test]
 fn golden_data_one_shot() {
