@@ -32,12 +32,16 @@ struct Arguments {
     /// Steps in which prototypes do not move.
     #[arg(long, default_value_t = 0)]
     frozen: usize,
-    /// Small crops of half the side beside the two large ones.
+    /// Small crops of half the side beside the two large ones; for encoders of convolutions, not for the perceptron of optdigits.
     #[arg(long, default_value_t = 0)]
     small: usize,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let mut protocol = arguments.common.protocol()?;
     if arguments.small > 0 {

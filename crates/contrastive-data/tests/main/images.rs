@@ -68,6 +68,8 @@ fn damaged_idx_says_what() {
     let mut packed = gzip(&good);
     packed.truncate(packed.len() - 6);
     says(read(&packed), &["undamaged gzip"]);
+    says(read(&gzip(&[&good[..], &[0]].concat())), &["13 bytes behind", "neither more nor less"]);
+    says(read(&[&gzip(&good)[..], b"rest"].concat()), &["undamaged gzip"]);
     let labels = put(&folder, "y.idx", &idx_labels(&[1, 2, 3]));
     says(idx(&put(&folder, "x.idx", &good), Some(&labels), &limits), &["y.idx: 3 labels for the 2 images of x.idx"]);
 }
@@ -89,6 +91,8 @@ fn cifar_records() {
     says(cifar(&hundred, Cifar::Ten, &Limits::default()), &["3074 bytes", "records of 3073 bytes"]);
     let bad = put(&folder, "d.bin", &[record(3), record(10)].concat());
     says(cifar(&bad, Cifar::Ten, &Limits::default()), &["byte 3073", "class 10 in record 1", "0 to 9"]);
+    let half = put(&folder, "e.bin", &record(3)[..3000]);
+    says(cifar(&half, Cifar::Ten, &Limits::default()), &["e.bin", "3000 bytes", "records of 3073 bytes"]);
 }
 
 fn png(width: u32, height: u32, shade: u8) -> Vec<u8> {

@@ -216,6 +216,19 @@ impl Frame {
         check.widths(&self.projector)?;
         self.encoder.validate(batch)
     }
+
+    /// Checks that the encoder takes in every view: a perceptron is made for one size, that of the images.
+    fn takes_in(&self, set: &ImageSet) -> Result<(), VisionError> {
+        let [_, height, width] = set.shape();
+        let other = self.views.each.iter().map(|view| view.size).find(|size| *size != [height, width]);
+        match (&self.encoder, other) {
+            (EncoderConfig::Mlp { .. }, Some([h, w])) => {
+                let allowed = format!("{height} x {width}, as the images, or an encoder of convolutions");
+                Ok(Check::new("perceptron").that(false, "size of a view", format!("{h} x {w}"), allowed)?)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A method in a frame, ready to be trained.
@@ -248,6 +261,7 @@ impl<S: Settings> MethodConfig for VisionConfig<S> {
 
     fn build(&self, set: &ImageSet, seed: u64, device: &Device) -> Result<VisionTraining<S>, VisionError> {
         self.validate()?;
+        self.frame.takes_in(set)?;
         let dtype = if self.double { DType::F64 } else { DType::F32 };
         let plain = (device.clone().inner(), dtype);
         let batch = self.frame.training.batch_size;

@@ -122,6 +122,13 @@ fn settings_out_of_range_are_refused() {
     assert!(queue.contains("49 rows for a data set of 48"), "{queue}");
     let batch = frame().with_batch(49).train(SimClrConfig::new(0.5)).build(&images, 1, &device()).unwrap_err();
     assert!(batch.to_string().contains("a batch of 49 images of 48"), "{batch}");
+    // a perceptron is made for one size of view
+    let mut crops = frame();
+    crops.encoder = EncoderConfig::mlp(&[10, 7]);
+    assert!(crops.train(SwAvConfig::new(8)).build(&images, 1, &device()).is_ok());
+    crops.views = Views::multi_crop([views(12), views(8)], [2, 1]);
+    let small = crops.train(SwAvConfig::new(8)).build(&images, 1, &device()).unwrap_err().to_string();
+    assert!(small.contains("perceptron: size of a view is 8 x 8; allowed is 12 x 12"), "{small}");
 }
 
 /// Multi-crop: small crops predict, and give no codes; the queue changes the loss once it is full (oracle: the core's objective does
