@@ -19,7 +19,7 @@ use std::error::Error;
 struct Arguments {
     #[command(flatten)]
     common: vision::Common,
-    /// Temperature of SimCLR and DCL; MoCo and NNCLR have half of it.
+    /// Temperature of SimCLR and DCL; those with a queue have half of it.
     #[arg(long, default_value_t = 0.2)]
     temperature: f64,
     /// Rows of queues.
@@ -28,13 +28,17 @@ struct Arguments {
     /// SwAV's prototypes.
     #[arg(long, default_value_t = 60)]
     prototypes: usize,
-    /// Some of the methods: simclr, dcl, moco, nnclr, ressl, simsiam, byol, barlow, vicreg, swav, dino, supervised.
+    /// Some of the methods: simclr, dcl, moco, nnclr, ressl, simsiam, byol, barlow, vicreg, swav, dino, cacr, groco, mochi, ft, hallucinator,
+    /// amcl, isogclr, supervised.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
 
-const ALL: [&str; 12] =
-    ["simclr", "dcl", "moco", "nnclr", "ressl", "simsiam", "byol", "barlow", "vicreg", "swav", "dino", "supervised"];
+#[rustfmt::skip]
+const ALL: [&str; 19] = [
+    "simclr", "dcl", "moco", "nnclr", "ressl", "simsiam", "byol", "barlow", "vicreg", "swav", "dino", "cacr", "groco", "mochi", "ft",
+    "hallucinator", "amcl", "isogclr", "supervised",
+];
 
 fn run(name: &str, arguments: &Arguments, protocol: &Protocol, seed: u64) -> Result<Outcome, Box<dyn Error>> {
     let (common, t, queue) = (&arguments.common, arguments.temperature, arguments.queue);
@@ -51,6 +55,15 @@ fn run(name: &str, arguments: &Arguments, protocol: &Protocol, seed: u64) -> Res
         "vicreg" => common.run(protocol, VicRegConfig::default(), seed),
         "swav" => common.run(protocol, SwAvConfig::new(arguments.prototypes), seed),
         "dino" => common.run(protocol, DinoConfig::new(4 * output), seed),
+        "cacr" => common.run(protocol, CacrConfig::default(), seed),
+        "groco" => common.run(protocol, GroCoConfig::new(10), seed),
+        "mochi" => common.run(protocol, MochiConfig::new(queue).with_temperature(t / 2.0), seed),
+        "ft" => common.run(protocol, FeatureTransformConfig::new(queue).with_temperature(t / 2.0), seed),
+        "hallucinator" => {
+            common.run(protocol, HallucinatorConfig::new(Host::Moco(queue)).with_temperature(t / 2.0), seed)
+        }
+        "amcl" => common.run(protocol, AmclConfig::new(3), seed),
+        "isogclr" => common.run(protocol, ISogClrConfig::default(), seed),
         "supervised" => Ok(protocol.supervised(seed, &common.device()?)?),
         _ => Err(format!("--only {name}: allowed are {}", ALL.join(", ")).into()),
     }
