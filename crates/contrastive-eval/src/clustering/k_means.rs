@@ -53,6 +53,24 @@ impl KMeans {
         Ok(self.fit_rows(&self.prepare(x)?, seed))
     }
 
+    /// Clusters the rows of `x`, `[rows, D]`, by iterations from these centres, `[clusters, D]`: of an earlier clustering, say. No restarts.
+    ///
+    /// # Errors
+    /// As [`KMeans::fit`]; [`EvalError::LengthMismatch`] for centres of another number or width.
+    pub fn fit_from<T: Real>(
+        &self,
+        x: ArrayView2<'_, T>,
+        centres: ArrayView2<'_, T>,
+    ) -> Result<Clustering<Array2<f64>>, EvalError> {
+        check_length("centres", centres.nrows(), "clusters", self.clusters)?;
+        check_length("columns of the centres", centres.ncols(), "columns of the rows", x.ncols())?;
+        let (data, centres) = (self.prepare(x)?, Rows::new("centres", centres)?);
+        let settings = kernel::KMeans { restarts: 1, ..self.settings(0) };
+        let found = kernel::k_means_from(&data.values, data.width, &centres.values, &settings);
+        let found = found.expect("checked rows, centres and settings");
+        Ok(found.map(|values| Rows { values, width: data.width }.into_array()))
+    }
+
     /// Clusters once for each seed, and compares each clustering with the labels.
     ///
     /// # Errors
@@ -88,14 +106,17 @@ impl KMeans {
     }
 
     fn fit_rows(&self, rows: &Rows, seed: u64) -> Clustering<Array2<f64>> {
-        let settings = kernel::KMeans {
+        let found = kernel::k_means(&rows.values, rows.width, &self.settings(seed)).expect("checked rows and settings");
+        found.map(|values| Rows { values, width: rows.width }.into_array())
+    }
+
+    fn settings(&self, seed: u64) -> kernel::KMeans {
+        kernel::KMeans {
             iterations: self.max_iterations,
             tolerance: 0.0,
             restarts: self.restarts,
             draws: 2 + (self.clusters as f64).ln() as usize,
             ..kernel::KMeans::new(self.clusters, seed)
-        };
-        let found = kernel::k_means(&rows.values, rows.width, &settings).expect("checked rows and settings");
-        found.map(|values| Rows { values, width: rows.width }.into_array())
+        }
     }
 }

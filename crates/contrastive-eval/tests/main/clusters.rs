@@ -1,10 +1,11 @@
 //! k-means, matching and the metrics of clusterings.
 
 use crate::common::{Random, close, same_on_all_threads};
+use contrastive_eval::EvalError;
 use contrastive_eval::clustering::{
     ClusterReport, ClusterRuns, KMeans, best_match, compare, davies_bouldin, silhouette,
 };
-use contrastive_eval::ndarray::{Array1, Array2, ArrayView2, Axis, array};
+use contrastive_eval::ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, array, s};
 use contrastive_kernels::Real;
 
 /// The largest agreement over all ways of giving clusters different classes.
@@ -207,6 +208,32 @@ fn k_means_is_never_worse_with_more_restarts_or_clusters() {
         let mean = x.mean_axis(Axis(0)).unwrap();
         close("one cluster", inertia(1, 1), (&x - &mean).mapv(|v| v * v).sum(), 1e-12);
     }
+}
+
+/// Lloyd's iterations end where they have ended; centres that do not fit are errors.
+#[test]
+fn k_means_goes_on_from_centres() {
+    let mut random = Random::new(11);
+    let (x, _) = random.blobs::<f64>(90, 4, 3, 0.4);
+    let k_means = KMeans::new(3);
+    let found = k_means.fit(x.view(), 5).unwrap();
+    let again = k_means.fit_from(x.view(), found.centroids.view()).unwrap();
+    assert!(again.converged && again.labels == found.labels);
+    close("inertia", again.inertia, found.inertia, 1e-12);
+    // one iteration from elsewhere is no worse than the centres it began with
+    let start = x.slice(s![..3, ..]).to_owned();
+    let distance = |row: ArrayView1<'_, f64>| {
+        let apart = start.rows().into_iter().map(|centre| (&row - &centre).mapv(|v| v * v).sum());
+        apart.fold(f64::INFINITY, f64::min)
+    };
+    let before: f64 = x.rows().into_iter().map(distance).sum();
+    assert!(k_means.clone().with_max_iterations(1).fit_from(x.view(), start.view()).unwrap().inertia <= before);
+    for wrong in [start.slice(s![..2, ..]), start.slice(s![.., ..2])] {
+        let error = k_means.fit_from(x.view(), wrong).unwrap_err();
+        assert!(matches!(error, EvalError::LengthMismatch { .. }), "{error}");
+    }
+    let broken = start.mapv(|v| if v == start[[1, 1]] { f64::NAN } else { v });
+    assert!(matches!(k_means.fit_from(x.view(), broken.view()), Err(EvalError::BadNumber { .. })));
 }
 
 #[test]
