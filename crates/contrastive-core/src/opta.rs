@@ -170,7 +170,8 @@ impl OpTa {
             epsilon: self.epsilon,
             iterations: ITERATIONS,
             tolerance: Some(TOLERANCE / m as f64),
-            log: true,
+            // costs are at most 1: above this no exponential of them vanishes
+            log: self.epsilon < 1.0 / 600.0,
         };
         let iterations = sinkhorn(&mut plan, &problem).iterations;
         (Array2::from_shape_vec((n, m), plan).expect("a mass for each pair"), iterations)

@@ -4,6 +4,7 @@ use super::MemoryError;
 use crate::host::{like, to_vec};
 use burn::tensor::{DType, Tensor, TensorData};
 use contrastive_kernels::k_means::{KMeans, k_means};
+use contrastive_kernels::real::gemm;
 use contrastive_kernels::sinkhorn::{SinkhornProblem, sinkhorn};
 use contrastive_kernels::unit::unit_rows;
 use contrastive_kernels::vector::dot;
@@ -220,21 +221,23 @@ impl DyCe {
 
     fn assigned(&self, rows: &[f32]) -> Assignment {
         let (n, p, d) = (rows.len() / self.width, self.config.prototypes, self.width);
-        let prototypes = unit_rows(&self.prototypes, d, 1e-12).0;
-        let mut plan: Vec<f64> = rows
-            .par_chunks_exact(d)
-            .flat_map_iter(|row| {
-                let prototypes = &prototypes;
-                (0..p).map(move |k| {
-                    let apart: f64 =
-                        row.iter().zip(&prototypes[k * d..][..d]).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-                    -apart.sqrt()
-                })
-            })
-            .collect();
+        let wide = |x: &[f32]| x.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
+        let squares = |x: &[f64]| x.chunks_exact(d).map(|row| dot(row, row)).collect::<Vec<f64>>();
+        let (rows, prototypes) = (wide(rows), wide(&unit_rows(&self.prototypes, d, 1e-12).0));
+        let (of_rows, of_prototypes) = (squares(&rows), squares(&prototypes));
+        let mut plan = vec![0.0; n * p];
+        let blocks = plan.par_chunks_mut(64 * p).zip(rows.par_chunks(64 * d)).zip(of_rows.par_chunks(64));
+        blocks.for_each(|((plan, rows), of_rows)| {
+            gemm([of_rows.len(), p, d], plan, [p, 1], rows, [d, 1], &prototypes, [1, d], 0.0, 2.0);
+            for (plan, a) in plan.chunks_exact_mut(p).zip(of_rows) {
+                plan.iter_mut().zip(&of_prototypes).for_each(|(x, b)| *x = -(a + b - *x).max(0.0).sqrt());
+            }
+        });
         let (own, even) = (vec![1.0 / n as f64; n], vec![1.0 / p as f64; p]);
         let DyCeConfig { epsilon, iterations, .. } = self.config;
-        let problem = SinkhornProblem { rows: &own, columns: &even, epsilon, iterations, tolerance: None, log: true };
+        // unit rows are at most 2 apart: above this no exponential of their distances vanishes
+        let log = epsilon < 2.0 / 600.0;
+        let problem = SinkhornProblem { rows: &own, columns: &even, epsilon, iterations, tolerance: None, log };
         sinkhorn(&mut plan, &problem);
         let largest = |shares: &[f64]| {
             let mut best = 0;
