@@ -121,6 +121,15 @@ pub fn measure_for(work: &Work, seconds: f64, result: &mut Option<(Tensor<1>, Te
     measured
 }
 
+/// CPU seconds of a call, the most bytes it held beyond those before it, and what it gave.
+pub fn cost<T>(work: impl FnOnce() -> T) -> (f64, usize, T) {
+    let (before, cpu) = (PRESENT.load(Relaxed), cpu_seconds());
+    PEAK.store(before, Relaxed);
+    let found = black_box(work());
+    let seconds = cpu_seconds().zip(cpu).map_or(f64::NAN, |(after, before)| after - before);
+    (seconds, PEAK.load(Relaxed).saturating_sub(before), found)
+}
+
 /// Bare products; seconds are for one operation.
 pub struct Products {
     n: usize,
