@@ -54,6 +54,8 @@ struct Options {
 }
 
 type Done<T = ()> = Result<T, Box<dyn Error>>;
+/// A part by its name.
+type Part = (&'static str, fn(&Options) -> Done);
 
 /// CPU seconds of one of `times` steps, after one that does not count, and the most MiB they held.
 fn timed(times: usize, mut step: impl FnMut() -> Done) -> Done<(f64, f64)> {
@@ -85,7 +87,7 @@ fn mib(bytes: usize) -> f64 {
 
 fn main() -> Done {
     let options = Options::parse();
-    let parts: [(&str, fn(&Options) -> Done); 9] = [
+    let parts: [Part; 9] = [
         ("dccf", dccf),
         ("gowalla", gowalla),
         ("meow", meow),
@@ -113,9 +115,11 @@ fn dccf(_: &Options) -> Done {
     let mut silent = config.with_contrast_weight(0.0).training_on(&data, &run)?;
     let [base, found, alone] = in_turns(
         10,
-        [&mut || Ok(drop(gcn.train_step()?)), &mut || Ok(drop(dccf.train_step()?)), &mut || {
-            Ok(drop(silent.train_step()?))
-        }],
+        [
+            &mut || gcn.train_step().map(drop).map_err(Into::into),
+            &mut || dccf.train_step().map(drop).map_err(Into::into),
+            &mut || silent.train_step().map(drop).map_err(Into::into),
+        ],
     )?;
     let (work, plain) = ((10 * edges * dim + 4 * nodes * k * dim) * layers, 2 * layers * edges * dim);
     println!(
@@ -131,7 +135,10 @@ fn gowalla(options: &Options) -> Done {
     let Some(folder) = &options.data else { return Ok(()) };
     let data = Dataset::open(folder, &LoadOptions::default())?;
     let run = FitOptions::new(&Device::default()).seed(1).progress(false);
-    let (made, bytes, training) = cost(|| DccfConfig::sslrec().with_dim(32).with_layers(2).training_on(&data, &run));
+    let (made, bytes, training) = cost(|| {
+        let config = DccfConfig::sslrec().with_dim(32).with_layers(2);
+        config.training_on(&data, &run).map_err(Box::new)
+    });
     let mut training = training?;
     let (first, peak, step) = cost(|| training.train_step());
     step?;
@@ -177,8 +184,12 @@ fn pot(options: &Options) -> Done {
     let host = GraceConfig::new().with_dim(64).with_projection(64).with_feature_drop([0.0; 2]);
     let mut grace = host.build(&graph, 1, &Device::default())?;
     let mut pot = PotConfig::new(host).build(&graph, 1, &Device::default())?;
-    let [base, found] =
-        in_turns(3, [&mut || Ok(grace.train_epoch().map(|_| ())?), &mut || Ok(pot.train_epoch().map(|_| ())?)])?;
+    let [base, found] = in_turns(
+        3,
+        [&mut || grace.train_epoch().map(|_| ()).map_err(Into::into), &mut || {
+            pot.train_epoch().map(|_| ()).map_err(Into::into)
+        }],
+    )?;
     println!(
         "POT on {}: {:.1} CPU ms an epoch, {:.2} of GRACE's; 14 sparse products beside GRACE's 8",
         graph.name(),
@@ -196,7 +207,7 @@ fn certified(_: &Options) -> Done {
         let host = GraceConfig::new().with_dim(64).with_projection(64).with_feature_drop([0.0; 2]);
         let pot = PotConfig::new(host).build(&graph, 1, &Device::default())?;
         let model = pot.trained_model();
-        let (seconds, peak, found) = cost(|| pot.method().compactness(&model, Score::Certified, 1));
+        let (seconds, peak, found) = cost(|| pot.method().compactness(&model, Score::Certified, 1).map_err(Box::new));
         println!(
             "certified: {} nodes, {} entries: {seconds:.1} CPU s, {:.0} MiB, {:.0} bytes a node and entry",
             found?.nodes.len(),
@@ -260,7 +271,7 @@ fn walks(options: &Options) -> Done {
     let matrix = graph.matrix(Normalisation::None, Loops::Remove);
     let starts: Vec<u32> = (0..graph.num_nodes() as u32).collect();
     let (count, steps) = (20_000_000 / starts.len() / 6, 6);
-    let mut run = || Ok(drop(random_walks(&matrix, &starts, count, steps, 1)?));
+    let mut run = || random_walks(&matrix, &starts, count, steps, 1).map(drop).map_err(Into::into);
     let (seconds, _) = timed(5, &mut run)?;
     let all = starts.len() * count * steps;
     println!("walks on {}: {:.1} million steps a CPU second", graph.name(), all as f64 / seconds * 1e-6);
@@ -280,7 +291,8 @@ fn dsla(_: &Options) -> Done {
         drop(scores.sum().backward());
         Ok(())
     };
-    let [step, pass] = in_turns(3, [&mut || Ok(drop(training.train_step()?)), &mut forward_and_backward])?;
+    let [step, pass] =
+        in_turns(3, [&mut || training.train_step().map(drop).map_err(Into::into), &mut forward_and_backward])?;
     let spent = training.timing();
     let parts = [spent.batch, spent.losses, spent.backward, spent.optimiser].map(|part| part.as_secs_f64());
     let [copies, forward, backward, optimiser] = parts.map(|part| 100.0 * part / parts.iter().sum::<f64>());

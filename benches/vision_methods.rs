@@ -69,7 +69,7 @@ impl Row {
         for _ in 0..before {
             training.train_step()?;
         }
-        let step: Step = Box::new(move || Ok(drop(training.train_step()?)));
+        let step: Step = Box::new(move || training.train_step().map(drop).map_err(Into::into));
         Ok(Self { name, beside, goal, step, seconds: Vec::new(), bytes: 0 })
     }
 

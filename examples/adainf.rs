@@ -65,7 +65,11 @@ impl Study {
     }
 }
 
-fn main() -> Result {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result {
     let arguments = Arguments::parse();
     let mut protocol = arguments.common.protocol()?;
     match &arguments.common.data {

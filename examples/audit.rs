@@ -40,7 +40,11 @@ struct Arguments {
     trigger_rate: f64,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let (device, small) = (arguments.common.device()?, arguments.common.data.is_none());
     let protocol = if small {

@@ -47,7 +47,11 @@ fn accuracy(net: &TrendNet, train: &Series, test: &Series, device: &Device) -> R
     Ok(report.accuracy)
 }
 
-fn main() -> Result<(), SeriesError> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run().map_err(Into::into))
+}
+
+fn run() -> Result<(), SeriesError> {
     let arguments = Arguments::parse();
     let device = Device::default();
     let mut sets: Vec<(String, Series, Series)> = Vec::new();

@@ -111,7 +111,11 @@ fn train<S: Settings>(protocol: &Protocol, table: &Table, settings: S, seed: u64
     table.line(&name, &embed(run.trained_model().encoder(), &protocol.test, device)?, cpu)
 }
 
-fn main() -> Result {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result {
     let arguments = Arguments::parse();
     let (common, mut protocol) = (&arguments.common, protocol(&arguments.common)?);
     let device = common.device()?;

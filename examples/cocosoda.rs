@@ -37,7 +37,11 @@ struct Arguments {
     ablations: bool,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let (read, cosqa) = match &arguments.data {
         Some(path) if path.is_dir() => {

@@ -49,7 +49,11 @@ fn hmp(folder: &PathBuf) -> Result<Series, SeriesError> {
     Ok(windows(&standardise_each(&chosen), 64, 0.5, Short::Drop)?.series)
 }
 
-fn main() -> Result<(), SeriesError> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run().map_err(Into::into))
+}
+
+fn run() -> Result<(), SeriesError> {
     let mut arguments = Arguments::parse();
     let device = Device::default();
     let all = match &arguments.data {

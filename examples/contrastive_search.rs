@@ -43,7 +43,11 @@ struct Arguments {
     rho: f64,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let (train, valid, width, prompts, new) = match &arguments.data {
         Some(folder) => {

@@ -32,7 +32,11 @@ struct Arguments {
     weighted: bool,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let (common, mut protocol) = (&arguments.common, arguments.common.protocol()?);
     let mut rows = vec![protocol.raw()?];

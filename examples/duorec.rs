@@ -25,7 +25,11 @@ struct Arguments {
     compare: bool,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let run = &arguments.run;
     let (data, generated) = run.dataset()?;

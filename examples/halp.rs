@@ -71,7 +71,11 @@ fn data(arguments: &Arguments) -> Result<(Series, Series, usize, usize, Augmenta
     Ok((scaling.apply(&train)?, scaling.apply(&test)?, 1024, 64, Augmentations::always(sensor)))
 }
 
-fn main() -> Result<(), SeriesError> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run().map_err(Into::into))
+}
+
+fn run() -> Result<(), SeriesError> {
     let arguments = Arguments::parse();
     let device = Device::default();
     let (train, test, queue, batch, views) = data(&arguments)?;

@@ -79,7 +79,11 @@ fn mean(each: &[Metrics]) -> Metrics {
     sums
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let mut protocol = arguments.common.protocol()?;
     if arguments.common.batch.is_none() {

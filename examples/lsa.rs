@@ -58,7 +58,11 @@ fn arm(name: &str, plain: LsaConfig) -> LsaConfig {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let (device, protocol) = (arguments.common.device()?, arguments.common.protocol()?);
     let epochs = if arguments.common.data.is_some() { arguments.labelled_epochs } else { 4 };

@@ -34,7 +34,11 @@ struct Arguments {
     canvases: Vec<usize>,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let (parts, steps): ([ImageSet; 2], usize) = match &arguments.data {
         Some(path) => (digits(path)?, 600),

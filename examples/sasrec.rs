@@ -29,7 +29,11 @@ struct Arguments {
     save: Option<std::path::PathBuf>,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result<(), Box<dyn Error>> {
     let Arguments { run, after, save } = Arguments::parse();
     let (data, generated) = run.dataset()?;
     let config = run.base()?;

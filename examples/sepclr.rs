@@ -84,7 +84,11 @@ fn data(arguments: &Arguments) -> Result<([TwoKinds; 2], Protocol)> {
     Ok((parts, protocol))
 }
 
-fn main() -> Result {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result {
     let arguments = Arguments::parse();
     let (parts, protocol) = data(&arguments)?;
     let [train, test] = &parts;

@@ -30,7 +30,11 @@ struct Arguments {
     no_floor: bool,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result<(), Box<dyn Error>> {
     let Arguments { run, methods, clusters, no_floor } = Arguments::parse();
     let (data, generated) = run.dataset()?;
     let base = run.base()?;

@@ -65,7 +65,11 @@ fn by_hand(protocol: &Protocol, arguments: &Arguments, seed: u64) -> Result<Outc
     Ok(Outcome { name: "SimCLR by hand".into(), quality, projected: f64::NAN, seconds, waiting: 0.0 })
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let protocol = arguments.common.protocol()?;
     let mut rows = vec![protocol.raw()?];

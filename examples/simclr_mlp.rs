@@ -263,7 +263,11 @@ impl Arguments {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let start = arguments.training()?;
     let untrained = start.method().encoded(&start.trained_model());

@@ -61,7 +61,11 @@ fn load(arguments: &Arguments) -> Result<(Series, Vec<bool>, usize), SeriesError
     Ok((Series::new(vec![values])?, truth, (0.65 * per_second) as usize))
 }
 
-fn main() -> Result<(), SeriesError> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run().map_err(Into::into))
+}
+
+fn run() -> Result<(), SeriesError> {
     let arguments = Arguments::parse();
     let device = Device::default();
     let (series, truth, delay) = load(&arguments)?;

@@ -55,7 +55,11 @@ fn accuracy(net: &DilatedNet, train: &Series, test: &Series, device: &Device) ->
     Ok([of(Classifier::Svm)?, of(Classifier::Nearest)?])
 }
 
-fn main() -> Result<(), SeriesError> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run().map_err(Into::into))
+}
+
+fn run() -> Result<(), SeriesError> {
     let arguments = Arguments::parse();
     let device = Device::default();
     let net = DilatedNetConfig::new();

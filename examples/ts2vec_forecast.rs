@@ -62,7 +62,11 @@ impl Vectors<'_> {
     }
 }
 
-fn main() -> Result<(), SeriesError> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run().map_err(Into::into))
+}
+
+fn run() -> Result<(), SeriesError> {
     let arguments = Arguments::parse();
     let device = Device::default();
     let mut series = match &arguments.data {

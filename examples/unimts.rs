@@ -72,7 +72,11 @@ fn parts(arguments: &Arguments) -> Result<(Motions, Motions, Names, Option<f64>)
     Ok((Motions::from_series(&train, &[21], 32.0)?, Motions::from_series(&test, &[21], 32.0)?, labels, Some(raw)))
 }
 
-fn main() -> Result<(), SeriesError> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run().map_err(Into::into))
+}
+
+fn run() -> Result<(), SeriesError> {
     let arguments = Arguments::parse();
     let device = Device::default();
     let (train, test, labels, raw) = parts(&arguments)?;

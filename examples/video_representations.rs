@@ -132,7 +132,11 @@ fn remedy(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     if arguments.remedy { remedy(&arguments) } else { table(&arguments) }
 }

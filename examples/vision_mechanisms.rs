@@ -244,7 +244,11 @@ fn regimes(common: &vision::Common) -> Result {
     Ok(())
 }
 
-fn main() -> Result {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result {
     let arguments = Arguments::parse();
     for which in &arguments.only {
         match which.as_str() {

@@ -183,7 +183,11 @@ fn episodes(arguments: &Arguments) -> Result {
     Ok(())
 }
 
-fn main() -> Result {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result {
     let arguments = Arguments::parse();
     for study in &arguments.only {
         match study.as_str() {

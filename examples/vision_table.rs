@@ -69,7 +69,11 @@ fn run(name: &str, arguments: &Arguments, protocol: &Protocol, seed: u64) -> Res
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
+    contrastive::exit_code(run_it())
+}
+
+fn run_it() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let protocol = arguments.common.protocol()?;
     let chosen = if arguments.only.is_empty() { ALL.map(String::from).to_vec() } else { arguments.only.clone() };
