@@ -60,7 +60,10 @@ impl VisionMethod for Supervised {
             batch.labels.iter().flat_map(|label| (0..k).map(move |c| f32::from(u8::from(c == *label as usize))));
         let device = batch.views[0].device();
         let targets = Tensor::<2>::from_data(TensorData::new(targets.collect::<Vec<_>>(), [n, k]), &device);
-        let loss = |view| soft_cross_entropy(targets.clone(), model.project(view), 1.0).map_err(TrainError::trainee);
+        let loss = |view| {
+            let scores = model.project(view);
+            soft_cross_entropy(targets.clone().cast(scores.dtype()), scores, 1.0).map_err(TrainError::trainee)
+        };
         if self.one_view {
             return Ok(vec![("cross-entropy", loss(batch.view(0))?)]);
         }
