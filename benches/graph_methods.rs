@@ -287,7 +287,7 @@ fn dsla(_: &Options) -> Done {
     let graphs: Vec<_> = (0..set.len()).map(|at| set.graph(at)).collect();
     let mut forward_and_backward = || {
         let union = GraphUnion::new(&graphs, set.num_edge_labels());
-        let scores = model.head.forward(&model.encoder.forward(&union).into());
+        let scores = model.head.forward(model.encoder.forward(&union), &mut contrastive::nn::Pass::evaluation());
         drop(scores.sum().backward());
         Ok(())
     };
