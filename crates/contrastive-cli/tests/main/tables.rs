@@ -93,7 +93,8 @@ fn parquet_holds_ids_classes_and_lists() {
 fn the_graph_of_near_rows_says_how_to_get_it() {
     let folder = tempfile::tempdir().unwrap();
     table().write(&folder.path().join("rows.npy"), FileKind::Npy).unwrap();
-    let failed = crate::failed(folder.path(), &["neighbors", "rows.npy", "--id", "007", "-k", "1", "--approximate"]);
+    let (_, failed) =
+        crate::fails(folder.path(), &["neighbors", "rows.npy", "--id", "007", "-k", "1", "--approximate"]);
     assert!(failed.contains("--features approximate"), "{failed}");
 }
 
